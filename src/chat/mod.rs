@@ -1,0 +1,1 @@
+//! Messages to prompt: the model's own Jinja template.

@@ -1,0 +1,191 @@
+//! The typed key-value pairs of a GGUF file, in the file's order.
+
+use crate::{Error, Result};
+use std::collections::HashMap;
+
+/// One metadata value, with the type the file gave it.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Value {
+    U8(u8),
+    I8(i8),
+    U16(u16),
+    I16(i16),
+    U32(u32),
+    I32(i32),
+    F32(f32),
+    Bool(bool),
+    String(String),
+    Array(Array),
+    U64(u64),
+    I64(i64),
+    F64(f64),
+}
+
+/// A metadata array. All elements have one type, so a vocabulary of 128 256 strings is one `Vec<String>`.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Array {
+    U8(Vec<u8>),
+    I8(Vec<i8>),
+    U16(Vec<u16>),
+    I16(Vec<i16>),
+    U32(Vec<u32>),
+    I32(Vec<i32>),
+    F32(Vec<f32>),
+    Bool(Vec<bool>),
+    String(Vec<String>),
+    Array(Vec<Array>),
+    U64(Vec<u64>),
+    I64(Vec<i64>),
+    F64(Vec<f64>),
+}
+
+/// The metadata of a file: typed values by key, iterated in the file's order.
+#[derive(Debug, Clone, Default)]
+pub struct Metadata {
+    entries: Vec<(String, Value)>,
+    by_key: HashMap<String, usize>,
+}
+
+/// `metadata.u32(key)?` reads a key that must be there; `metadata.contains(key)` asks first.
+impl Metadata {
+    /// Adds `key`.
+    ///
+    /// # Errors
+    /// `invalid_model` if the key is there already.
+    pub fn insert(&mut self, key: String, value: Value) -> Result<()> {
+        if self.by_key.insert(key.clone(), self.entries.len()).is_some() {
+            return Err(Error::invalid_model(format!("metadata key `{key}` occurs twice")));
+        }
+        self.entries.push((key, value));
+        Ok(())
+    }
+
+    /// Whether `key` is there, of whatever type.
+    pub fn contains(&self, key: &str) -> bool {
+        self.by_key.contains_key(key)
+    }
+
+    /// The value of `key`, of whatever type.
+    pub fn get(&self, key: &str) -> Option<&Value> {
+        self.by_key.get(key).map(|&index| &self.entries[index].1)
+    }
+
+    /// The pairs in the file's order.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &Value)> {
+        self.entries.iter().map(|(key, value)| (key.as_str(), value))
+    }
+
+    /// The string under `key`.
+    ///
+    /// # Errors
+    /// `invalid_model` if the key is missing or holds another type; so for every getter below.
+    pub fn str(&self, key: &str) -> Result<&str> {
+        match self.require(key)? {
+            Value::String(value) => Ok(value),
+            other => Err(wrong_type(key, "string", other)),
+        }
+    }
+
+    /// The integer under `key`, whatever its width: writers differ in the width they choose.
+    pub fn u32(&self, key: &str) -> Result<u32> {
+        let value = self.require(key)?;
+        let wide: i128 = match *value {
+            Value::U8(v) => v.into(),
+            Value::I8(v) => v.into(),
+            Value::U16(v) => v.into(),
+            Value::I16(v) => v.into(),
+            Value::U32(v) => v.into(),
+            Value::I32(v) => v.into(),
+            Value::U64(v) => v.into(),
+            Value::I64(v) => v.into(),
+            _ => return Err(wrong_type(key, "u32", value)),
+        };
+        u32::try_from(wide).map_err(|_| {
+            Error::invalid_model(format!("metadata key `{key}` should be in 0..2^32, but is {wide}"))
+        })
+    }
+
+    /// The floating-point number under `key`.
+    pub fn f32(&self, key: &str) -> Result<f32> {
+        match *self.require(key)? {
+            Value::F32(value) => Ok(value),
+            Value::F64(value) => Ok(value as f32),
+            ref other => Err(wrong_type(key, "f32", other)),
+        }
+    }
+
+    /// The boolean under `key`.
+    pub fn bool(&self, key: &str) -> Result<bool> {
+        match *self.require(key)? {
+            Value::Bool(value) => Ok(value),
+            ref other => Err(wrong_type(key, "bool", other)),
+        }
+    }
+
+    /// The array of strings under `key`.
+    pub fn strings(&self, key: &str) -> Result<&[String]> {
+        match self.require(key)? {
+            Value::Array(Array::String(values)) => Ok(values),
+            other => Err(wrong_type(key, "array of string", other)),
+        }
+    }
+
+    /// The array of 32-bit floats under `key`.
+    pub fn f32s(&self, key: &str) -> Result<&[f32]> {
+        match self.require(key)? {
+            Value::Array(Array::F32(values)) => Ok(values),
+            other => Err(wrong_type(key, "array of f32", other)),
+        }
+    }
+
+    /// The array of 32-bit signed integers under `key`.
+    pub fn i32s(&self, key: &str) -> Result<&[i32]> {
+        match self.require(key)? {
+            Value::Array(Array::I32(values)) => Ok(values),
+            other => Err(wrong_type(key, "array of i32", other)),
+        }
+    }
+
+    fn require(&self, key: &str) -> Result<&Value> {
+        self.get(key).ok_or_else(|| Error::invalid_model(format!("metadata key `{key}` is missing")))
+    }
+}
+
+fn wrong_type(key: &str, expected: &str, got: &Value) -> Error {
+    Error::invalid_model(format!("metadata key `{key}` should be of type {expected}, but is {}", got.type_name()))
+}
+
+impl Value {
+    /// The format's name of the value's type: `u32`, `string`, `array of f32`.
+    pub fn type_name(&self) -> &'static str {
+        match self {
+            Self::U8(_) => "u8",
+            Self::I8(_) => "i8",
+            Self::U16(_) => "u16",
+            Self::I16(_) => "i16",
+            Self::U32(_) => "u32",
+            Self::I32(_) => "i32",
+            Self::F32(_) => "f32",
+            Self::Bool(_) => "bool",
+            Self::String(_) => "string",
+            Self::U64(_) => "u64",
+            Self::I64(_) => "i64",
+            Self::F64(_) => "f64",
+            Self::Array(array) => match array {
+                Array::U8(_) => "array of u8",
+                Array::I8(_) => "array of i8",
+                Array::U16(_) => "array of u16",
+                Array::I16(_) => "array of i16",
+                Array::U32(_) => "array of u32",
+                Array::I32(_) => "array of i32",
+                Array::F32(_) => "array of f32",
+                Array::Bool(_) => "array of bool",
+                Array::String(_) => "array of string",
+                Array::Array(_) => "array of arrays",
+                Array::U64(_) => "array of u64",
+                Array::I64(_) => "array of i64",
+                Array::F64(_) => "array of f64",
+            },
+        }
+    }
+}
