@@ -1,13 +1,23 @@
-//! Tallow runs small quantized Llama models inside a web page; this crate is what its npm package and its demo
-//! stand on, and it runs natively too.
+//! Tallow runs small quantized Llama models inside a web page. This crate is what its npm package and its demo
+//! stand on; it runs natively too.
 //!
-//! The modules, in the order a request meets them: a file is read by [`gguf`], which gives a [`tokenizer`], a
-//! [`chat`] template and the weights.
+//! The modules, in the order a request meets them: [`gguf`] reads the file; [`tokenizer`] and [`chat`] turn text
+//! and messages into token ids; [`model`] turns ids into logits and [`sampler`] logits into the next id;
+//! [`session`] runs a request to its end, and [`score`] tells how probable a given text is. [`load`] puts a model
+//! together from the bytes of its file, and [`info`] tells what the file says of itself.
 
 mod error;
 
 pub mod chat;
 pub mod gguf;
+pub mod info;
+pub mod load;
+pub mod model;
+pub mod sampler;
+pub mod score;
+pub mod session;
 pub mod tokenizer;
+#[cfg(feature = "wasm")]
+mod wasm;
 
 pub use error::{Error, ErrorKind, Result};

@@ -1,0 +1,126 @@
+//! What a file says of itself, for those who must judge a model before they rely on it.
+
+use crate::gguf::{Array, Header, Metadata, Value, keys};
+use crate::{Error, Result};
+use serde::Serialize;
+use serde_json::json;
+use std::collections::BTreeMap;
+
+/// A model's own account. Serialized, it is `model.info` of the npm package.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ModelInfo {
+    /// `general.name`, if the file has it.
+    pub name: Option<String>,
+    /// `general.architecture`
+    pub architecture: String,
+    /// Number of weights.
+    pub parameters: u64,
+    /// Number of weights of each element type, by GGML's name.
+    pub quantization: BTreeMap<&'static str, u64>,
+    /// The context the model was trained on, in tokens.
+    pub trained_context_length: u32,
+    /// `general.license`
+    pub license: Option<String>,
+    /// `general.base_model.0.name`
+    pub base_model: Option<String>,
+    /// All metadata; see [`metadata_json`].
+    pub metadata: serde_json::Map<String, serde_json::Value>,
+}
+
+impl ModelInfo {
+    /// Reads it from a file's header.
+    ///
+    /// # Errors
+    /// `invalid_model` if a key is missing or of the wrong type.
+    pub fn from_header(header: &Header) -> Result<Self> {
+        let metadata = &header.metadata;
+        let architecture = metadata.str(keys::GENERAL_ARCHITECTURE)?.to_owned();
+        let mut quantization = BTreeMap::<_, u64>::new();
+        for tensor in &header.tensors {
+            let n_weights = tensor.shape.iter().try_fold(1_u64, |n, &dim| n.checked_mul(dim as u64));
+            let n_weights = n_weights.ok_or_else(|| {
+                Error::invalid_model(format!("tensor `{}` has more elements than can be counted", tensor.name))
+            })?;
+            *quantization.entry(tensor.dtype.name()).or_default() += n_weights;
+        }
+        let text = |key: &str| metadata.contains(key).then(|| metadata.str(key).map(str::to_owned)).transpose();
+        Ok(Self {
+            name: text(keys::GENERAL_NAME)?,
+            trained_context_length: metadata.u32(&keys::arch(&architecture, keys::CONTEXT_LENGTH))?,
+            architecture,
+            parameters: quantization.values().sum(),
+            quantization,
+            license: text(keys::GENERAL_LICENSE)?,
+            base_model: text(keys::GENERAL_BASE_MODEL_NAME)?,
+            metadata: metadata_json(metadata),
+        })
+    }
+}
+
+/// Arrays longer than this are told by their type and length alone: a vocabulary is no reading matter.
+const LONGEST_ARRAY: usize = 64;
+/// The largest integer that every JavaScript number below it is exact for.
+const MAX_SAFE_INTEGER: u64 = (1 << 53) - 1;
+
+/// All metadata as JSON: arrays of more than 64 elements as `{ "type", "length" }`, integers that a JavaScript
+/// number does not hold and floats that JSON does not know (NaN, infinities) as strings.
+pub fn metadata_json(metadata: &Metadata) -> serde_json::Map<String, serde_json::Value> {
+    metadata.iter().map(|(key, value)| (key.to_owned(), value_json(value))).collect()
+}
+
+fn value_json(value: &Value) -> serde_json::Value {
+    match value {
+        Value::U8(v) => json!(v),
+        Value::I8(v) => json!(v),
+        Value::U16(v) => json!(v),
+        Value::I16(v) => json!(v),
+        Value::U32(v) => json!(v),
+        Value::I32(v) => json!(v),
+        Value::F32(v) => f32_json(*v),
+        Value::Bool(v) => json!(v),
+        Value::String(v) => json!(v),
+        Value::U64(v) => u64_json(*v),
+        Value::I64(v) => i64_json(*v),
+        Value::F64(v) => f64_json(*v),
+        Value::Array(array) if array.len() > LONGEST_ARRAY => {
+            json!({ "type": value.type_name(), "length": array.len() })
+        }
+        Value::Array(array) => array_json(array),
+    }
+}
+
+fn array_json(array: &Array) -> serde_json::Value {
+    match array {
+        Array::U8(v) => json!(v),
+        Array::I8(v) => json!(v),
+        Array::U16(v) => json!(v),
+        Array::I16(v) => json!(v),
+        Array::U32(v) => json!(v),
+        Array::I32(v) => json!(v),
+        Array::F32(v) => v.iter().map(|&v| f32_json(v)).collect(),
+        Array::Bool(v) => json!(v),
+        Array::String(v) => json!(v),
+        Array::Array(v) => v.iter().map(|v| value_json(&Value::Array(v.clone()))).collect(),
+        Array::U64(v) => v.iter().map(|&v| u64_json(v)).collect(),
+        Array::I64(v) => v.iter().map(|&v| i64_json(v)).collect(),
+        Array::F64(v) => v.iter().map(|&v| f64_json(v)).collect(),
+    }
+}
+
+fn u64_json(value: u64) -> serde_json::Value {
+    if value <= MAX_SAFE_INTEGER { json!(value) } else { json!(value.to_string()) }
+}
+
+fn i64_json(value: i64) -> serde_json::Value {
+    if value.unsigned_abs() <= MAX_SAFE_INTEGER { json!(value) } else { json!(value.to_string()) }
+}
+
+/// By way of the shortest decimal that reads back as the same f32: 1e-5 and not 9.999999747378752e-6.
+fn f32_json(value: f32) -> serde_json::Value {
+    value.to_string().parse().map_or_else(|_| json!(value.to_string()), f64_json)
+}
+
+fn f64_json(value: f64) -> serde_json::Value {
+    if value.is_finite() { json!(value) } else { json!(value.to_string()) }
+}

@@ -1,0 +1,78 @@
+//! From a file's bytes, as they arrive, to a model that can be asked.
+
+use crate::chat::ChatTemplate;
+use crate::gguf::{Header, Parser, Sink};
+use crate::model::{Config, Llama, WeightsBuilder};
+use crate::tokenizer::Tokenizer;
+use crate::{Error, Result};
+use std::sync::Arc;
+
+/// A model being loaded: [`push`](Self::push) the file's bytes, then [`finish`](Self::finish).
+pub struct Loader {
+    parser: Parser,
+    parts: Parts,
+}
+
+/// All that a file holds.
+pub struct Loaded {
+    /// Metadata and tensor directory.
+    pub header: Header,
+    pub tokenizer: Arc<Tokenizer>,
+    pub template: ChatTemplate,
+    pub llama: Llama,
+}
+
+/// What has been made of the file so far; nothing before its header is complete.
+#[derive(Default)]
+struct Parts(Option<(Tokenizer, ChatTemplate, WeightsBuilder)>);
+
+impl Loader {
+    /// A loader before the first byte.
+    #[allow(clippy::new_without_default)]
+    pub fn new() -> Self {
+        Self { parser: Parser::new(), parts: Parts::default() }
+    }
+
+    /// Takes the next bytes of the file. A file that cannot be run is refused as soon as its header is complete.
+    ///
+    /// # Errors
+    /// `invalid_model`, `unsupported_model`, `template_error`, `out_of_memory`.
+    pub fn push(&mut self, bytes: &[u8]) -> Result<()> {
+        self.parser.push(bytes, &mut self.parts)
+    }
+
+    /// The file's header, once it is complete.
+    pub fn header(&self) -> Option<&Header> {
+        self.parser.header()
+    }
+
+    /// The model, when the file has ended.
+    ///
+    /// # Errors
+    /// `invalid_model` if the file ended too early.
+    pub fn finish(self) -> Result<Loaded> {
+        let header = self.parser.finish()?;
+        let Some((tokenizer, template, weights)) = self.parts.0 else {
+            return Err(Error::internal("the header was never handed on"));
+        };
+        Ok(Loaded { header, tokenizer: Arc::new(tokenizer), template, llama: weights.finish()? })
+    }
+}
+
+impl Sink for Parts {
+    fn header(&mut self, header: &Header) -> Result<()> {
+        let config = Config::from_metadata(&header.metadata)?;
+        let weights = WeightsBuilder::new(config, header.tensors.clone())?;
+        let tokenizer = Tokenizer::from_metadata(&header.metadata)?;
+        let template = ChatTemplate::from_metadata(&header.metadata)?;
+        self.0 = Some((tokenizer, template, weights));
+        Ok(())
+    }
+
+    fn tensor_data(&mut self, index: usize, at: u64, bytes: &[u8]) -> Result<()> {
+        match &mut self.0 {
+            Some((_, _, weights)) => weights.tensor_data(index, at, bytes),
+            None => Err(Error::internal("tensor data came before the header")),
+        }
+    }
+}

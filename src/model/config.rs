@@ -1,0 +1,174 @@
+//! The numbers that shape a Llama model, read from the file's metadata and checked against each other.
+
+use crate::gguf::{Metadata, keys};
+use crate::{Error, Result};
+
+/// The shape of a Llama model. Each field's line gives its GGUF key under the architecture's name.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Config {
+    /// `embedding_length`: width of the residual stream.
+    pub n_embd: usize,
+    /// `block_count`
+    pub n_layer: usize,
+    /// `feed_forward_length`
+    pub n_ff: usize,
+    /// `attention.head_count`: query heads.
+    pub n_head: usize,
+    /// `attention.head_count_kv`: key and value heads; each serves `n_head / n_head_kv` query heads.
+    pub n_head_kv: usize,
+    /// `attention.key_length`: width of one head.
+    pub head_dim: usize,
+    /// Length of `tokenizer.ggml.tokens`.
+    pub n_vocab: usize,
+    /// `context_length`: positions the model was trained on.
+    pub n_ctx_train: usize,
+    /// `rope.dimension_count`: dimensions of a head that are rotated.
+    pub n_rot: usize,
+    /// `rope.freq_base`
+    pub rope_freq_base: f32,
+    /// 1 / `rope.scaling.factor` where `rope.scaling.type` is `linear`, else 1: scales every position.
+    pub rope_freq_scale: f32,
+    /// `attention.layer_norm_rms_epsilon`
+    pub rms_eps: f32,
+}
+
+/// llama.cpp's values for keys that old files leave out.
+const DEFAULT_ROPE_FREQ_BASE: f32 = 10_000.0;
+
+impl Config {
+    /// Reads the shape from `metadata`.
+    ///
+    /// # Errors
+    /// `unsupported_model` for another architecture than `llama`, experts, or a RoPE scaling other than linear;
+    /// `invalid_model` for a key that is missing, of the wrong type, or at odds with another.
+    pub fn from_metadata(metadata: &Metadata) -> Result<Self> {
+        let architecture = metadata.str(keys::GENERAL_ARCHITECTURE)?;
+        if architecture != "llama" {
+            return Err(Error::unsupported_model(format!(
+                "`{}` is `{architecture}`; Tallow runs `llama`",
+                keys::GENERAL_ARCHITECTURE
+            )));
+        }
+        let key = |name: &str| keys::arch(architecture, name);
+        let count = |name: &str| positive(metadata, &key(name));
+        let count_or = |name: &str, default: usize| {
+            if metadata.contains(&key(name)) { positive(metadata, &key(name)) } else { Ok(default) }
+        };
+
+        let expert_count = key(keys::EXPERT_COUNT);
+        if metadata.contains(&expert_count) && metadata.u32(&expert_count)? > 0 {
+            return Err(Error::unsupported_model(format!(
+                "`{expert_count}` is {}; mixtures of experts are not supported",
+                metadata.u32(&expert_count)?
+            )));
+        }
+
+        let n_embd = count(keys::EMBEDDING_LENGTH)?;
+        let n_head = count(keys::HEAD_COUNT)?;
+        let n_head_kv = count_or(keys::HEAD_COUNT_KV, n_head)?;
+        if !n_head.is_multiple_of(n_head_kv) {
+            return Err(Error::invalid_model(format!(
+                "`{}` should divide the {n_head} query heads, but is {n_head_kv}",
+                key(keys::HEAD_COUNT_KV)
+            )));
+        }
+        if !metadata.contains(&key(keys::KEY_LENGTH)) && !n_embd.is_multiple_of(n_head) {
+            return Err(Error::invalid_model(format!(
+                "`{}` is missing and the width {n_embd} is no multiple of {n_head} heads",
+                key(keys::KEY_LENGTH)
+            )));
+        }
+        let head_dim = count_or(keys::KEY_LENGTH, n_embd / n_head)?;
+        let value_length = count_or(keys::VALUE_LENGTH, head_dim)?;
+        if value_length != head_dim {
+            return Err(Error::unsupported_model(format!(
+                "`{}` is {value_length}, but keys are {head_dim} wide; both must be the same",
+                key(keys::VALUE_LENGTH)
+            )));
+        }
+        let n_rot = count_or(keys::ROPE_DIMENSION_COUNT, head_dim)?;
+        if n_rot > head_dim || !n_rot.is_multiple_of(2) {
+            return Err(Error::invalid_model(format!(
+                "`{}` should be even and at most {head_dim}, but is {n_rot}",
+                key(keys::ROPE_DIMENSION_COUNT)
+            )));
+        }
+
+        let freq_base = key(keys::ROPE_FREQ_BASE);
+        let rope_freq_base = if metadata.contains(&freq_base) {
+            positive_f32(metadata, &freq_base)?
+        } else {
+            DEFAULT_ROPE_FREQ_BASE
+        };
+
+        Ok(Self {
+            n_embd,
+            n_layer: count(keys::BLOCK_COUNT)?,
+            n_ff: count(keys::FEED_FORWARD_LENGTH)?,
+            n_head,
+            n_head_kv,
+            head_dim,
+            n_vocab: metadata.strings(keys::TOKENIZER_TOKENS)?.len(),
+            n_ctx_train: count(keys::CONTEXT_LENGTH)?,
+            n_rot,
+            rope_freq_base,
+            rope_freq_scale: rope_freq_scale(metadata, architecture)?,
+            rms_eps: positive_f32(metadata, &key(keys::RMS_EPSILON))?,
+        })
+    }
+
+    /// Width of all query heads side by side.
+    pub fn n_embd_q(&self) -> usize {
+        self.n_head * self.head_dim
+    }
+
+    /// Width of all key heads side by side.
+    pub fn n_embd_kv(&self) -> usize {
+        self.n_head_kv * self.head_dim
+    }
+}
+
+fn rope_freq_scale(metadata: &Metadata, architecture: &str) -> Result<f32> {
+    let type_key = keys::arch(architecture, keys::ROPE_SCALING_TYPE);
+    let scaling = if metadata.contains(&type_key) { metadata.str(&type_key)? } else { "linear" };
+    let factor_key = keys::arch(architecture, keys::ROPE_SCALING_FACTOR);
+    let legacy_key = keys::arch(architecture, keys::ROPE_SCALE_LINEAR);
+    match scaling {
+        "none" => Ok(1.0),
+        // llama.cpp reads a factor of 0 as "not scaled".
+        "linear" => {
+            for key in [&factor_key, &legacy_key] {
+                if metadata.contains(key) && metadata.f32(key)? != 0.0 {
+                    return Ok(1.0 / positive_f32(metadata, key)?);
+                }
+            }
+            Ok(1.0)
+        }
+        other => Err(Error::unsupported_model(format!(
+            "`{type_key}` is `{other}`; Tallow scales positions `linear` or not at all"
+        ))),
+    }
+}
+
+/// An upper bound for every count of a model's shape, so that products of three fit 64 bits.
+const MAX_COUNT: usize = 1 << 20;
+
+fn positive(metadata: &Metadata, key: &str) -> Result<usize> {
+    match metadata.u32(key)? as usize {
+        count @ 1..=MAX_COUNT => Ok(count),
+        // A context length is no dimension of any tensor: some files state ten million.
+        count if count > 0 && key.ends_with(keys::CONTEXT_LENGTH) => Ok(count),
+        count => {
+            Err(Error::invalid_model(format!("metadata key `{key}` should be in 1..={MAX_COUNT}, but is {count}")))
+        }
+    }
+}
+
+fn positive_f32(metadata: &Metadata, key: &str) -> Result<f32> {
+    match metadata.f32(key)? {
+        value if value > 0.0 && value.is_finite() => Ok(value),
+        value => Err(Error::invalid_model(format!(
+            "metadata key `{key}` should be positive and finite, but is {value}"
+        ))),
+    }
+}

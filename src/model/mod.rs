@@ -1,0 +1,16 @@
+//! The Llama model: shape, weights, KV cache and the forward pass, written in Candle.
+//!
+//! [`WeightsBuilder`] takes the tensors as the file streams by; [`Llama::forward`] turns token ids into logits.
+//! Sources: Touvron et al. 2023 (<https://arxiv.org/abs/2302.13971>); tensor names and RoPE pairing as in
+//! llama.cpp's `llama` architecture.
+
+mod cache;
+mod config;
+mod llama;
+mod rope;
+mod weights;
+
+pub use cache::KvCache;
+pub use config::Config;
+pub use llama::{Llama, Logits};
+pub use weights::WeightsBuilder;
