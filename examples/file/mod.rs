@@ -1,0 +1,26 @@
+//! A model from a file on disk, read in pieces.
+
+use std::fs::File;
+use std::io::Read;
+use tallow::load::{Loaded, Loader};
+
+pub fn load(path: &str) -> Result<Loaded, Box<dyn std::error::Error>> {
+    let mut file = File::open(path).map_err(|error| format!("{path}: {error}"))?;
+    let mut loader = Loader::new();
+    let mut piece = vec![0; 1 << 20];
+    loop {
+        match file.read(&mut piece)? {
+            0 => return Ok(loader.finish()?),
+            n => loader.push(&piece[..n])?,
+        }
+    }
+}
+
+/// The arguments that are no options, just as many as wanted; else how to call the program.
+pub fn positional<const N: usize>(arguments: pico_args::Arguments, usage: &str) -> Result<[String; N], String> {
+    let rest: Vec<String> = arguments.finish().into_iter().map(|s| s.to_string_lossy().into_owned()).collect();
+    match rest.iter().find(|argument| argument.starts_with("--")) {
+        Some(option) => Err(format!("`{option}` is no option of this program.\n\n{usage}")),
+        None => rest.try_into().map_err(|rest: Vec<String>| format!("got {} arguments.\n\n{usage}", rest.len())),
+    }
+}

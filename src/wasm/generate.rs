@@ -1,0 +1,122 @@
+//! The JSON of requests and steps. Fields are spelled as in `js/src/protocol.ts`: OpenAI's snake_case.
+
+use crate::chat::ChatTemplate;
+use crate::sampler::SamplerOptions;
+use crate::session::{self, FinishReason, Step};
+use crate::tokenizer::Tokenizer;
+use crate::{Error, Result};
+use serde::{Deserialize, Serialize};
+
+/// Messages and what the template may know beside them.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct TemplateRequest {
+    messages: Vec<serde_json::Value>,
+    tools: Option<Vec<serde_json::Value>>,
+}
+
+impl TemplateRequest {
+    pub(super) fn render(&self, template: &ChatTemplate) -> Result<String> {
+        todo!()
+    }
+}
+
+/// A chat (`messages`) or a raw text (`prompt`) to continue.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct GenerateRequest {
+    prompt: Option<String>,
+    chat: Option<TemplateRequest>,
+    max_tokens: Option<usize>,
+    temperature: f64,
+    top_p: f64,
+    top_k: usize,
+    seed: u64,
+    #[serde(default)]
+    ignore_eos: bool,
+    cache_prompt: bool,
+}
+
+impl GenerateRequest {
+    pub(super) fn resolve(self, template: &ChatTemplate, tokenizer: &Tokenizer) -> Result<session::Request> {
+        let prompt = match (&self.prompt, &self.chat) {
+            (Some(text), None) => tokenizer.encode(text, true, true)?,
+            (None, Some(chat)) => tokenizer.encode_rendered(&chat.render(template)?)?,
+            _ => return Err(Error::invalid_request("there should be either `prompt` or `messages`")),
+        };
+        Ok(session::Request {
+            prompt,
+            max_tokens: self.max_tokens,
+            sampler: SamplerOptions {
+                temperature: self.temperature,
+                top_k: self.top_k,
+                top_p: self.top_p,
+                seed: self.seed,
+            },
+            ignore_eos: self.ignore_eos,
+            cache_prompt: self.cache_prompt,
+        })
+    }
+}
+
+/// What a step brought.
+#[derive(Serialize)]
+pub(super) struct StepMessage {
+    /// Characters for the page, possibly none.
+    text: String,
+    /// How far the prompt is, while it is being evaluated.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    prompt: Option<Progress>,
+    /// `stop` or `length`, with the last step.
+    finish_reason: Option<&'static str>,
+    /// With the last step.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    timings: Option<Timings>,
+}
+
+#[derive(Serialize)]
+struct Progress {
+    done: usize,
+    total: usize,
+}
+
+/// llama.cpp's names; milliseconds.
+#[derive(Serialize)]
+struct Timings {
+    prompt_n: usize,
+    prompt_ms: f64,
+    predicted_n: usize,
+    predicted_ms: f64,
+    cache_n: usize,
+}
+
+impl From<Step> for StepMessage {
+    fn from(step: Step) -> Self {
+        let empty = Self { text: String::new(), prompt: None, finish_reason: None, timings: None };
+        match step {
+            Step::Prefill { done, total } => Self { prompt: Some(Progress { done, total }), ..empty },
+            Step::Token { text, .. } => Self { text, ..empty },
+            Step::Finished { reason, text, timings } => Self {
+                text,
+                finish_reason: Some(match reason {
+                    FinishReason::Stop => "stop",
+                    FinishReason::Length => "length",
+                }),
+                timings: Some(timings.into()),
+                ..empty
+            },
+        }
+    }
+}
+
+impl From<session::Timings> for Timings {
+    fn from(timings: session::Timings) -> Self {
+        Self {
+            prompt_n: timings.prompt_n,
+            prompt_ms: timings.prompt.as_secs_f64() * 1e3,
+            predicted_n: timings.predicted_n,
+            predicted_ms: timings.predicted.as_secs_f64() * 1e3,
+            cache_n: timings.cache_n,
+        }
+    }
+}

@@ -1,0 +1,135 @@
+//! The bindings that `js/src/worker.ts` calls: conversions only. Requests and answers cross as JSON, bytes and
+//! token ids as typed arrays, errors as JavaScript `Error`s with their kind's name in `code`.
+
+mod error;
+mod generate;
+
+use crate::chat::ChatTemplate;
+use crate::gguf::Header;
+use crate::info::ModelInfo;
+use crate::load;
+use crate::session::Session;
+use error::{JsResult, to_js};
+use generate::{GenerateRequest, StepMessage, TemplateRequest};
+use wasm_bindgen::prelude::*;
+
+/// Context allocated where the page does not say, if the model was trained on as much.
+const DEFAULT_CONTEXT_LENGTH: usize = 4096;
+const WASM_PAGE: usize = 65_536;
+
+#[wasm_bindgen(start)]
+fn start() {
+    console_error_panic_hook::set_once();
+}
+
+/// Which of the two modules this is: `relaxed` or `simd128`.
+#[wasm_bindgen(js_name = moduleName)]
+pub fn module_name() -> String {
+    if cfg!(target_feature = "relaxed-simd") { "relaxed" } else { "simd128" }.to_owned()
+}
+
+/// A model being loaded.
+#[wasm_bindgen]
+pub struct Loader(load::Loader);
+
+#[wasm_bindgen]
+impl Loader {
+    #[wasm_bindgen(constructor)]
+    #[allow(clippy::new_without_default)]
+    pub fn new() -> Self {
+        Self(load::Loader::new())
+    }
+
+    /// Takes the next bytes of the file.
+    pub fn push(&mut self, bytes: &[u8]) -> JsResult<()> {
+        self.0.push(bytes).map_err(to_js)
+    }
+
+    /// The file's length in bytes, once its header is read.
+    #[wasm_bindgen(js_name = totalBytes)]
+    pub fn total_bytes(&self) -> Option<f64> {
+        self.0.header().map(|header| header.file_len as f64)
+    }
+
+    /// The model, when the file has ended, with room for `contextLength` tokens (4096, or what it was trained on).
+    pub fn finish(self, #[wasm_bindgen(js_name = contextLength)] n_ctx: Option<usize>) -> JsResult<Model> {
+        let load::Loaded { header, tokenizer, template, llama } = self.0.finish().map_err(to_js)?;
+        let n_ctx = n_ctx.unwrap_or(DEFAULT_CONTEXT_LENGTH.min(llama.config().n_ctx_train));
+        let session = Session::new(llama, tokenizer, n_ctx).map_err(to_js)?;
+        Ok(Model { header, template, session })
+    }
+}
+
+/// A model, ready to be asked.
+#[wasm_bindgen]
+pub struct Model {
+    header: Header,
+    template: ChatTemplate,
+    session: Session,
+}
+
+#[wasm_bindgen]
+impl Model {
+    /// What the model says of itself, as JSON of `ModelInfo` in `js/src/info.ts`; the page adds a name if
+    /// the file has none.
+    pub fn info(&self) -> JsResult<String> {
+        #[derive(serde::Serialize)]
+        #[serde(rename_all = "camelCase")]
+        struct Loaded {
+            #[serde(flatten)]
+            model: ModelInfo,
+            context_length: usize,
+            memory: usize,
+            module: String,
+        }
+        let loaded = Loaded {
+            model: ModelInfo::from_header(&self.header).map_err(to_js)?,
+            context_length: self.session.n_ctx(),
+            memory: core::arch::wasm32::memory_size::<0>() * WASM_PAGE,
+            module: module_name(),
+        };
+        error::to_json(&loaded)
+    }
+
+    /// Text to token ids; see `Tokenizer::encode`.
+    pub fn tokenize(
+        &self,
+        text: &str,
+        #[wasm_bindgen(js_name = addSpecial)] add_special: bool,
+        #[wasm_bindgen(js_name = parseSpecial)] parse_special: bool,
+    ) -> JsResult<Vec<u32>> {
+        self.session.tokenizer().encode(text, add_special, parse_special).map_err(to_js)
+    }
+
+    /// Token ids to text, special tokens included.
+    pub fn detokenize(&self, ids: &[u32]) -> JsResult<String> {
+        self.session.tokenizer().decode(ids).map_err(to_js)
+    }
+
+    /// Messages to prompt; takes the JSON of a `TemplateRequest`.
+    #[wasm_bindgen(js_name = applyChatTemplate)]
+    pub fn apply_chat_template(&self, request: &str) -> JsResult<String> {
+        let request: TemplateRequest = error::from_json(request)?;
+        request.render(&self.template).map_err(to_js)
+    }
+
+    /// Begins a request, the JSON of a `GenerateRequest`, and returns the number of its prompt's tokens.
+    pub fn start(&mut self, request: &str) -> JsResult<usize> {
+        let request: GenerateRequest = error::from_json(request)?;
+        let request = request.resolve(&self.template, self.session.tokenizer()).map_err(to_js)?;
+        let prompt_tokens = request.prompt.len();
+        self.session.start(request).map_err(to_js)?;
+        Ok(prompt_tokens)
+    }
+
+    /// One chunk of the prompt, one token, or the end of the answer, as the JSON of a `StepMessage`.
+    pub fn step(&mut self) -> JsResult<String> {
+        let step = self.session.step().map_err(to_js)?;
+        error::to_json(&StepMessage::from(step))
+    }
+
+    /// Ends the request in progress, if any.
+    pub fn cancel(&mut self) {
+        self.session.cancel();
+    }
+}

@@ -1,0 +1,245 @@
+//! The forward pass against other implementations: exact float32 and llama.cpp (`tests/golden/README.md`), and
+//! Candle's own `quantized_llama`.
+
+mod default_model;
+mod module;
+
+use candle_core::Device;
+use module::assert_module;
+use serde::Deserialize;
+use std::collections::HashMap;
+use tallow::ErrorKind;
+use tallow::load::{Loaded, Loader};
+use tallow::model::{KvCache, Logits};
+use tallow::score::{Scores, score};
+#[cfg(target_arch = "wasm32")]
+use wasm_bindgen_test::wasm_bindgen_test as test;
+
+#[cfg(target_arch = "wasm32")]
+wasm_bindgen_test::wasm_bindgen_test_configure!(run_in_dedicated_worker);
+
+macro_rules! tiny {
+    ($name:literal) => {
+        (concat!("tiny-", $name, ".gguf"), include_bytes!(concat!("golden/tiny/tiny-", $name, ".gguf")))
+    };
+}
+
+/// Random two-layer models with grouped queries and RoPE factors, one in each type that Candle reads.
+const TINY: [(&str, &[u8]); 14] = [
+    tiny!("F32"),
+    tiny!("tied-F32"),
+    tiny!("F16"),
+    tiny!("BF16"),
+    tiny!("Q4_0"),
+    tiny!("Q4_1"),
+    tiny!("Q5_0"),
+    tiny!("Q5_1"),
+    tiny!("Q8_0"),
+    tiny!("Q2_K"),
+    tiny!("Q3_K_M"),
+    tiny!("Q4_K_M"),
+    tiny!("Q5_K_M"),
+    tiny!("Q6_K"),
+];
+const TINY_IQ4: [(&str, &[u8]); 2] = [tiny!("IQ4_NL"), tiny!("IQ4_XS")];
+
+#[derive(Deserialize)]
+struct TinyGolden {
+    ids: Vec<u32>,
+    models: HashMap<String, TinyLogits>,
+}
+
+#[derive(Deserialize)]
+struct TinyLogits {
+    logits_last_f32: Vec<f32>,
+    nll_llama_cpp: Vec<f32>,
+    range: f32,
+}
+
+fn tiny_golden() -> TinyGolden {
+    serde_json::from_str(include_str!("golden/tiny/golden.json")).expect("the golden file is well formed")
+}
+
+fn load(bytes: &[u8]) -> tallow::Result<Loaded> {
+    let mut loader = Loader::new();
+    loader.push(bytes)?;
+    loader.finish()
+}
+
+fn max_difference(a: &[f32], b: &[f32]) -> f32 {
+    assert_eq!(a.len(), b.len());
+    a.iter().zip(b).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max)
+}
+
+#[test]
+fn tiny_models_of_every_type_come_near_float32() {
+    assert_module();
+    let golden = tiny_golden();
+    for (name, bytes) in TINY {
+        let expected = &golden.models[name];
+        let scores = score(&load(bytes).expect(name).llama, &golden.ids).expect(name);
+        // Weights of full precision leave rounding alone; quantized ones meet activations of 8 bits.
+        let bound = if name.ends_with("-F32.gguf") { 1e-4 } else { 0.05 };
+        let off = max_difference(&scores.logits_last, &expected.logits_last_f32) / expected.range;
+        println!("{name}: {off:.5} of the range from float32");
+        assert!(off <= bound, "{name}: logits are off by {off} of their range, {bound} allowed");
+        // llama.cpp rounds too, so that the two may differ by twice what one is allowed.
+        let nll: Vec<f32> = scores.logprobs.iter().map(|logprob| -logprob).collect();
+        let off = max_difference(&nll, &expected.nll_llama_cpp) / expected.range;
+        assert!(off <= 0.1, "{name}: log-probabilities are off by {off} of the logits' range, 0.1 allowed");
+    }
+}
+
+#[test]
+fn a_type_that_candle_does_not_read_is_refused_by_name() {
+    assert_module();
+    for (name, bytes) in TINY_IQ4 {
+        let error = load(bytes).err().expect(name);
+        assert_eq!(error.kind(), ErrorKind::UnsupportedModel);
+        assert!(error.detail().starts_with("tensor `") && error.detail().contains(" is of type IQ4_"), "{error}");
+    }
+}
+
+#[test]
+fn agrees_with_candles_own_llama_where_that_is_right() {
+    use candle_core::quantized::gguf_file;
+    use candle_transformers::models::quantized_llama::ModelWeights;
+    assert_module();
+    let golden = tiny_golden();
+    let (_, bytes) = TINY[1]; // tied, without rope_freqs.weight, which quantized_llama ignores
+    let mut reader = std::io::Cursor::new(bytes);
+    let content = gguf_file::Content::read(&mut reader).expect("the file is read");
+    let mut oracle = ModelWeights::from_gguf(content, &mut reader, &Device::Cpu).expect("the model loads");
+    let ids = candle_core::Tensor::new(golden.ids.as_slice(), &Device::Cpu).and_then(|ids| ids.unsqueeze(0));
+    let expected = oracle.forward(&ids.expect("a tensor"), 0).and_then(|logits| logits.squeeze(0)?.to_vec1::<f32>());
+
+    let scores = score(&load(bytes).expect("the model loads").llama, &golden.ids).expect("scores");
+    let off = max_difference(&scores.logits_last, &expected.expect("logits"));
+    assert!(off <= 1e-4, "logits are off by {off}");
+}
+
+#[test]
+fn any_chunking_gives_the_same_logits() {
+    assert_module();
+    let ids = tiny_golden().ids;
+    for (name, bytes) in [TINY[0], TINY[5], TINY[11]] {
+        let llama = load(bytes).expect(name).llama;
+        let last_logits = |chunk_len: usize| -> Vec<f32> {
+            let mut cache = KvCache::new(llama.config(), ids.len()).expect("a cache");
+            let mut logits = None;
+            for chunk in ids.chunks(chunk_len) {
+                logits = Some(llama.forward(chunk, &mut cache, Logits::Last).expect("logits"));
+            }
+            logits.and_then(|logits| logits.squeeze(0).ok()?.to_vec1().ok()).expect("logits")
+        };
+        let whole = last_logits(ids.len());
+        for chunk_len in [1, 2, 7, 16, 64, ids.len() - 1] {
+            // A sum of 96 products in another order differs by rounding, about 96 · 2^-24 of terms near 10; but
+            // that can turn one activation's 8-bit rounding, which moves a logit by about 1e-2.
+            let off = max_difference(&last_logits(chunk_len), &whole);
+            assert!(off <= 5e-2, "{name} in chunks of {chunk_len}: logits are off by {off}");
+        }
+    }
+}
+
+#[test]
+fn a_cut_cache_gives_what_a_new_one_does() {
+    assert_module();
+    let (_, bytes) = TINY[0];
+    let llama = load(bytes).expect("the model loads").llama;
+    let ids = tiny_golden().ids;
+    let mut cache = KvCache::new(llama.config(), ids.len()).expect("a cache");
+    llama.forward(&ids, &mut cache, Logits::Last).expect("logits");
+    cache.truncate(10);
+    assert_eq!(cache.len(), 10);
+    let cut = llama.forward(&ids[20..30], &mut cache, Logits::All).expect("logits");
+
+    let mut fresh = KvCache::new(llama.config(), 20).expect("a cache");
+    llama.forward(&ids[..10], &mut fresh, Logits::Last).expect("logits");
+    let expected = llama.forward(&ids[20..30], &mut fresh, Logits::All).expect("logits");
+    let flat = |logits: candle_core::Tensor| logits.flatten_all()?.to_vec1::<f32>();
+    assert!(max_difference(&flat(cut).expect("numbers"), &flat(expected).expect("numbers")) <= 1e-4);
+}
+
+#[test]
+fn what_does_not_fit_is_refused_and_leaves_the_cache_alone() {
+    assert_module();
+    let (_, bytes) = TINY[0];
+    let llama = load(bytes).expect("the model loads").llama;
+    let mut cache = KvCache::new(llama.config(), 4).expect("a cache");
+    llama.forward(&[1, 2, 3], &mut cache, Logits::Last).expect("logits");
+    for (ids, kind, named) in [
+        (&[1, 2][..], ErrorKind::ContextLengthExceeded, "5 tokens do not fit a context of 4"),
+        (&[288], ErrorKind::InvalidRequest, "token ids should be below 288, but one is 288"),
+        (&[], ErrorKind::InvalidRequest, "there should be at least one token"),
+    ] {
+        let error = llama.forward(ids, &mut cache, Logits::Last).expect_err(named);
+        assert_eq!((error.kind(), error.detail(), cache.len()), (kind, named, 3));
+    }
+    llama.forward(&[4], &mut cache, Logits::Last).expect("the last position is free");
+}
+
+#[derive(Deserialize)]
+struct Greedy {
+    cases: Vec<GreedyCase>,
+    llama_cpp_error_to_f32: LlamaCppError,
+}
+
+#[derive(Deserialize)]
+struct LlamaCppError {
+    mean_abs: f64,
+}
+
+#[derive(Deserialize)]
+struct GreedyCase {
+    prompt: String,
+    prompt_ids: Vec<u32>,
+    greedy: Vec<u32>,
+    /// By position: the ten best, (id, log-probability).
+    top10_logprobs_f32: Vec<Vec<(u32, f64)>>,
+}
+
+#[derive(Deserialize)]
+struct Perplexity {
+    ids: Vec<u32>,
+    perplexity_f32: f64,
+}
+
+#[test]
+fn the_default_model_comes_near_float32() {
+    assert_module();
+    let llama = default_model::load().llama;
+
+    let golden: Greedy = serde_json::from_str(include_str!("golden/smollm2-135m-instruct-q4_1.greedy.json"))
+        .expect("the golden file is well formed");
+    let (mut sum, mut n, mut max) = (0.0, 0, 0.0_f64);
+    for case in &golden.cases {
+        let mut cache = KvCache::new(llama.config(), case.prompt_ids.len() + case.greedy.len()).expect("a cache");
+        let ids = [case.prompt_ids.as_slice(), &case.greedy].concat();
+        let logits = llama.forward(&ids, &mut cache, Logits::All).expect("logits");
+        let logprobs = candle_nn::ops::log_softmax(&logits, candle_core::D::Minus1).expect("logarithms");
+        for (i, best) in case.top10_logprobs_f32.iter().enumerate() {
+            let row = logprobs.get(case.prompt_ids.len() - 1 + i).and_then(|row| row.to_vec1::<f32>());
+            let row = row.expect("a row for each position");
+            for &(id, expected) in best {
+                let off = (f64::from(row[id as usize]) - expected).abs();
+                (sum, n, max) = (sum + off, n + 1, max.max(off));
+            }
+            if best[0].1 - best[1].1 > 0.5 {
+                let first = (0..).zip(&row).max_by(|a, b| a.1.total_cmp(b.1)).map(|(id, _)| id);
+                assert_eq!(first, Some(best[0].0), "the choice at position {i} of `{}`", case.prompt);
+            }
+        }
+    }
+    let (mean, allowed) = (sum / f64::from(n), 1.1 * golden.llama_cpp_error_to_f32.mean_abs);
+    println!("mean |difference| to float32 {mean:.5} ({allowed:.5} allowed), max {max:.5}");
+    assert!(mean <= allowed && max <= 1.3, "mean {mean}, max {max}");
+
+    let text: Perplexity = serde_json::from_str(include_str!("golden/smollm2-135m-instruct-q4_1.perplexity.json"))
+        .expect("the golden file is well formed");
+    let Scores { logprobs, .. } = score(&llama, &text.ids).expect("scores");
+    assert_eq!(logprobs.len(), text.ids.len() - 1);
+    let nll = -logprobs.iter().map(|&logprob| f64::from(logprob)).sum::<f64>() / logprobs.len() as f64;
+    println!("perplexity {:.4}, float32 {:.4}", nll.exp(), text.perplexity_f32);
+    assert!((nll.exp() / text.perplexity_f32 - 1.0).abs() <= 0.01, "perplexity {}", nll.exp());
+}
