@@ -2,6 +2,7 @@
 
 use crate::{Error, Result};
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 
 /// One metadata value, with the type the file gave it.
 #[derive(Debug, Clone, PartialEq)]
@@ -53,11 +54,26 @@ impl Metadata {
     /// # Errors
     /// `invalid_model` if the key is there already.
     pub fn insert(&mut self, key: String, value: Value) -> Result<()> {
-        if self.by_key.insert(key.clone(), self.entries.len()).is_some() {
-            return Err(Error::invalid_model(format!("metadata key `{key}` occurs twice")));
+        match self.by_key.entry(key) {
+            Entry::Occupied(entry) => {
+                Err(Error::invalid_model(format!("metadata key `{}` occurs twice", entry.key())))
+            }
+            Entry::Vacant(entry) => {
+                self.entries.push((entry.key().clone(), value));
+                entry.insert(self.entries.len() - 1);
+                Ok(())
+            }
         }
-        self.entries.push((key, value));
-        Ok(())
+    }
+
+    /// The number of pairs.
+    pub fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    /// Whether there are no pairs.
+    pub fn is_empty(&self) -> bool {
+        self.entries.is_empty()
     }
 
     /// Whether `key` is there, of whatever type.
@@ -152,7 +168,10 @@ impl Metadata {
 }
 
 fn wrong_type(key: &str, expected: &str, got: &Value) -> Error {
-    Error::invalid_model(format!("metadata key `{key}` should be of type {expected}, but is {}", got.type_name()))
+    Error::invalid_model(format!(
+        "metadata key `{key}` should be of type {expected}, but is {}",
+        got.type_name()
+    ))
 }
 
 impl Value {
@@ -187,5 +206,93 @@ impl Value {
                 Array::F64(_) => "array of f64",
             },
         }
+    }
+}
+
+/// The type of a value, as the file numbers it.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum ValueType {
+    U8,
+    I8,
+    U16,
+    I16,
+    U32,
+    I32,
+    F32,
+    Bool,
+    String,
+    Array,
+    U64,
+    I64,
+    F64,
+}
+
+impl ValueType {
+    /// The type with the file's number `id`, if there is one.
+    pub(super) fn from_id(id: u32) -> Option<Self> {
+        match id {
+            0 => Some(Self::U8),
+            1 => Some(Self::I8),
+            2 => Some(Self::U16),
+            3 => Some(Self::I16),
+            4 => Some(Self::U32),
+            5 => Some(Self::I32),
+            6 => Some(Self::F32),
+            7 => Some(Self::Bool),
+            8 => Some(Self::String),
+            9 => Some(Self::Array),
+            10 => Some(Self::U64),
+            11 => Some(Self::I64),
+            12 => Some(Self::F64),
+            _ => None,
+        }
+    }
+}
+
+impl Array {
+    /// The array of no elements of type `element`.
+    pub(super) fn empty(element: ValueType) -> Self {
+        match element {
+            ValueType::U8 => Self::U8(Vec::new()),
+            ValueType::I8 => Self::I8(Vec::new()),
+            ValueType::U16 => Self::U16(Vec::new()),
+            ValueType::I16 => Self::I16(Vec::new()),
+            ValueType::U32 => Self::U32(Vec::new()),
+            ValueType::I32 => Self::I32(Vec::new()),
+            ValueType::F32 => Self::F32(Vec::new()),
+            ValueType::Bool => Self::Bool(Vec::new()),
+            ValueType::String => Self::String(Vec::new()),
+            ValueType::Array => Self::Array(Vec::new()),
+            ValueType::U64 => Self::U64(Vec::new()),
+            ValueType::I64 => Self::I64(Vec::new()),
+            ValueType::F64 => Self::F64(Vec::new()),
+        }
+    }
+
+    /// Appends `element`.
+    ///
+    /// # Errors
+    /// `internal` if it is not of the array's type.
+    pub(super) fn push(&mut self, element: Value) -> Result<()> {
+        match (self, element) {
+            (Self::U8(values), Value::U8(value)) => values.push(value),
+            (Self::I8(values), Value::I8(value)) => values.push(value),
+            (Self::U16(values), Value::U16(value)) => values.push(value),
+            (Self::I16(values), Value::I16(value)) => values.push(value),
+            (Self::U32(values), Value::U32(value)) => values.push(value),
+            (Self::I32(values), Value::I32(value)) => values.push(value),
+            (Self::F32(values), Value::F32(value)) => values.push(value),
+            (Self::Bool(values), Value::Bool(value)) => values.push(value),
+            (Self::String(values), Value::String(value)) => values.push(value),
+            (Self::Array(values), Value::Array(value)) => values.push(value),
+            (Self::U64(values), Value::U64(value)) => values.push(value),
+            (Self::I64(values), Value::I64(value)) => values.push(value),
+            (Self::F64(values), Value::F64(value)) => values.push(value),
+            (_, element) => {
+                let got = element.type_name();
+                return Err(Error::internal(format!("a metadata array was given an element of type {got}")));
+            }
+        }
+        Ok(())
     }
 }
