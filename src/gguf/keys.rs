@@ -13,6 +13,24 @@ pub const TOKENIZER_TOKENS: &str = "tokenizer.ggml.tokens";
 pub const TOKENIZER_SCORES: &str = "tokenizer.ggml.scores";
 pub const TOKENIZER_TOKEN_TYPE: &str = "tokenizer.ggml.token_type";
 pub const TOKENIZER_MERGES: &str = "tokenizer.ggml.merges";
+pub const TOKENIZER_BOS_ID: &str = "tokenizer.ggml.bos_token_id";
+pub const TOKENIZER_EOS_ID: &str = "tokenizer.ggml.eos_token_id";
+pub const TOKENIZER_EOT_ID: &str = "tokenizer.ggml.eot_token_id";
+pub const TOKENIZER_EOM_ID: &str = "tokenizer.ggml.eom_token_id";
+pub const TOKENIZER_UNK_ID: &str = "tokenizer.ggml.unknown_token_id";
+pub const TOKENIZER_PAD_ID: &str = "tokenizer.ggml.padding_token_id";
+pub const TOKENIZER_FIM_PRE_ID: &str = "tokenizer.ggml.fim_pre_token_id";
+pub const TOKENIZER_FIM_SUF_ID: &str = "tokenizer.ggml.fim_suf_token_id";
+pub const TOKENIZER_FIM_MID_ID: &str = "tokenizer.ggml.fim_mid_token_id";
+pub const TOKENIZER_FIM_PAD_ID: &str = "tokenizer.ggml.fim_pad_token_id";
+pub const TOKENIZER_FIM_REP_ID: &str = "tokenizer.ggml.fim_rep_token_id";
+pub const TOKENIZER_FIM_SEP_ID: &str = "tokenizer.ggml.fim_sep_token_id";
+pub const TOKENIZER_PREFIX_ID: &str = "tokenizer.ggml.prefix_token_id";
+pub const TOKENIZER_SUFFIX_ID: &str = "tokenizer.ggml.suffix_token_id";
+pub const TOKENIZER_MIDDLE_ID: &str = "tokenizer.ggml.middle_token_id";
+pub const TOKENIZER_ADD_BOS: &str = "tokenizer.ggml.add_bos_token";
+pub const TOKENIZER_ADD_EOS: &str = "tokenizer.ggml.add_eos_token";
+pub const TOKENIZER_ADD_SPACE_PREFIX: &str = "tokenizer.ggml.add_space_prefix";
 pub const TOKENIZER_CHAT_TEMPLATE: &str = "tokenizer.chat_template";
 
 /// The key of `name` under an architecture, as in `llama.block_count`.

@@ -1,14 +1,325 @@
 //! Text to token ids and back, built from a GGUF file's metadata alone.
+//!
+//! Two kinds of vocabulary: byte-level BPE (`tokenizer.ggml.model` is `gpt2`) and SentencePiece BPE (`llama`). A text
+//! is parted at the special tokens; the rest goes through a `tokenizers::TokenizerImpl`, which for byte-level BPE first
+//! cuts it into words as `tokenizer.ggml.pre` says, and then merges.
+//!
+//! The ids are those of llama.cpp, always: the models were converted and are used with it. There is no normalization
+//! (no NFC), as there is none in llama.cpp.
 
-use crate::{Result, gguf::Metadata};
+mod byte_level;
+mod special;
+mod spm;
+mod stream;
+mod unicode;
+mod vocab;
+mod words;
+
+pub use stream::{DecodeStream, WholeChars};
+
+use crate::gguf::{Metadata, keys};
+use crate::{Error, Result};
+use special::Fragment;
+use spm::Spm;
+use std::borrow::Cow;
+use std::fmt;
+use tokenizers::models::bpe::BPE;
+use tokenizers::{Model, TokenizerImpl};
+use vocab::{Roles, TokenType, Vocab};
+use words::Words;
 
 /// A vocabulary with its way of cutting text.
-pub struct Tokenizer {}
+pub struct Tokenizer {
+    vocab: Vocab,
+    pipeline: Pipeline,
+    adds_bos: bool,
+    adds_eos: bool,
+}
+
+/// `tokenizers`' pipeline. The types of the parts that are not used are the smallest there are: naming the wrappers
+/// over all kinds would link all of them into the wasm.
+type Hf<M> = TokenizerImpl<
+    M,
+    tokenizers::normalizers::byte_level::ByteLevel,
+    Words,
+    tokenizers::pre_tokenizers::byte_level::ByteLevel,
+    tokenizers::pre_tokenizers::byte_level::ByteLevel,
+>;
+
+enum Pipeline {
+    ByteLevel(Hf<BPE>),
+    SentencePiece { hf: Hf<Spm>, space_prefix: bool },
+}
+
+/// What goes with the name of a pre-tokenizer.
+struct Pre {
+    words: Words,
+    ignore_merges: bool,
+    adds_bos: bool,
+}
+
+/// The space of SentencePiece, U+2581.
+const SPM_SPACE: &str = "▁";
 
 impl Tokenizer {
     /// Builds the tokenizer that `metadata` describes.
+    ///
+    /// A byte-level vocabulary without `tokenizer.ggml.pre` is cut by the rule `default`, as llama.cpp does it.
+    ///
+    /// # Errors
+    /// `unsupported_model` for another kind of vocabulary or pre-tokenizer; `invalid_model` for metadata that is
+    /// missing, of the wrong type or length, or contradicts itself. Each names the key.
     pub fn from_metadata(metadata: &Metadata) -> Result<Self> {
-        let _ = metadata;
-        unimplemented!("tokenizer: helper")
+        match metadata.str(keys::TOKENIZER_MODEL)? {
+            "gpt2" => Self::byte_level(metadata),
+            "llama" => Self::sentence_piece(metadata),
+            other => Err(Error::unsupported_model(format!(
+                "`{}` should be `gpt2` or `llama`, but is `{other}`",
+                keys::TOKENIZER_MODEL
+            ))),
+        }
     }
+
+    fn byte_level(metadata: &Metadata) -> Result<Self> {
+        let pre = Pre::from_metadata(metadata)?;
+        let (vocab, ids) = Vocab::from_metadata(metadata, Roles::default())?;
+        let merges = metadata.strings(keys::TOKENIZER_MERGES)?;
+        let mut hf = Hf::new(byte_level::model(ids, merges, pre.ignore_merges)?);
+        hf.with_pre_tokenizer(Some(pre.words));
+        Self::new(metadata, vocab, Pipeline::ByteLevel(hf), pre.adds_bos)
+    }
+
+    fn sentence_piece(metadata: &Metadata) -> Result<Self> {
+        let defaults = Roles { unk: Some(0), bos: Some(1), eos: Some(2), ..Roles::default() };
+        let (vocab, ids) = Vocab::from_metadata(metadata, defaults)?;
+        let scores = metadata.f32s(keys::TOKENIZER_SCORES)?;
+        let hf = Hf::new(Spm::new(ids, scores, vocab.roles.unk)?);
+        let space_prefix = flag(metadata, keys::TOKENIZER_ADD_SPACE_PREFIX, true)?;
+        Self::new(metadata, vocab, Pipeline::SentencePiece { hf, space_prefix }, true)
+    }
+
+    fn new(metadata: &Metadata, vocab: Vocab, pipeline: Pipeline, adds_bos: bool) -> Result<Self> {
+        let adds_bos = flag(metadata, keys::TOKENIZER_ADD_BOS, adds_bos)? && vocab.roles.bos.is_some();
+        let adds_eos = flag(metadata, keys::TOKENIZER_ADD_EOS, false)? && vocab.roles.eos.is_some();
+        Ok(Self { vocab, pipeline, adds_bos, adds_eos })
+    }
+
+    /// The ids of `text`. With `add_special` the tokens that the model wants around a text are added; with
+    /// `parse_special` the texts of control tokens become those tokens, without it they are plain text. (What a file
+    /// calls user-defined tokens are found either way.)
+    ///
+    /// # Errors
+    /// `internal` only.
+    pub fn encode(&self, text: &str, add_special: bool, parse_special: bool) -> Result<Vec<u32>> {
+        let mut ids = Vec::new();
+        ids.extend(self.vocab.roles.bos.filter(|_| add_special && self.adds_bos));
+        let mut after_special = true;
+        for fragment in special::partition(text, &self.vocab.specials, parse_special) {
+            after_special = match fragment {
+                Fragment::Token(id) => {
+                    ids.push(id);
+                    true
+                }
+                Fragment::Text(text) => {
+                    self.encode_plain(text, after_special, &mut ids)?;
+                    false
+                }
+            };
+        }
+        ids.extend(self.vocab.roles.eos.filter(|_| add_special && self.adds_eos));
+        Ok(ids)
+    }
+
+    /// Appends the ids of a text without special tokens. `first`: the text begins, or follows a special token.
+    fn encode_plain(&self, text: &str, first: bool, ids: &mut Vec<u32>) -> Result<()> {
+        match &self.pipeline {
+            Pipeline::ByteLevel(hf) => {
+                // Ids beyond the vocabulary are bytes that it does not have.
+                let n_vocab = self.n_vocab() as u32;
+                ids.extend(run(hf, text)?.iter().filter(|&&id| id < n_vocab));
+            }
+            Pipeline::SentencePiece { hf, space_prefix } => {
+                let mut escaped = text.replace(' ', SPM_SPACE);
+                if first && *space_prefix {
+                    escaped.insert_str(0, SPM_SPACE);
+                }
+                ids.extend(run(hf, &escaped)?);
+            }
+        }
+        Ok(())
+    }
+
+    /// The text of `ids`: what a [`stream`](Self::stream) of them gives, without the space that SentencePiece puts
+    /// before a text. With `skip_special` control tokens and the unknown token are left out.
+    ///
+    /// Spaces before punctuation stay (llama.cpp removes some of them for some models), so that
+    /// decoding gives back what was encoded.
+    ///
+    /// # Errors
+    /// `invalid_request` if the vocabulary has no such id.
+    pub fn decode(&self, ids: &[u32], skip_special: bool) -> Result<String> {
+        let prefixed = matches!(self.pipeline, Pipeline::SentencePiece { space_prefix: true, .. });
+        let mut bytes = Vec::new();
+        let mut first = prefixed;
+        for &id in ids {
+            let piece = self.piece(id, skip_special)?;
+            if first && !self.token(id)?.is_special() {
+                first = false;
+                bytes.extend(piece.strip_prefix(b" ").unwrap_or(&piece));
+            } else {
+                bytes.extend(&*piece);
+            }
+        }
+        Ok(String::from_utf8_lossy(&bytes).into_owned())
+    }
+
+    /// Turns ids into text as they come: the continuation of a text, with the space that its first token may begin with.
+    pub fn stream(&self, skip_special: bool) -> DecodeStream<'_> {
+        DecodeStream { tokenizer: self, skip_special, chars: WholeChars::default() }
+    }
+
+    /// The bytes that a token stands for in a text; they need not be whole characters. With `skip_special` a control
+    /// token and the unknown token stand for none.
+    ///
+    /// # Errors
+    /// `invalid_request` if the vocabulary has no such id.
+    pub fn piece(&self, id: u32, skip_special: bool) -> Result<Cow<'_, [u8]>> {
+        let token = self.token(id)?;
+        if token.is_special() {
+            return Ok(Cow::Borrowed(if skip_special { b"" } else { token.text.as_bytes() }));
+        }
+        Ok(match (token.kind, &self.pipeline) {
+            (TokenType::Byte, _) => Cow::Owned(token.byte().into_iter().collect()),
+            (TokenType::Normal, Pipeline::ByteLevel(_)) => {
+                let mut bytes = Vec::with_capacity(token.text.len());
+                byte_level::push_bytes(&token.text, &mut bytes);
+                Cow::Owned(bytes)
+            }
+            (TokenType::Normal, Pipeline::SentencePiece { .. }) => {
+                Cow::Owned(token.text.replace(SPM_SPACE, " ").into_bytes())
+            }
+            (TokenType::Unused | TokenType::Undefined, _) => Cow::Borrowed(b""),
+            (TokenType::UserDefined | TokenType::Control | TokenType::Unknown, _) => {
+                Cow::Borrowed(token.text.as_bytes())
+            }
+        })
+    }
+
+    /// How many tokens there are.
+    pub fn n_vocab(&self) -> usize {
+        self.vocab.tokens.len()
+    }
+
+    /// The token that begins a text.
+    pub fn bos(&self) -> Option<u32> {
+        self.vocab.roles.bos
+    }
+
+    /// The token that ends a text.
+    pub fn eos(&self) -> Option<u32> {
+        self.vocab.roles.eos
+    }
+
+    /// The token that ends a turn.
+    pub fn eot(&self) -> Option<u32> {
+        self.vocab.roles.eot
+    }
+
+    /// The token that ends a message after which the model goes on, as with a tool call.
+    pub fn eom(&self) -> Option<u32> {
+        self.vocab.roles.eom
+    }
+
+    /// The token for what the vocabulary does not have.
+    pub fn unk(&self) -> Option<u32> {
+        self.vocab.roles.unk
+    }
+
+    /// The token that fills up a batch.
+    pub fn pad(&self) -> Option<u32> {
+        self.vocab.roles.pad
+    }
+
+    /// Whether `id` ends a generation: the tokens that the metadata names for it, and those known by their text.
+    pub fn is_eog(&self, id: u32) -> bool {
+        self.vocab.roles.eog.contains(&id)
+    }
+
+    /// Whether [`encode`](Self::encode) with `add_special` begins with [`bos`](Self::bos).
+    pub fn adds_bos(&self) -> bool {
+        self.adds_bos
+    }
+
+    /// Whether [`encode`](Self::encode) with `add_special` ends with [`eos`](Self::eos).
+    pub fn adds_eos(&self) -> bool {
+        self.adds_eos
+    }
+
+    /// The token's text as the vocabulary spells it, as in `Ġworld` or `▁world`.
+    pub fn token_text(&self, id: u32) -> Option<&str> {
+        self.vocab.tokens.get(id as usize).map(|token| token.text.as_str())
+    }
+
+    /// The token that the vocabulary spells `text`.
+    pub fn id_of(&self, text: &str) -> Option<u32> {
+        let id = match &self.pipeline {
+            Pipeline::ByteLevel(hf) => hf.get_model().token_to_id(text),
+            Pipeline::SentencePiece { hf, .. } => hf.get_model().token_to_id(text),
+        };
+        id.filter(|&id| (id as usize) < self.n_vocab())
+    }
+
+    fn token(&self, id: u32) -> Result<&vocab::TokenInfo> {
+        self.vocab.tokens.get(id as usize).ok_or_else(|| {
+            Error::invalid_request(format!("token id should be in 0..{}, but is {id}", self.n_vocab()))
+        })
+    }
+}
+
+impl fmt::Debug for Tokenizer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Tokenizer").field("n_vocab", &self.n_vocab()).finish_non_exhaustive()
+    }
+}
+
+impl Pre {
+    /// What `tokenizer.ggml.pre` names. Only names whose rule is one of ours are known.
+    fn from_metadata(metadata: &Metadata) -> Result<Self> {
+        let name =
+            if metadata.contains(keys::TOKENIZER_PRE) { metadata.str(keys::TOKENIZER_PRE)? } else { "" };
+        let (words, ignore_merges, adds_bos) = match name {
+            "" | "default" => (words::DEFAULT, false, false),
+            "gpt-2" | "phi-2" | "mpt" | "olmo" | "jais" | "trillion" | "granite-docling" | "exaone4"
+            | "gigachat" | "a.x-4.0" | "mellum" => (words::GPT2, false, false),
+            "smollm" | "starcoder" | "refact" | "command-r" | "codeshell" | "exaone" | "minerva-7b"
+            | "mellum2" => (words::SMOLLM, false, false),
+            "llama-bpe" | "llama3" | "llama-v3" | "falcon3" | "falcon-h1" | "pixtral" | "midm-2.0"
+            | "lfm2" => (words::LLAMA3, true, true),
+            "smaug-bpe" | "dbrx" => (words::LLAMA3, false, false),
+            "qwen2" | "deepseek-r1-qwen" | "kormo" | "f2llmv2" | "megrez" | "stablelm2" | "hunyuan"
+            | "solar-open" | "grok-2" => (words::QWEN2, false, false),
+            "deepseek-llm" => (words::DEEPSEEK_LLM, false, false),
+            "tekken" => (words::TEKKEN, true, true),
+            other => {
+                return Err(Error::unsupported_model(format!(
+                    "`{}` is `{other}`, a pre-tokenizer that Tallow does not have",
+                    keys::TOKENIZER_PRE
+                )));
+            }
+        };
+        Ok(Self { words, ignore_merges, adds_bos })
+    }
+}
+
+/// The ids that the pipeline gives.
+fn run<M: Model>(hf: &Hf<M>, text: &str) -> Result<Vec<u32>> {
+    let encoding = hf
+        .encode_fast(text, false)
+        .map_err(|source| Error::internal("tokenizing failed").with_source(source))?;
+    Ok(encoding.get_ids().to_vec())
+}
+
+/// The boolean under `key`, or `default` where there is none.
+fn flag(metadata: &Metadata, key: &str, default: bool) -> Result<bool> {
+    if metadata.contains(key) { metadata.bool(key) } else { Ok(default) }
 }
