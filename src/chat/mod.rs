@@ -1,1 +1,26 @@
-//! Messages to prompt: the model's own Jinja template.
+//! Messages to prompt: the model's own Jinja template, rendered as Hugging Face `transformers` renders it.
+//!
+//! A [`ChatTemplate`] comes from a file's metadata, or is [`DEFAULT_TEMPLATE`] where the file has none. A
+//! [`ChatRequest`] brings messages, tools and variables; [`ChatTemplate::render`] makes the prompt's text.
+//! Messages stay JSON, so that a field this crate has never heard of reaches the template untouched and in order.
+//!
+//! The language is minijinja's, brought as near to `transformers.utils.chat_template_utils` as its hooks allow:
+//! `filters` and `methods` hold what differs, `tojson` and `strftime` are Python's, `source` reads what minijinja's
+//! parser does not know. Templates are untrusted: the source's size and nesting, the run's steps (which pay for
+//! memory too), its recursion and its output are bounded, and running out of a bound is a `template_error`.
+
+mod arguments;
+mod bounds;
+mod filters;
+mod methods;
+mod request;
+mod source;
+mod strftime;
+mod template;
+mod tojson;
+mod value;
+
+pub use bounds::{MAX_OUTPUT_LEN, MAX_SOURCE_LEN, MAX_STEPS};
+pub use request::{ChatRequest, Message};
+pub use strftime::LocalTime;
+pub use template::{ChatTemplate, DEFAULT_TEMPLATE};

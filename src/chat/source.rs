@@ -1,0 +1,199 @@
+//! A template's source, read before minijinja reads it.
+//!
+//! It bounds what minijinja's parser does not: the parser, the compiler and the drop of the syntax tree are
+//! recursive, so a chain of a hundred thousand `+` or `elif` would overrun the stack. And it rewrites what the
+//! parser does not know:
+//!
+//! - `\r\n` and `\r` become `\n`, as in jinja2.
+//! - `{% generation %}` marks an answer for training and prints its body; it becomes `{% with %}`, which has the
+//!   same scope.
+//! - `{% set x = expr %}` becomes `{% set x = (expr)|bounded %}`; see `filters::bounded`.
+//!
+//! Line numbers stay as they are.
+
+use super::bounds::{MAX_ELIF_DEPTH, MAX_EXPRESSION_DEPTH, MAX_SOURCE_LEN};
+use crate::{Error, ErrorKind, Result};
+
+/// The source for minijinja.
+///
+/// # Errors
+/// `template_error` if a bound is exceeded. Broken syntax passes: minijinja reports it better.
+pub(super) fn prepare(source: &str) -> Result<String> {
+    if source.len() > MAX_SOURCE_LEN {
+        return Err(template_error(format!(
+            "the chat template's source exceeds its limit: expected at most {MAX_SOURCE_LEN} bytes, got {}",
+            source.len()
+        )));
+    }
+    let source = source.replace("\r\n", "\n").replace('\r', "\n");
+    let mut reader =
+        Reader { source: &source, at: 0, written: 0, prepared: String::new(), elifs: Vec::new() };
+    while let Some(offset) = source[reader.at..].find('{') {
+        reader.at += offset;
+        match source.as_bytes().get(reader.at + 1) {
+            Some(b'#') => reader.skip_past("#}"),
+            Some(b'{') => {
+                reader.at += 2;
+                reader.expression("}}")?;
+            }
+            Some(b'%') => reader.block()?,
+            _ => reader.at += 1,
+        }
+    }
+    reader.copy_to(source.len());
+    Ok(reader.prepared)
+}
+
+struct Reader<'s> {
+    source: &'s str,
+    /// Where the reader is.
+    at: usize,
+    /// What of the source is in `prepared`.
+    written: usize,
+    prepared: String,
+    /// For each `if` that is open, its `elif` branches so far.
+    elifs: Vec<usize>,
+}
+
+impl<'s> Reader<'s> {
+    fn rest(&self) -> &'s str {
+        &self.source[self.at..]
+    }
+
+    fn skip_past(&mut self, end: &str) {
+        self.at = self.rest().find(end).map_or(self.source.len(), |offset| self.at + offset + end.len());
+    }
+
+    fn copy_to(&mut self, end: usize) {
+        self.prepared.push_str(&self.source[self.written..end]);
+        self.written = end;
+    }
+
+    /// Replaces the word that the reader is at.
+    fn replace(&mut self, word: &str, by: &str) {
+        self.copy_to(self.at);
+        self.prepared.push_str(by);
+        self.at += word.len();
+        self.written = self.at;
+    }
+
+    /// From `{%` past `%}`.
+    fn block(&mut self) -> Result<()> {
+        self.at += 2;
+        self.at += usize::from(self.rest().starts_with(['-', '+']));
+        self.at += self.rest().len() - self.rest().trim_start().len();
+        let end =
+            self.rest().find(|c: char| !c.is_ascii_alphanumeric() && c != '_').unwrap_or(self.rest().len());
+        match &self.rest()[..end] {
+            word @ "generation" => self.replace(word, "with"),
+            word @ "endgeneration" => self.replace(word, "endwith"),
+            "raw" => {
+                self.skip_past("endraw");
+                return Ok(());
+            }
+            "if" => self.elifs.push(0),
+            "endif" => {
+                self.elifs.pop();
+            }
+            "elif" => {
+                if let Some(branches) = self.elifs.last_mut() {
+                    *branches += 1;
+                }
+                if self.elifs.iter().sum::<usize>() > MAX_ELIF_DEPTH {
+                    return Err(self.too_deep("`elif` branches", MAX_ELIF_DEPTH));
+                }
+            }
+            "set" => {
+                self.at += "set".len();
+                return self.set();
+            }
+            _ => {}
+        }
+        self.expression("%}").map(|_| ())
+    }
+
+    /// From behind `set` past `%}`.
+    fn set(&mut self) -> Result<()> {
+        let Some(assign) = self.rest().find(['=', '%', '|']).filter(|&at| self.rest()[at..].starts_with('='))
+        else {
+            return self.expression("%}").map(|_| ());
+        };
+        self.at += assign + 1;
+        self.copy_to(self.at);
+        self.prepared.push('(');
+        if let Some(end) = self.expression("%}")? {
+            self.copy_to(end);
+            self.prepared.push_str(")|bounded ");
+        }
+        Ok(())
+    }
+
+    /// From within a tag past its `end`; where the expression ends, without the `-` or `+` of `-%}`.
+    fn expression(&mut self, end: &str) -> Result<Option<usize>> {
+        // How many tokens hang on each other in each open bracket. No tree is deeper than their sum.
+        let mut chains = vec![0];
+        while let Some(c) = self.rest().chars().next() {
+            let rest = self.rest();
+            if chains.len() == 1 {
+                let signed = rest.strip_prefix(['-', '+']).is_some_and(|rest| rest.starts_with(end));
+                if signed || rest.starts_with(end) {
+                    let expression_end = self.at;
+                    self.at += usize::from(signed) + end.len();
+                    return Ok(Some(expression_end));
+                }
+            }
+            if let Some(chain) = chains.last_mut()
+                && !c.is_whitespace()
+            {
+                *chain += 1;
+            }
+            match c {
+                '(' | '[' | '{' => chains.push(0),
+                ')' | ']' | '}' if chains.len() > 1 => {
+                    chains.pop();
+                }
+                ',' => {
+                    chains.pop();
+                    chains.push(0);
+                }
+                _ => {}
+            }
+            if chains.iter().sum::<usize>() > MAX_EXPRESSION_DEPTH {
+                return Err(self.too_deep("operators and brackets", MAX_EXPRESSION_DEPTH));
+            }
+            self.at += match c {
+                '"' | '\'' => string_len(rest, c),
+                c if c.is_alphanumeric() || c == '_' => {
+                    rest.find(|c: char| !c.is_alphanumeric() && c != '_').unwrap_or(rest.len())
+                }
+                c => c.len_utf8(),
+            };
+        }
+        Ok(None)
+    }
+
+    fn too_deep(&self, what: &str, limit: usize) -> Error {
+        let line = self.source[..self.at].matches('\n').count() + 1;
+        template_error(format!(
+            "line {line}: the chat template exceeds its limit of {limit} {what} that hang on each other"
+        ))
+    }
+}
+
+/// The length of the string literal that `rest` begins with.
+fn string_len(rest: &str, quote: char) -> usize {
+    let mut escaped = false;
+    for (at, c) in rest.char_indices().skip(1) {
+        match c {
+            _ if escaped => escaped = false,
+            '\\' => escaped = true,
+            c if c == quote => return at + 1,
+            _ => {}
+        }
+    }
+    rest.len()
+}
+
+pub(super) fn template_error(detail: impl Into<String>) -> Error {
+    Error::new(ErrorKind::TemplateError, detail)
+}

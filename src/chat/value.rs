@@ -1,0 +1,193 @@
+//! Request JSON as the values a template sees.
+
+use super::bounds::MAX_VALUE_DEPTH;
+use crate::{Error, Result};
+use minijinja::value::{DynObject, Enumerator, Object, ObjectExt, ObjectRepr, Value, ValueKind};
+use serde_json::Value as Json;
+use std::fmt;
+use std::sync::Arc;
+
+/// The value of `json`, the request's field `field`.
+///
+/// # Errors
+/// `invalid_request` if it is nested deeper than [`MAX_VALUE_DEPTH`].
+pub(super) fn from_json(field: &str, json: &Json) -> Result<Value> {
+    nested(json, MAX_VALUE_DEPTH).ok_or_else(|| {
+        Error::invalid_request(format!("`{field}` is nested deeper than {MAX_VALUE_DEPTH} levels"))
+    })
+}
+
+fn nested(json: &Json, depth_left: usize) -> Option<Value> {
+    let depth_left = depth_left.checked_sub(1)?;
+    Some(match json {
+        Json::Null => Value::from(()),
+        Json::Bool(value) => Value::from(*value),
+        Json::Number(number) => match (number.as_i64(), number.as_u64()) {
+            (Some(value), _) => Value::from(value),
+            (_, Some(value)) => Value::from(value),
+            _ => Value::from(number.as_f64()?),
+        },
+        Json::String(value) => Value::from(value.as_str()),
+        Json::Array(items) => {
+            Value::from(items.iter().map(|item| nested(item, depth_left)).collect::<Option<Vec<_>>>()?)
+        }
+        Json::Object(fields) => {
+            let pairs: Option<Vec<_>> =
+                fields.iter().map(|(key, field)| Some((key.as_str(), nested(field, depth_left)?))).collect();
+            dict(Value::from_pairs(pairs?))
+        }
+    })
+}
+
+/// `map` with Python's rule for attributes.
+pub(super) fn dict(map: Value) -> Value {
+    match map.as_object() {
+        Some(object) => Value::from_object(Dict(object.clone())),
+        None => map,
+    }
+}
+
+/// A mapping in which `x.items` is the method, as in Python, even where there is a key `items`: JSON Schemas
+/// have one, and templates test for it. `x["items"]` is the entry.
+pub(super) struct Dict(DynObject);
+
+impl fmt::Debug for Dict {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(&self.0, f)
+    }
+}
+
+impl Object for Dict {
+    fn repr(self: &Arc<Self>) -> ObjectRepr {
+        ObjectRepr::Map
+    }
+
+    fn get_value(self: &Arc<Self>, key: &Value) -> Option<Value> {
+        self.0.get_value(key)
+    }
+
+    fn get_value_by_str(self: &Arc<Self>, key: &str) -> Option<Value> {
+        match key {
+            "clear" | "copy" | "fromkeys" | "get" | "items" | "keys" | "pop" | "popitem" | "setdefault"
+            | "update" | "values" => Some(Value::from_object(BoundMethod)),
+            _ => self.0.get_value_by_str(key),
+        }
+    }
+
+    fn enumerate(self: &Arc<Self>) -> Enumerator {
+        self.mapped_key_value_enumerator(|dict| Box::new(dict.0.try_iter_pairs().into_iter().flatten()))
+    }
+
+    fn enumerator_len(self: &Arc<Self>) -> Option<usize> {
+        self.0.enumerator_len()
+    }
+}
+
+/// A method that is named but not called: defined and true.
+#[derive(Debug)]
+struct BoundMethod;
+
+impl Object for BoundMethod {
+    fn repr(self: &Arc<Self>) -> ObjectRepr {
+        ObjectRepr::Plain
+    }
+}
+
+/// `number` as Python's `repr` writes it: the shortest digits that read back, an exponent from 1e16 up and
+/// below 1e-4.
+pub(super) fn float_repr(number: f64) -> String {
+    if number.is_nan() {
+        return "nan".to_owned();
+    }
+    if number.is_infinite() {
+        return if number > 0.0 { "inf" } else { "-inf" }.to_owned();
+    }
+    let scientific = format!("{number:e}");
+    let (digits, exponent) = scientific.split_once('e').unwrap_or((&scientific, "0"));
+    match exponent.parse::<i32>() {
+        Ok(exponent) if number != 0.0 && !(-4..16).contains(&exponent) => {
+            let sign = if exponent < 0 { '-' } else { '+' };
+            format!("{digits}e{sign}{:02}", exponent.abs())
+        }
+        _ => format!("{number:?}"),
+    }
+}
+
+/// What `dict.items()` and its like return: it can be gone through again and again, has a length, and prints as
+/// `dict_items([...])`.
+#[derive(Debug)]
+pub(super) struct View {
+    name: &'static str,
+    items: Vec<Value>,
+}
+
+impl View {
+    pub(super) fn value(name: &'static str, items: Vec<Value>) -> Value {
+        Value::from_object(Self { name, items })
+    }
+}
+
+impl Object for View {
+    fn repr(self: &Arc<Self>) -> ObjectRepr {
+        ObjectRepr::Iterable
+    }
+
+    fn enumerate(self: &Arc<Self>) -> Enumerator {
+        self.mapped_enumerator(|view| Box::new(view.items.iter().cloned()))
+    }
+
+    fn enumerator_len(self: &Arc<Self>) -> Option<usize> {
+        Some(self.items.len())
+    }
+
+    fn render(self: &Arc<Self>, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}({:?})", self.name, self.items)
+    }
+}
+
+/// Python's `str(value)`.
+pub(super) fn python_str(value: &Value) -> String {
+    match value.kind() {
+        ValueKind::String | ValueKind::Undefined => value.to_string(),
+        _ => {
+            let mut text = String::new();
+            push_repr(value, &mut text);
+            text
+        }
+    }
+}
+
+/// Python's `repr(value)`: as minijinja has it but for floats and undefined items, which it writes its own way.
+fn push_repr(value: &Value, text: &mut String) {
+    match value.kind() {
+        ValueKind::Number if !value.is_integer() => {
+            text.push_str(&f64::try_from(value.clone()).map_or_else(|_| value.to_string(), float_repr));
+        }
+        ValueKind::Undefined => text.push_str("Undefined"),
+        ValueKind::Seq => {
+            let tuple = value.is_tuple();
+            let items: Vec<Value> = value.try_iter().into_iter().flatten().collect();
+            text.push(if tuple { '(' } else { '[' });
+            for (index, item) in items.iter().enumerate() {
+                text.push_str(if index > 0 { ", " } else { "" });
+                push_repr(item, text);
+            }
+            text.push_str(match (tuple, items.len()) {
+                (true, 1) => ",)",
+                (true, _) => ")",
+                (false, _) => "]",
+            });
+        }
+        ValueKind::Map => {
+            text.push('{');
+            for (index, key) in value.try_iter().into_iter().flatten().enumerate() {
+                text.push_str(if index > 0 { ", " } else { "" });
+                push_repr(&key, text);
+                text.push_str(": ");
+                push_repr(&value.get_item(&key).unwrap_or_default(), text);
+            }
+            text.push('}');
+        }
+        _ => text.push_str(&format!("{value:?}")),
+    }
+}
