@@ -105,8 +105,9 @@ class Server {
     for await (const chunk of chunks) {
       loader.push(chunk);
       loaded += chunk.length;
-      if (performance.now() - reportedAt < PROGRESS_INTERVAL) continue;
-      reportedAt = performance.now();
+      const now = performance.now();
+      if (now - reportedAt < PROGRESS_INTERVAL) continue;
+      reportedAt = now;
       // Other origins may show a Content-Length and hide the Content-Encoding that makes it too short.
       const known = [total, loader.totalBytes()].find((length) => length !== undefined && length >= loaded);
       report({ phase: "download", loaded, total: known });
