@@ -116,7 +116,7 @@ class Server {
     this.#loaded = loader.finish(contextLength);
 
     const info = JSON.parse(this.#loaded.info()) as WasmModelInfo;
-    return { ...info, name: info.name || source.name || info.architecture, module: this.#glue.moduleName() };
+    return { ...info, name: info.name || source.name || info.architecture };
   }
 
   async #generate(id: number, request: string): Promise<Ending> {

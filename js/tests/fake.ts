@@ -28,6 +28,7 @@ export const INFO: WasmModelInfo = {
   baseModel: null,
   metadata: { "general.architecture": "llama", "tokenizer.ggml.tokens": { type: "string", length: 999 } },
   memory: 65536,
+  module: "simd128",
 };
 
 /** An error as wasm-bindgen throws ours. */
@@ -74,15 +75,15 @@ class FakeModel implements WasmModel {
     return request;
   }
 
-  start(json: string): string {
+  start(json: string): number {
     const request = JSON.parse(json) as GenerateRequest;
-    const prompt = "prompt" in request ? request.prompt : String(request.messages.at(-1)?.content);
+    const prompt = "prompt" in request ? request.prompt : String(request.chat.messages.at(-1)?.content);
     if (prompt === "refused")
       throw wasmError("context_length_exceeded", "the prompt has 99 tokens, the context 64");
     this.#words = prompt.split(" ");
     this.#now = { request, steps: 0, cancelled: false };
     this.runs.push(this.#now);
-    return JSON.stringify({ prompt_n: this.#words.length });
+    return this.#words.length;
   }
 
   step(): string {
@@ -94,18 +95,17 @@ class FakeModel implements WasmModel {
     if (!run || run.cancelled) throw new Error("step without start");
     const n = run.steps++ - PREFILL;
     if (n < 0) {
-      const prompt = { done: run.steps, total: PREFILL };
-      return { text: "", finish_reason: null, prompt, timings: null };
+      return { text: "", finish_reason: null, prompt: { done: run.steps, total: PREFILL } };
     }
     const [mode] = this.#words;
     if (mode === "trap" && n === 1) throw new WebAssembly.RuntimeError("unreachable executed");
-    if (mode === "endless") return { text: `${n} `, finish_reason: null, prompt: null, timings: null };
+    if (mode === "endless") return { text: `${n} `, finish_reason: null };
     const text = this.#words[n];
     if (text !== undefined && n !== run.request.max_tokens) {
-      return { text, finish_reason: null, prompt: null, timings: null };
+      return { text, finish_reason: null };
     }
     const timings = { prompt_n: 4, prompt_ms: 20, predicted_n: n, predicted_ms: 10, cache_n: 2 };
-    return { text: "", finish_reason: text === undefined ? "stop" : "length", prompt: null, timings };
+    return { text: "", finish_reason: text === undefined ? "stop" : "length", timings };
   }
 
   cancel(): void {
@@ -180,7 +180,6 @@ export class FakeWorker extends EventTarget {
       this.dispatchEvent(new MessageEvent("message", { data }));
     const glue: WasmGlue = {
       default: () => Promise.resolve(),
-      moduleName: () => "simd128",
       Loader: class extends FakeLoader {
         constructor() {
           super(

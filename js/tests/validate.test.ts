@@ -35,7 +35,7 @@ describe("what reaches the engine", () => {
   };
 
   test("the defaults", () => {
-    expect(chat({})).toEqual({ messages, add_generation_prompt: true, now, ...defaults });
+    expect(chat({})).toEqual({ chat: { messages, add_generation_prompt: true, now }, ...defaults });
     expect(JSON.parse(completionRequest({ prompt: "Once" }))).toEqual({ prompt: "Once", ...defaults });
   });
 
@@ -51,7 +51,7 @@ describe("what reaches the engine", () => {
     ];
     const others = ["cache_prompt", "tools", "template", "model", "stream", "stream_options"];
     const body = Object.fromEntries([...fields, ...others].map((field) => [field, nothing]));
-    expect(chat(body)).toEqual({ messages, add_generation_prompt: true, now, ...defaults });
+    expect(chat(body)).toEqual({ chat: { messages, add_generation_prompt: true, now }, ...defaults });
   });
 
   test("every field", () => {
@@ -74,11 +74,7 @@ describe("what reaches the engine", () => {
       stream_options: { include_usage: true },
     };
     expect(chat(body)).toEqual({
-      messages,
-      tools,
-      template: "{{ x }}",
-      add_generation_prompt: true,
-      now,
+      chat: { messages, tools, template: "{{ x }}", add_generation_prompt: true, now },
       ...fields,
     });
     expect(chat({ max_completion_tokens: 4 })).toMatchObject({ max_tokens: 4 });
