@@ -1,0 +1,56 @@
+/**
+ * What this browser can run, found by letting it validate modules of a few bytes. Works on a page, in a worker and,
+ * during server-side rendering, in Node; nothing is loaded.
+ */
+
+/** The two wasm modules of this package, named after the SIMD instructions they need. */
+export type WasmModuleName = "relaxed" | "simd128";
+
+/** What this browser can run. */
+export interface Capabilities {
+  /** The wasm module Tallow takes here; `null` where it cannot run at all. */
+  module: WasmModuleName | null;
+  /** 128-bit SIMD. */
+  simd128: boolean;
+  /** The relaxed SIMD instructions, among them the 8-bit dot product. */
+  relaxedSimd: boolean;
+  /** Atomic instructions and shared memory, which both modules are built with. */
+  atomics: boolean;
+  /** Whether the page is cross-origin isolated, that is, may share memory between threads. */
+  crossOriginIsolated: boolean;
+  /** The processors the browser admits to. */
+  hardwareConcurrency: number;
+}
+
+// (module (func (result v128) i32.const 0 i8x16.splat))
+const SIMD128 = bytes("0061736d010000000105016000017b030201000a08010600 4100fd0f0b");
+
+// (module (func (result v128) i32.const 0 i8x16.splat i32.const 0 i8x16.splat i32.const 0 i8x16.splat
+//   i32x4.relaxed_dot_i8x16_i7x16_add_s))
+const RELAXED = bytes("0061736d010000000105016000017b030201000a13011100 4100fd0f 4100fd0f 4100fd0f fd93020b");
+
+// (module (memory 1 1 shared) (func i32.const 0 i32.atomic.load drop))
+const ATOMICS = bytes("0061736d01000000010401600000030201000504010301010a0b010900 4100 fe100200 1a0b");
+
+function bytes(hex: string): Uint8Array<ArrayBuffer> {
+  const digits = hex.replaceAll(" ", "");
+  return Uint8Array.from({ length: digits.length / 2 }, (_, i) =>
+    parseInt(digits.slice(2 * i, 2 * i + 2), 16),
+  );
+}
+
+/** What this browser can run. */
+export function capabilities(): Capabilities {
+  const validates = (probe: BufferSource) => typeof WebAssembly === "object" && WebAssembly.validate(probe);
+  const simd128 = validates(SIMD128);
+  const relaxedSimd = validates(RELAXED);
+  const atomics = validates(ATOMICS);
+  return {
+    module: simd128 && atomics ? (relaxedSimd ? "relaxed" : "simd128") : null,
+    simd128,
+    relaxedSimd,
+    atomics,
+    crossOriginIsolated: globalThis.crossOriginIsolated === true,
+    hardwareConcurrency: globalThis.navigator?.hardwareConcurrency ?? 1,
+  };
+}

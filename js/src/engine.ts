@@ -1,0 +1,142 @@
+/**
+ * The page's end of the worker: sends calls, hands answers to those who asked, lets generations run one at a time in
+ * the order they came. Whatever happens to the worker, every promise given out here settles.
+ */
+
+import { abortable } from "./abort.js";
+import { TallowError } from "./errors.js";
+import { fromWire, type Call, type Ending, type FromWorker, type Method, type Methods } from "./protocol.js";
+import type { ToWorker, WorkerEvent } from "./protocol.js";
+
+/** A generation that has started. */
+export interface Generation {
+  /** Rejects with the signal's reason when the generation is cancelled. */
+  ended: Promise<Ending>;
+  /** Stops it within one step; does nothing once it has ended. */
+  cancel(): void;
+}
+
+interface Pending {
+  resolve(result: Methods[Method]["result"]): void;
+  reject(reason: unknown): void;
+  onEvent(event: WorkerEvent): void;
+}
+
+type EngineWorker = Pick<Worker, "postMessage" | "terminate" | "addEventListener">;
+
+/** Owns one worker and with it one model. */
+export class Engine {
+  readonly #worker: EngineWorker;
+  readonly #pending = new Map<number, Pending>();
+  #nextId = 0;
+  /** Settles when the last generation in the queue has left the worker. */
+  #tail: Promise<unknown> = Promise.resolve();
+  #lost: TallowError | undefined;
+
+  constructor(worker: EngineWorker) {
+    this.#worker = worker;
+    worker.addEventListener("message", ({ data }: MessageEvent<FromWorker>) => this.#receive(data));
+    worker.addEventListener("messageerror", () => this.#lose("a message from the worker could not be read"));
+    worker.addEventListener("error", (event) => {
+      event.preventDefault();
+      this.#lose(`the worker stopped: ${event.message || "its script could not be loaded"}`);
+    });
+  }
+
+  /** Asks the worker; rejects at once when `signal` aborts. */
+  async call<M extends Method>(
+    method: M,
+    params: Methods[M]["params"],
+    signal?: AbortSignal | null,
+    onEvent: (event: WorkerEvent) => void = () => {},
+  ): Promise<Methods[M]["result"]> {
+    signal?.throwIfAborted();
+    return abortable(this.#ask(this.#nextId++, method, params, onEvent), signal);
+  }
+
+  /** Queues a generation; resolves once the worker has found the request good. `onText` is not called before that. */
+  generate(
+    request: string,
+    onText: (text: string) => void,
+    signal?: AbortSignal | null,
+  ): Promise<Generation> {
+    const controller = new AbortController();
+    const cancel = () => controller.abort();
+    const follow = () => controller.abort(signal?.reason);
+    if (signal?.aborted) follow();
+    signal?.addEventListener("abort", follow);
+
+    return new Promise((resolve, reject) => {
+      const turn = this.#tail.then(() => {
+        controller.signal.throwIfAborted();
+        const id = this.#nextId++;
+        controller.signal.addEventListener("abort", () => this.#post({ id, method: "cancel" }));
+        return this.#ask(id, "generate", { request }, (event) => {
+          if (event.event === "started") resolve({ ended, cancel });
+          if (event.event === "text") onText(event.text);
+        });
+      });
+      this.#tail = turn.catch(() => {});
+      const ended = abortable(turn, controller.signal).finally(() =>
+        signal?.removeEventListener("abort", follow),
+      );
+      ended.catch(reject);
+    });
+  }
+
+  /** Ends the worker; what is pending, and all that comes later, rejects with `worker_lost`. */
+  dispose(): void {
+    this.#lose("the model was disposed of");
+  }
+
+  #ask<M extends Method>(
+    id: number,
+    method: M,
+    params: Methods[M]["params"],
+    onEvent: (event: WorkerEvent) => void,
+  ): Promise<Methods[M]["result"]> {
+    return new Promise((resolve, reject) => {
+      if (this.#lost) throw this.#lost;
+      // The method names the type of its result; the map holds calls of all of them.
+      this.#pending.set(id, { resolve: resolve as Pending["resolve"], reject, onEvent });
+      this.#post({ id, method, params } as Call);
+    });
+  }
+
+  #post(message: ToWorker): void {
+    this.#worker.postMessage(message);
+  }
+
+  #receive(message: FromWorker): void {
+    const pending = this.#pending.get(message.id);
+    if (!pending) return;
+    switch (message.event) {
+      case "done":
+        pending.resolve(message.result);
+        break;
+      case "cancelled":
+        pending.reject(new DOMException("the generation was cancelled", "AbortError"));
+        break;
+      case "failed":
+        pending.reject(fromWire(message.error));
+        if (message.dead) this.#lose("the worker stopped after an internal error");
+        break;
+      default:
+        try {
+          pending.onEvent(message);
+        } catch (error) {
+          pending.reject(error);
+        }
+        return;
+    }
+    this.#pending.delete(message.id);
+  }
+
+  #lose(message: string): void {
+    if (this.#lost) return;
+    this.#lost = new TallowError("worker_lost", message);
+    this.#worker.terminate();
+    for (const pending of this.#pending.values()) pending.reject(this.#lost);
+    this.#pending.clear();
+  }
+}

@@ -1,0 +1,173 @@
+/** A loaded model: opens its worker, hands requests on, ends it. */
+
+import { capabilities, type WasmModuleName } from "./capabilities.js";
+import { ChatCompletions, Completions, type RequestOptions } from "./completions.js";
+import { Engine } from "./engine.js";
+import { TallowError } from "./errors.js";
+import type { ModelInfo } from "./info.js";
+import type { ChatCompletionMessageParam, ChatCompletionTool } from "./openai.js";
+import { templateRequest } from "./request.js";
+import { absoluteUrl, wireSource, type ModelSource } from "./source.js";
+import { check } from "./validate.js";
+
+/** How far loading has come. `loaded` never falls, and in the last report it equals `total`. */
+export interface LoadProgress {
+  /** `download` while bytes arrive, from wherever they come; then `prepare`. */
+  phase: "download" | "prepare";
+  /** Bytes of the file read so far. */
+  loaded: number;
+  /** Bytes of the whole file, once they are known. */
+  total: number | undefined;
+}
+
+/** Options of {@link loadModel}. */
+export interface LoadModelOptions {
+  /** Is told how loading goes on, some twenty times a second at most. */
+  onProgress?: ((progress: LoadProgress) => void) | undefined;
+  /** Stops loading and ends the worker; `loadModel` then rejects with the signal's reason. */
+  signal?: AbortSignal | null | undefined;
+  /** The tokens that prompt and answer may have together; by default what the model was trained on, 4096 at most. */
+  contextLength?: number | undefined;
+  /**
+   * The wasm module, if it does not lie where the bundler or the package puts it. There are two; for example
+   * `` `/static/${capabilities().module}.wasm` ``.
+   */
+  wasmUrl?: string | URL | undefined;
+  /** The worker's script (`tallow/dist/worker.js`), if it does not lie where the bundler or the package puts it. */
+  workerUrl?: string | URL | undefined;
+}
+
+/** Options of {@link Model.tokenize}. */
+export interface TokenizeOptions extends RequestOptions {
+  /** Adds the tokens that the model wants around a text, such as its beginning-of-sequence token; `false` by default. */
+  addSpecial?: boolean | undefined;
+  /** Reads special tokens written out in the text as such and not as plain text; `false` by default. */
+  parseSpecial?: boolean | undefined;
+}
+
+/** Options of {@link Model.applyChatTemplate}. */
+export interface ApplyChatTemplateOptions extends RequestOptions {
+  /** Functions the model may ask for. */
+  tools?: readonly ChatCompletionTool[] | undefined;
+  /** Ends the text where the assistant's answer begins; `true` by default. */
+  addGenerationPrompt?: boolean | undefined;
+  /** A Jinja template in place of the model's own. */
+  template?: string | undefined;
+}
+
+/**
+ * Loads a GGUF model into a worker of its own. The file streams into wasm memory and is never held as a whole.
+ *
+ * @example
+ * ```ts
+ * import { loadModel } from "tallow";
+ *
+ * const model = await loadModel("/models/smollm2-135m-instruct-q4_1.gguf", {
+ *   onProgress: ({ loaded, total }) => console.log(`${loaded} of ${total ?? "?"} bytes`),
+ * });
+ * const stream = await model.chat.completions.create({
+ *   messages: [{ role: "user", content: "Why is the sky blue?" }],
+ *   stream: true,
+ * });
+ * for await (const chunk of stream) console.log(chunk.choices[0]?.delta.content ?? "");
+ * await model.dispose();
+ * ```
+ *
+ * @param source - a URL, a `File` or `Blob`, or the file's bytes (they are copied)
+ * @throws {@link TallowError} `download_failed`, `storage_failed`, `invalid_model`, `unsupported_model`,
+ * `out_of_memory`, `unsupported_browser`, `worker_lost` or `invalid_request`; the signal's reason when it aborts
+ */
+export async function loadModel(source: ModelSource, options: LoadModelOptions = {}): Promise<Model> {
+  check("`loadModel`'s options", options);
+  const { onProgress, signal, contextLength, wasmUrl, workerUrl } = options;
+  const params = {
+    source: wireSource(source),
+    module: supportedModule(),
+    wasmUrl: wasmUrl == null ? undefined : absoluteUrl(wasmUrl, "wasmUrl"),
+    contextLength: contextLength ?? undefined,
+  };
+  signal?.throwIfAborted();
+
+  const engine = new Engine(openWorker(workerUrl == null ? undefined : absoluteUrl(workerUrl, "workerUrl")));
+  try {
+    const info = await engine.call("load", params, signal, (event) => {
+      if (event.event === "progress") onProgress?.(event.progress);
+    });
+    return new Model(engine, info);
+  } catch (error) {
+    engine.dispose();
+    throw error;
+  }
+}
+
+function supportedModule(): WasmModuleName {
+  const { module } = capabilities();
+  if (!module)
+    throw new TallowError("unsupported_browser", "this browser lacks WebAssembly's SIMD or atomics");
+  if (typeof Worker === "undefined")
+    throw new TallowError("unsupported_browser", "this browser lacks workers");
+  return module;
+}
+
+function openWorker(url: string | undefined): Worker {
+  try {
+    // Bundlers look for exactly this expression.
+    if (!url) return new Worker(new URL("./worker.js", import.meta.url), { type: "module" });
+    return new Worker(url, { type: "module" });
+  } catch (cause) {
+    throw new TallowError("worker_lost", `the worker \`${url ?? "worker.js"}\` could not be opened`, {
+      cause,
+    });
+  }
+}
+
+/** A loaded model, from {@link loadModel}. Generations run one at a time; further ones queue in order. */
+export class Model {
+  /** What the model says about itself. */
+  readonly info: ModelInfo;
+  /** `model.chat.completions`: answers to conversations. */
+  readonly chat: { readonly completions: ChatCompletions };
+  /** Continuations of raw text. */
+  readonly completions: Completions;
+  readonly #engine: Engine;
+
+  /** @internal */
+  constructor(engine: Engine, info: ModelInfo) {
+    this.#engine = engine;
+    this.info = info;
+    this.chat = { completions: new ChatCompletions(engine, info.name) };
+    this.completions = new Completions(engine, info.name);
+  }
+
+  /** The token ids of a text. */
+  async tokenize(text: string, options: TokenizeOptions = {}): Promise<Uint32Array> {
+    check("`tokenize`'s arguments", { ...options, text });
+    const { addSpecial, parseSpecial, signal } = options;
+    const params = { text, addSpecial: addSpecial ?? false, parseSpecial: parseSpecial ?? false };
+    return this.#engine.call("tokenize", params, signal);
+  }
+
+  /** The text of token ids; bytes in it that are no UTF-8 become U+FFFD. */
+  async detokenize(ids: Uint32Array | readonly number[], options: RequestOptions = {}): Promise<string> {
+    check("`detokenize`'s arguments", { ...options, ids });
+    return this.#engine.call("detokenize", { ids: Uint32Array.from(ids) }, options.signal);
+  }
+
+  /** The text that the model is given for a conversation: its Jinja template, rendered. */
+  async applyChatTemplate(
+    messages: readonly ChatCompletionMessageParam[],
+    options: ApplyChatTemplateOptions = {},
+  ): Promise<string> {
+    check("`applyChatTemplate`'s arguments", { ...options, messages });
+    const request = templateRequest(messages, options);
+    return this.#engine.call("applyChatTemplate", { request }, options.signal);
+  }
+
+  /**
+   * Ends the worker, and with it returns all memory. What is pending rejects with `worker_lost`, as does every later
+   * call but this one.
+   */
+  async dispose(): Promise<void> {
+    this.#engine.dispose();
+  }
+}

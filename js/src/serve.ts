@@ -1,0 +1,150 @@
+/**
+ * The worker's end: answers the page's calls from one wasm instance. A generation gives way to waiting messages after
+ * every step, so a cancel takes effect within one chunk of the prompt or one token.
+ */
+
+import type { WasmModuleName } from "./capabilities.js";
+import { TallowError } from "./errors.js";
+import type { ModelInfo } from "./info.js";
+import type { LoadProgress } from "./model.js";
+import {
+  hasCode,
+  toWire,
+  type Call,
+  type Ending,
+  type FromWorker,
+  type Methods,
+  type ToWorker,
+} from "./protocol.js";
+import { openSource } from "./source.js";
+import type { Step, WasmGlue, WasmModel, WasmModelInfo } from "./wasm-contract.js";
+
+/** What of a worker's global scope is used. */
+export interface WorkerScope {
+  addEventListener(type: "message", listener: (event: MessageEvent<ToWorker>) => void): void;
+  postMessage(message: FromWorker): void;
+}
+
+/** Instantiates a wasm module, from `wasmUrl` if there is one. */
+export type StartWasm = (module: WasmModuleName, wasmUrl: string | undefined) => Promise<void>;
+
+/** Milliseconds between two reports of progress. */
+const PROGRESS_INTERVAL = 50;
+
+/** A generation that the page no longer wants. */
+class Cancelled extends Error {}
+
+/** Answers the messages that `scope` receives. */
+export function serve(scope: WorkerScope, glue: WasmGlue, startWasm: StartWasm): void {
+  const server = new Server(glue, startWasm, (message) => scope.postMessage(message));
+  scope.addEventListener("message", ({ data }) => {
+    if (data.method === "cancel") server.cancel(data.id);
+    else void server.answer(data);
+  });
+}
+
+class Server {
+  readonly #glue: WasmGlue;
+  readonly #startWasm: StartWasm;
+  readonly #post: (message: FromWorker) => void;
+  #loaded: WasmModel | undefined;
+  #generation: { id: number; cancelled: boolean } | undefined;
+
+  constructor(glue: WasmGlue, startWasm: StartWasm, post: (message: FromWorker) => void) {
+    this.#glue = glue;
+    this.#startWasm = startWasm;
+    this.#post = post;
+  }
+
+  cancel(id: number): void {
+    if (this.#generation?.id === id) this.#generation.cancelled = true;
+  }
+
+  async answer(call: Call): Promise<void> {
+    const { id } = call;
+    try {
+      this.#post({ id, event: "done", result: await this.#run(call) });
+    } catch (error) {
+      if (error instanceof Cancelled) this.#post({ id, event: "cancelled" });
+      else this.#post({ id, event: "failed", error: toWire(error), dead: !hasCode(error) });
+    }
+  }
+
+  #run({
+    id,
+    method,
+    params,
+  }: Call): Methods[Call["method"]]["result"] | Promise<Methods[Call["method"]]["result"]> {
+    switch (method) {
+      case "load":
+        return this.#load(id, params);
+      case "tokenize":
+        return this.#model.tokenize(params.text, params.addSpecial, params.parseSpecial);
+      case "detokenize":
+        return this.#model.detokenize(params.ids);
+      case "applyChatTemplate":
+        return this.#model.applyChatTemplate(params.request);
+      case "generate":
+        return this.#generate(id, params.request);
+    }
+  }
+
+  get #model(): WasmModel {
+    if (!this.#loaded) throw new TallowError("internal", "the worker was asked before its model was loaded");
+    return this.#loaded;
+  }
+
+  async #load(id: number, params: Methods["load"]["params"]): Promise<ModelInfo> {
+    const { source, module, wasmUrl, contextLength } = params;
+    const [{ chunks, total }] = await Promise.all([openSource(source), this.#startWasm(module, wasmUrl)]);
+    const loader = new this.#glue.Loader();
+    const report = (progress: LoadProgress) => this.#post({ id, event: "progress", progress });
+
+    let loaded = 0;
+    let reportedAt = -Infinity;
+    for await (const chunk of chunks) {
+      loader.push(chunk);
+      loaded += chunk.length;
+      if (performance.now() - reportedAt < PROGRESS_INTERVAL) continue;
+      reportedAt = performance.now();
+      // Other origins may show a Content-Length and hide the Content-Encoding that makes it too short.
+      const known = [total, loader.totalBytes()].find((length) => length !== undefined && length >= loaded);
+      report({ phase: "download", loaded, total: known });
+    }
+    report({ phase: "prepare", loaded, total: loaded });
+    this.#loaded = loader.finish(contextLength);
+
+    const info = JSON.parse(this.#loaded.info()) as WasmModelInfo;
+    return { ...info, name: info.name || source.name || info.architecture, module: this.#glue.moduleName() };
+  }
+
+  async #generate(id: number, request: string): Promise<Ending> {
+    const model = this.#model;
+    model.start(request);
+    this.#post({ id, event: "started" });
+
+    const generation = (this.#generation = { id, cancelled: false });
+    for (;;) {
+      const step = JSON.parse(model.step()) as Step;
+      if (step.text) this.#post({ id, event: "text", text: step.text });
+      if (step.finish_reason) return { finish_reason: step.finish_reason, timings: step.timings };
+      await nextTask();
+      if (generation.cancelled) {
+        model.cancel();
+        throw new Cancelled();
+      }
+    }
+  }
+}
+
+/** Resolves in a later task, after the messages that wait; `setTimeout` would add 4 ms to a step. */
+function nextTask(): Promise<void> {
+  return new Promise((resolve) => {
+    const { port1, port2 } = new MessageChannel();
+    port1.onmessage = () => {
+      port1.close();
+      resolve();
+    };
+    port2.postMessage(null);
+  });
+}

@@ -1,0 +1,152 @@
+/**
+ * What users may pass, field by field. A field that no table names is refused rather than ignored; `null` and
+ * `undefined` count as not given.
+ */
+
+import { TallowError } from "./errors.js";
+
+/** What a field should be, in words and as a test. */
+interface Rule {
+  expected: string;
+  accepts(value: unknown): boolean;
+  /** The fields of a field that is an object. */
+  fields?: Rules;
+  required?: true;
+}
+
+type Rules = Record<string, Rule>;
+
+const boolean: Rule = { expected: "a boolean", accepts: (value) => typeof value === "boolean" };
+const string: Rule = { expected: "a string", accepts: (value) => typeof value === "string" };
+const url: Rule = {
+  expected: "a URL or a string",
+  accepts: (value) => typeof value === "string" || value instanceof URL,
+};
+const callback: Rule = { expected: "a function", accepts: (value) => typeof value === "function" };
+const abortSignal: Rule = { expected: "an AbortSignal", accepts: (value) => value instanceof AbortSignal };
+
+function number(low: number, high: number): Rule {
+  return {
+    expected: `a number in ${low}..=${high}`,
+    accepts: (value) => typeof value === "number" && low <= value && value <= high,
+  };
+}
+
+function integer(low: number): Rule {
+  return {
+    expected: `an integer of ${low} or more`,
+    accepts: (value) => Number.isSafeInteger(value) && Number(value) >= low,
+  };
+}
+
+function arrayOf(what: string, accepts: (element: unknown) => boolean): Rule {
+  return {
+    expected: `an array of ${what}`,
+    accepts: (value) => Array.isArray(value) && value.every(accepts),
+  };
+}
+
+function isObject(value: unknown): value is Record<string, unknown> {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
+}
+
+const messages: Rule = {
+  expected: "a non-empty array of objects with a `role`",
+  accepts: (value) =>
+    Array.isArray(value) &&
+    value.length > 0 &&
+    value.every((message) => isObject(message) && typeof message["role"] === "string"),
+  required: true,
+};
+const tools = arrayOf("objects", isObject);
+const requestOptions: Rules = { signal: abortSignal };
+
+const sampling: Rules = {
+  model: string,
+  max_tokens: integer(1),
+  temperature: number(0, 2),
+  top_p: number(0, 1),
+  top_k: integer(0),
+  seed: integer(0),
+  ignore_eos: boolean,
+  cache_prompt: boolean,
+  stream: boolean,
+  stream_options: { expected: "an object", accepts: isObject, fields: { include_usage: boolean } },
+};
+
+/** The tables, by what they are for. */
+export const RULES = {
+  "a chat completion": { ...sampling, messages, tools, max_completion_tokens: integer(1), template: string },
+  "a completion": { ...sampling, prompt: { ...string, required: true } },
+  "the options of a request": requestOptions,
+  "`loadModel`'s options": {
+    onProgress: callback,
+    signal: abortSignal,
+    contextLength: integer(1),
+    wasmUrl: url,
+    workerUrl: url,
+  },
+  "`tokenize`'s arguments": {
+    ...requestOptions,
+    text: { ...string, required: true },
+    addSpecial: boolean,
+    parseSpecial: boolean,
+  },
+  "`detokenize`'s arguments": {
+    ...requestOptions,
+    ids: {
+      expected: "an array of token ids",
+      accepts: (value) =>
+        value instanceof Uint32Array ||
+        (Array.isArray(value) && value.every((id) => Number.isInteger(id) && id >= 0 && id <= 0xffff_ffff)),
+      required: true,
+    },
+  },
+  "`applyChatTemplate`'s arguments": {
+    ...requestOptions,
+    messages,
+    tools,
+    addGenerationPrompt: boolean,
+    template: string,
+  },
+} satisfies Record<string, Rules>;
+
+/** Throws `invalid_request` with the first thing about `value` that its table does not allow. */
+export function check(what: keyof typeof RULES, value: unknown): void {
+  if (!isObject(value)) throw invalid(`${what} should be an object, got ${shown(value)}`);
+  checkFields(what, value, RULES[what], "");
+}
+
+function checkFields(what: string, value: Record<string, unknown>, rules: Rules, path: string): void {
+  for (const [name, field] of Object.entries(value)) {
+    if (field === undefined || field === null) continue;
+    const rule = Object.hasOwn(rules, name) ? rules[name] : undefined;
+    if (!rule) {
+      const known = Object.keys(rules).map((known) => `\`${path}${known}\``);
+      throw invalid(`\`${path}${name}\` is not supported in ${what}; what is: ${known.join(", ")}`);
+    }
+    if (!rule.accepts(field))
+      throw invalid(`\`${path}${name}\` should be ${rule.expected}, got ${shown(field)}`);
+    if (rule.fields && isObject(field)) checkFields(what, field, rule.fields, `${path}${name}.`);
+  }
+  for (const [name, { required, expected }] of Object.entries(rules)) {
+    if (required && (value[name] ?? undefined) === undefined) {
+      throw invalid(`\`${path}${name}\` should be ${expected}, got nothing`);
+    }
+  }
+}
+
+/** An `invalid_request`. */
+export function invalid(message: string, options?: ErrorOptions): TallowError {
+  return new TallowError("invalid_request", message, options);
+}
+
+/** A value as an error message shows it: short, and told apart from its neighbours. */
+export function shown(value: unknown): string {
+  if (typeof value === "string") return JSON.stringify(value.length > 60 ? `${value.slice(0, 60)}…` : value);
+  if (Array.isArray(value)) return `an array of ${value.length}`;
+  if (typeof value === "function") return "a function";
+  if (isObject(value))
+    return Object.getPrototypeOf(value) === Object.prototype ? "an object" : `a ${value.constructor?.name}`;
+  return String(value);
+}

@@ -1,0 +1,112 @@
+/**
+ * What the wasm side (`src/wasm/`) provides: the exports of wasm-bindgen's glue, and the JSON that crosses them.
+ * `worker.ts` passes the generated glue where a {@link WasmGlue} is expected, so the compiler compares the two.
+ *
+ * Every export throws a JavaScript `Error` with a string property `code`, one of `TALLOW_ERROR_CODES`; its `message`
+ * is the error's detail, followed by `: ` and the source's if there is one, without the code. Anything else that is
+ * thrown counts as a trap: the instance is dead afterwards.
+ */
+
+import type { WasmModuleName } from "./capabilities.js";
+import type { ModelInfo } from "./info.js";
+import type { ChatCompletionMessageParam, ChatCompletionTool, FinishReason, Timings } from "./openai.js";
+
+/** The exports of `wasm/tallow.js`, the same file for both modules. */
+export interface WasmGlue {
+  /** Instantiates the module, once. */
+  default(options: { module_or_path: WebAssembly.Module; memory: WebAssembly.Memory }): Promise<unknown>;
+  /** Which module this is, from the features it was compiled with. */
+  moduleName(): WasmModuleName;
+  Loader: new () => WasmLoader;
+}
+
+/** Takes a GGUF file as it arrives. */
+export interface WasmLoader {
+  push(bytes: Uint8Array): void;
+  /** How long the file is, once its header has been read. */
+  totalBytes(): number | undefined;
+  /** Consumes the loader. Without a context length: the one trained on, 4096 at most. */
+  finish(contextLength: number | undefined): WasmModel;
+}
+
+/** A loaded model. It takes one generation at a time: `start`, then `step` until a `finish_reason`, or `cancel`. */
+export interface WasmModel {
+  /** JSON of {@link WasmModelInfo}. */
+  info(): string;
+  tokenize(text: string, addSpecial: boolean, parseSpecial: boolean): Uint32Array;
+  detokenize(ids: Uint32Array): string;
+  /** @param request - JSON of {@link TemplateRequest} */
+  applyChatTemplate(request: string): string;
+  /**
+   * Renders, tokenizes and checks; computes nothing yet.
+   * @param request - JSON of {@link GenerateRequest}
+   * @returns JSON of {@link Started}
+   */
+  start(request: string): string;
+  /**
+   * Computes one chunk of the prompt or draws one token.
+   * @returns JSON of {@link Step}
+   */
+  step(): string;
+  /** Drops the generation under way. */
+  cancel(): void;
+}
+
+/** {@link ModelInfo} as the file alone gives it. */
+export interface WasmModelInfo extends Omit<ModelInfo, "name" | "module"> {
+  /** `general.name` */
+  name: string | null;
+}
+
+/** The local time, for templates that print it. */
+export interface LocalTime {
+  year: number;
+  /** 1 to 12. */
+  month: number;
+  /** 1 to 31. */
+  day: number;
+  hour: number;
+  minute: number;
+  second: number;
+}
+
+/** What a chat template is given. Fields that were not given are absent. */
+export interface TemplateRequest {
+  messages: readonly ChatCompletionMessageParam[];
+  tools?: readonly ChatCompletionTool[];
+  add_generation_prompt: boolean;
+  /** In place of the model's own. */
+  template?: string;
+  now: LocalTime;
+}
+
+/** How tokens are drawn. */
+export interface Sampling {
+  /** Absent: until the context is full. */
+  max_tokens?: number;
+  temperature: number;
+  top_p: number;
+  /** 0: off. */
+  top_k: number;
+  /** 0 to 2^53 - 1. */
+  seed: number;
+  ignore_eos: boolean;
+  cache_prompt: boolean;
+}
+
+/** A conversation to answer (`add_generation_prompt` is true) or a text to go on from. */
+export type GenerateRequest = (TemplateRequest | { prompt: string }) & Sampling;
+
+/** A generation that may begin. */
+export interface Started {
+  /** How many tokens the prompt has. */
+  prompt_n: number;
+}
+
+/** What one step brought. */
+export type Step = {
+  /** Whole characters; empty while the prompt is computed or a character is incomplete. */
+  text: string;
+  /** How much of the prompt is computed; `null` once tokens are drawn. */
+  prompt: { done: number; total: number } | null;
+} & ({ finish_reason: null; timings: null } | { finish_reason: FinishReason; timings: Timings });

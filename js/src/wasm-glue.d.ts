@@ -1,0 +1,8 @@
+// Stands in for the generated `wasm/tallow.d.ts` while the wasm is not built; where that exists, it wins.
+declare module "*/wasm/tallow.js" {
+  type Glue = import("./wasm-contract.js").WasmGlue;
+  const init: Glue["default"];
+  export default init;
+  export const moduleName: Glue["moduleName"];
+  export const Loader: Glue["Loader"];
+}
