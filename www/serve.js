@@ -2,8 +2,8 @@
  * Serves the built page and the models from this machine: `node serve.js [--no-isolation]`, with `PORT` (8080) and
  * `HOST` (127.0.0.1; 0.0.0.0 lets a phone on the same network in) from the environment.
  */
-import { createReadStream } from "node:fs";
-import { access, stat } from "node:fs/promises";
+import { createReadStream, existsSync } from "node:fs";
+import { stat } from "node:fs/promises";
 import { createServer } from "node:http";
 import { extname, join, resolve, sep } from "node:path";
 import { pipeline } from "node:stream";
@@ -118,44 +118,55 @@ function refuse(response, status) {
   response.writeHead(status).end();
 }
 
-async function main(args, env) {
-  const page = fileURLToPath(new URL("./dist/", import.meta.url));
-  const models = fileURLToPath(new URL("../models/", import.meta.url));
-  const unknown = args.find((argument) => argument !== "--no-isolation");
-  if (unknown) return fail(`unknown option \`${unknown}\`: the only one is --no-isolation`);
-  const port = Number(env.PORT ?? 8080);
-  if (!Number.isInteger(port) || port < 0 || port > 65535)
-    return fail(`\`PORT\` is \`${env.PORT}\`: expected a number from 0 to 65535`);
-  const host = env.HOST ?? "127.0.0.1";
-  const built = await access(join(page, "index.html")).then(
-    () => true,
-    () => false,
-  );
-  if (!built) return fail("the page is not built yet: run `./build.sh build` first");
-
-  const mounts = [
-    ["/models/", models],
-    ["/", page],
-  ];
-  const server = createServer(fileHandler(mounts, { isolation: !args.includes("--no-isolation") }));
-  server.on("error", (error) => fail(listenProblem(error, host, port)));
-  server.listen(port, host, () => {
-    const name = ["127.0.0.1", "0.0.0.0", "::", "::1"].includes(host) ? "localhost" : host;
-    console.log(`Tallow is at http://${name}:${server.address().port}/`);
+/**
+ * A server that listens; rejects with a sentence that says what to do.
+ * @param {import("node:http").RequestListener} handler
+ * @param {number} port
+ * @param {string} host
+ * @returns {Promise<import("node:http").Server>}
+ */
+export function listen(handler, port, host) {
+  return new Promise((resolve, reject) => {
+    const server = createServer(handler);
+    server.on("error", (error) => reject(new Error(listenProblem(error, port, host))));
+    server.listen(port, host, () => resolve(server));
   });
 }
 
-function listenProblem(error, host, port) {
+function listenProblem(error, port, host) {
   if (error.code === "EADDRINUSE")
     return `port ${port} is in use: stop the program that has it, or choose another port with PORT=${port + 1}`;
   if (error.code === "EACCES") return `port ${port} needs more rights: choose one above 1023 with PORT=8080`;
   return `cannot listen on ${host}:${port}: ${error.message}`;
 }
 
-function fail(sentence) {
-  console.error(`serve: ${sentence}`);
-  process.exitCode = 1;
+async function main(args, env) {
+  const unknown = args.find((argument) => argument !== "--no-isolation");
+  if (unknown) throw new Error(`unknown option \`${unknown}\`: the only one is --no-isolation`);
+  const port = Number(env.PORT || 8080);
+  if (!Number.isInteger(port) || port < 0 || port > 65535)
+    throw new Error(`\`PORT\` is \`${env.PORT}\`: expected a number from 0 to 65535`);
+  const host = env.HOST || "127.0.0.1";
+
+  const page = fileURLToPath(new URL("./dist/", import.meta.url));
+  if (!existsSync(join(page, "index.html")))
+    throw new Error("the page is not built yet: run `./build.sh build` first");
+  const mounts = [
+    ["/models/", fileURLToPath(new URL("../models/", import.meta.url))],
+    ["/", page],
+  ];
+  const server = await listen(
+    fileHandler(mounts, { isolation: !args.includes("--no-isolation") }),
+    port,
+    host,
+  );
+  const name = ["127.0.0.1", "0.0.0.0", "::", "::1"].includes(host) ? "localhost" : host;
+  console.log(`Tallow is at http://${name}:${server.address().port}/`);
 }
 
-if (import.meta.url === pathToFileURL(process.argv[1] ?? "").href)
-  await main(process.argv.slice(2), process.env);
+if (import.meta.url === pathToFileURL(process.argv[1] ?? "").href) {
+  await main(process.argv.slice(2), process.env).catch((error) => {
+    console.error(`serve: ${error.message}`);
+    process.exitCode = 1;
+  });
+}

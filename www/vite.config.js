@@ -38,5 +38,5 @@ export default defineConfig(({ mode }) => ({
   worker: { format: "es" },
   build: { assetsInlineLimit: 0 },
   server: { headers: isolationHeaders },
-  test: { include: ["tests/**/*.test.ts"] },
+  test: { include: ["tests/**/*.test.{ts,js}"] },
 }));

@@ -152,7 +152,7 @@ export class App extends LitElement {
           .answering=${answering}
           placeholder=${this.placeholder}
           @send=${(event: CustomEvent<string>) => this.send(event.detail)}
-          @stop=${() => this.chat.stop()}
+          @stop=${this.stop}
         ></tallow-composer>
         <p>Small models make things up. Check what matters.</p>
       </footer>
@@ -265,7 +265,7 @@ export class App extends LitElement {
       case "loading": {
         const { phase, loaded = 0, total } = model.progress ?? {};
         if (phase === "prepare") return "Preparing";
-        return total ? `Loading ${Math.floor((100 * loaded) / total)} %` : "Loading";
+        return total ? `Loading ${Math.floor((100 * loaded) / total)}%` : "Loading";
       }
     }
   }
@@ -306,6 +306,11 @@ export class App extends LitElement {
   private send(text: string): void {
     this.announcement = "";
     void this.chat.send(text);
+    this.offerComposer();
+  }
+
+  private stop(): void {
+    this.chat.stop();
     this.offerComposer();
   }
 

@@ -40,10 +40,13 @@ export class Composer extends LitElement {
         max-height: 40dvh;
         padding: 0.5rem 0;
         border: 0;
-        outline: 0;
         background: none;
         line-height: 1.5;
         resize: none;
+      }
+
+      textarea:focus-visible {
+        outline: 0; /* The ring is drawn around the whole form. */
       }
 
       textarea::placeholder {
@@ -153,7 +156,6 @@ export class Composer extends LitElement {
   private submit(event: SubmitEvent) {
     event.preventDefault();
     this.send();
-    this.focus();
   }
 
   private send() {
@@ -164,7 +166,6 @@ export class Composer extends LitElement {
 
   private stop() {
     this.dispatchEvent(new Event("stop"));
-    this.focus();
   }
 }
 

@@ -4,14 +4,18 @@ import { html, svg, type SVGTemplateResult, type TemplateResult } from "lit";
 /** The mark: a candle. */
 export function mark(size: number): TemplateResult {
   return html`<svg class="mark" width=${size} height=${size} viewBox="0 0 32 32" aria-hidden="true">
-    <g class="flame">
-      <path fill="var(--flame)" d="M16 1.5c4 4.3 5.8 7 5.8 9.7a5.8 5.8 0 0 1-11.6 0c0-2.7 1.8-5.4 5.8-9.7Z" />
-      <path fill="var(--flame-core)" d="M16 8c1.7 1.9 2.5 3 2.5 4.2a2.5 2.5 0 0 1-5 0c0-1.2.8-2.3 2.5-4.2Z" />
-    </g>
     <path
       fill="var(--wax)"
-      d="M9.5 18.5h13a2.5 2.5 0 0 1 2.5 2.5v8a1.5 1.5 0 0 1-1.5 1.5h-15A1.5 1.5 0 0 1 7 29v-8a2.5 2.5 0 0 1 2.5-2.5Z"
+      d="M10 19.5a2 2 0 0 1 2-2h8a2 2 0 0 1 2 2v10a1.5 1.5 0 0 1-1.5 1.5h-9a1.5 1.5 0 0 1-1.5-1.5Z"
     />
+    <path stroke="var(--wick)" stroke-width="1.25" stroke-linecap="round" d="M16 18v-4" />
+    <g class="flame">
+      <path fill="var(--flame)" d="M16 1c3.4 3.9 5 6.4 5 8.9a5 5 0 0 1-10 0C11 7.4 12.6 4.9 16 1Z" />
+      <path
+        fill="var(--flame-core)"
+        d="M16 7.3c1.5 1.8 2.2 2.9 2.2 4a2.2 2.2 0 0 1-4.4 0c0-1.1.7-2.2 2.2-4Z"
+      />
+    </g>
   </svg>`;
 }
 

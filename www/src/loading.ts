@@ -97,7 +97,7 @@ export class Loading extends LitElement {
     return html`<div data-testid="loading">
       <p>
         <span id="label">${this.phase}</span>
-        <span>${share === undefined ? nothing : `${Math.floor(share * 100)} %`}</span>
+        <span>${share === undefined ? nothing : `${Math.floor(share * 100)}%`}</span>
       </p>
       <progress
         data-testid="progress"

@@ -29,6 +29,7 @@ const allowed = {
       " ",
     ),
   ALLOWED_ATTR: ["href", "start", "align", "target", "rel"],
+  ADD_URI_SAFE_ATTR: ["align", "start"], // They hold no address, so the rule for addresses is not for them.
   ALLOW_ARIA_ATTR: false,
   ALLOW_DATA_ATTR: false,
   ALLOWED_URI_REGEXP: /^(?:https?|mailto):/i,

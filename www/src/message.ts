@@ -5,6 +5,7 @@ import "./copy-button.js";
 import { icons, mark } from "./icons.js";
 import "./markdown-view.js";
 import "./problem-view.js";
+import type { Problem } from "./problem.js";
 import type { AnswerTurn, Turn } from "./state.js";
 import { endingOf, factsOf } from "./stats.js";
 import { base } from "./styles/base.js";
@@ -56,6 +57,10 @@ export class Message extends LitElement {
         .answer > :not(.mark, .visually-hidden) {
           grid-column: 1;
         }
+      }
+
+      .failed .flame {
+        opacity: 0.25;
       }
 
       .streaming .flame {
@@ -167,67 +172,61 @@ export class Message extends LitElement {
   }
 
   private drawAnswer(turn: AnswerTurn) {
-    const streaming = turn.status === "streaming";
+    const reading = turn.status === "streaming" && !turn.text;
     const ending = endingOf(turn, this.contextLength);
     return html`<article
       class="answer ${turn.status}"
       data-testid="answer"
       data-status=${turn.status}
-      aria-busy=${streaming}
+      aria-busy=${turn.status === "streaming"}
     >
       <h2 class="visually-hidden">Answer</h2>
       ${mark(28)}
-      <div class="body">
+      <div>
         ${
           turn.text
             ? html`<tallow-markdown data-testid="answer-text" .text=${turn.text}></tallow-markdown>`
             : nothing
         }
-        ${streaming && !turn.text ? html`<p class="reading">Reading…</p>` : nothing}
-        ${
-          turn.problem
-            ? html`<tallow-problem .problem=${turn.problem}
-                >${this.last ? this.remedy(turn) : nothing}</tallow-problem
-              >`
-            : nothing
-        }
+        ${reading ? html`<p class="reading">Reading…</p>` : nothing}
+        ${saysItself(turn) ? this.drawProblem(turn.problem) : nothing}
         ${ending ? html`<p class="ending" data-testid="ending">${ending}</p>` : nothing}
-        ${streaming && !turn.text ? nothing : this.drawFooter(turn)}
+        ${reading ? nothing : this.drawFooter(turn)}
       </div>
     </article>`;
   }
 
-  private remedy(turn: AnswerTurn) {
-    if (turn.problem?.code === "context_length_exceeded")
-      return html`<button class="primary" type="button" @click=${this.startAnew}>New conversation</button>`;
-    return html`<button class="primary" type="button" ?disabled=${!this.ready} @click=${this.regenerate}>
-      Try again
-    </button>`;
+  private drawProblem(problem: Problem) {
+    const remedy =
+      problem.code === "context_length_exceeded"
+        ? html`<button class="primary" type="button" @click=${this.startAnew}>New conversation</button>`
+        : html`<button class="primary" type="button" ?disabled=${!this.ready} @click=${this.regenerate}>
+            Try again
+          </button>`;
+    return html`<tallow-problem .problem=${problem}>${this.last ? remedy : nothing}</tallow-problem>`;
   }
 
   private drawFooter(turn: AnswerTurn) {
     const settled = turn.status !== "streaming";
+    const copy = html`<tallow-copy-button
+      data-testid="copy"
+      .text=${turn.text}
+      what="answer"
+    ></tallow-copy-button>`;
+    const again = html`<button
+      class="again"
+      type="button"
+      data-testid="regenerate"
+      ?disabled=${!this.ready}
+      @click=${this.regenerate}
+    >
+      ${icons.again} Regenerate
+    </button>`;
     return html`<div class="footer">
-      ${
-        settled && turn.text
-          ? html`<div class="actions">
-              <tallow-copy-button data-testid="copy" .text=${turn.text} what="answer"></tallow-copy-button>
-              ${
-                this.last
-                  ? html`<button
-                      class="again"
-                      type="button"
-                      data-testid="regenerate"
-                      ?disabled=${!this.ready}
-                      @click=${this.regenerate}
-                    >
-                      ${icons.again} Regenerate
-                    </button>`
-                  : nothing
-              }
-            </div>`
-          : nothing
-      }
+      <div class="actions">
+        ${settled && turn.text ? copy : nothing}
+        ${settled && this.last && !saysItself(turn) ? again : nothing}
+      </div>
       <ul data-testid="stats" aria-label="Measurements">
         ${factsOf(turn).map(({ name, text, title }) => html`<li data-testid=${name} title=${title}>${text}</li>`)}
       </ul>
@@ -241,6 +240,11 @@ export class Message extends LitElement {
   private startAnew() {
     this.dispatchEvent(new Event("start-anew"));
   }
+}
+
+/** Whether the problem is shown at the answer. A lost worker is shown once for the page, with the way back. */
+function saysItself(turn: AnswerTurn): turn is AnswerTurn & { problem: Problem } {
+  return turn.problem !== undefined && turn.problem.code !== "worker_lost";
 }
 
 declare global {

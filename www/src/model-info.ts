@@ -39,13 +39,13 @@ export function mainQuantization(info: ModelInfo): string {
   return byShare(info)[0]?.[0] ?? "";
 }
 
-/** `Q4_1 93 %, Q8_0 7 %`. */
+/** `Q4_1 93%, Q8_0 7%, F32 <1%`. */
 function describeQuantization(info: ModelInfo): string {
   const all = byShare(info).reduce((sum, [, weights]) => sum + weights, 0);
   return byShare(info)
     .map(([type, weights]) => {
       const percent = Math.round((100 * weights) / all);
-      return percent >= 1 ? `${type} ${percent} %` : `${type} < 1 %`;
+      return percent >= 1 ? `${type} ${percent}%` : `${type} <1%`;
     })
     .join(", ");
 }

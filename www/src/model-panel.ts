@@ -4,7 +4,8 @@
  */
 import { LitElement, css, html, nothing } from "lit";
 import { customElement, property, state } from "lit/decorators.js";
-import { parseModelUrl } from "./address.js";
+import { defaultModel, parseModelUrl } from "./address.js";
+import { nameOfFile } from "./format.js";
 import { describeModel, describeMetadata, describeRuntime, type Row } from "./model-info.js";
 import type { ModelState, Source } from "./state.js";
 import { base } from "./styles/base.js";
@@ -81,6 +82,10 @@ export class ModelPanel extends LitElement {
         white-space: pre-wrap;
       }
 
+      p {
+        margin: 0 0 1.1rem;
+      }
+
       .file {
         display: flex;
         flex-wrap: wrap;
@@ -89,7 +94,7 @@ export class ModelPanel extends LitElement {
         margin-bottom: 1.1rem;
       }
 
-      .drop {
+      p.hint {
         margin: 0;
       }
 
@@ -119,6 +124,7 @@ export class ModelPanel extends LitElement {
     return html`${this.model.kind === "ready" ? this.drawFacts(this.model) : nothing}
       <section>
         <h3>${this.model.kind === "ready" ? "Use another model" : "Choose a model"}</h3>
+        ${this.drawDefault()}
         <div class="file">
           <button type="button" class="plain" @click=${this.openFilePicker}>Open a GGUF file…</button>
           <input
@@ -150,6 +156,16 @@ export class ModelPanel extends LitElement {
           <p class="hint" id="url-hint">Its host must allow other sites to read it (CORS).</p>
         </form>
       </section>`;
+  }
+
+  private drawDefault() {
+    const source = new URL(defaultModel, document.baseURI);
+    if (this.source instanceof URL && this.source.href === source.href) return nothing;
+    return html`<p>
+      <button type="button" class="plain" data-testid="default-model" @click=${() => this.choose(source)}>
+        Go back to ${nameOfFile(defaultModel)}
+      </button>
+    </p>`;
   }
 
   private drawFacts({ info, loadMs }: ModelState & { kind: "ready" }) {

@@ -66,6 +66,12 @@ export class ProblemView extends LitElement {
         gap: 0.5rem;
         margin-top: 0.6rem;
       }
+
+      @media (max-width: 40rem) {
+        section > .actions {
+          grid-column: 1 / -1;
+        }
+      }
     `,
   ];
 

@@ -40,7 +40,7 @@ const words: Record<TallowErrorCode, [title: string, advice: string]> = {
   ],
   download_failed: [
     "The model could not be downloaded",
-    "Check the connection and the address, then try again. What has arrived already is not lost where it can be kept.",
+    "Check the connection and the address, then try again.",
   ],
   storage_failed: ["The browser’s storage failed", "Make some room on this device, then try again."],
   unsupported_browser: [

@@ -96,7 +96,7 @@ export class Sheet extends LitElement {
   @query("dialog") private dialog!: HTMLDialogElement;
 
   protected override render() {
-    return html`<dialog aria-labelledby="heading" @close=${this.closed} @click=${this.click}>
+    return html`<dialog aria-labelledby="heading" @close=${this.closed} @click=${this.pressed}>
       <header>
         <h2 id="heading">${this.heading}</h2>
         <button class="icon" type="button" aria-label="Close" title="Close (Esc)" @click=${this.close}>
@@ -121,7 +121,7 @@ export class Sheet extends LitElement {
     this.dispatchEvent(new Event("close"));
   }
 
-  private click(event: MouseEvent) {
+  private pressed(event: MouseEvent) {
     if (event.target === this.dialog) this.close(); // The backdrop: what is inside has targets of its own.
   }
 }

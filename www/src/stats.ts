@@ -31,12 +31,13 @@ export function factsOf({ stats }: AnswerTurn): Fact[] {
 
 /** Why the answer is not whole, if it is not. */
 export function endingOf(turn: AnswerTurn, contextLength: number): string | undefined {
+  if (turn.problem?.code === "worker_lost") return "The model stopped working before the answer was whole.";
   if (turn.status === "stopped")
     return turn.text ? "You stopped this answer." : "You stopped this answer before it began.";
   if (turn.finishReason !== "length") return undefined;
   const full = (turn.stats.contextTokens ?? 0) >= contextLength;
   return full
-    ? "The conversation now fills all that the model can remember, so the answer ends here. Start a new one to go on."
+    ? "The conversation now fills all that the model can remember, so the answer ends here."
     : "The answer was cut off at “Max tokens”. You can raise it in the settings.";
 }
 

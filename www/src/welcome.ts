@@ -75,7 +75,7 @@ export class Welcome extends LitElement {
       }
 
       p {
-        max-width: 32rem;
+        max-width: 36rem;
         margin: -0.9rem 0 0;
         color: var(--muted);
         text-wrap: balance;
@@ -127,7 +127,7 @@ export class Welcome extends LitElement {
         ${
           ready
             ? "The model runs on this device. Nothing you write leaves it."
-            : "It is fetched once and then runs on this device alone. Nothing you write leaves it."
+            : "Once it is here it runs on this device alone. Nothing you write leaves it."
         }
       </p>
       ${ready ? this.drawExamples() : html`<slot></slot>`}

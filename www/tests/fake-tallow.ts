@@ -32,6 +32,22 @@ export class TallowError extends Error {
   }
 }
 
+export const TALLOW_ERROR_CODES: readonly TallowErrorCode[] = [
+  "invalid_model",
+  "unsupported_model",
+  "invalid_request",
+  "context_length_exceeded",
+  "template_error",
+  "grammar_error",
+  "out_of_memory",
+  "integrity_error",
+  "download_failed",
+  "storage_failed",
+  "unsupported_browser",
+  "worker_lost",
+  "internal",
+];
+
 /** What happened to the fakes: for tests that look behind the page. */
 export const record = { loads: 0, disposed: 0, requests: [] as ChatCompletionCreateParamsStreaming[] };
 
@@ -138,12 +154,12 @@ class FakeModel {
 async function answer(body: ChatCompletionCreateParamsStreaming, { signal }: RequestOptions = {}) {
   record.requests.push(body);
   signal?.throwIfAborted();
-  return stream(body, signal ?? undefined);
+  return stream(body, signal);
 }
 
 async function* stream(
   body: ChatCompletionCreateParamsStreaming,
-  signal: AbortSignal | undefined,
+  signal: AbortSignal | null | undefined,
 ): AsyncGenerator<ChatCompletionChunk> {
   const question = String(body.messages.at(-1)?.content);
   await wait(10, signal);
@@ -189,13 +205,17 @@ function chunk(delta: Choice["delta"], finish_reason: Choice["finish_reason"] = 
 }
 
 /** Settles after `ms`, or rejects as soon as `signal` aborts. */
-function wait(ms: number, signal?: AbortSignal): Promise<void> {
+function wait(ms: number, signal?: AbortSignal | null): Promise<void> {
   return new Promise((resolve, reject) => {
     if (signal?.aborted) return reject(signal.reason);
-    const timer = setTimeout(resolve, ms);
-    signal?.addEventListener("abort", () => {
+    const abort = () => {
       clearTimeout(timer);
-      reject(signal.reason);
-    });
+      reject(signal?.reason);
+    };
+    const timer = setTimeout(() => {
+      signal?.removeEventListener("abort", abort);
+      resolve();
+    }, ms);
+    signal?.addEventListener("abort", abort, { once: true });
   });
 }

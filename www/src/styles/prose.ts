@@ -6,12 +6,6 @@ export const prose = css`
     overflow-wrap: anywhere;
   }
 
-  .prose + *,
-  .code + *,
-  .scroll + * {
-    margin-top: 0.8em;
-  }
-
   .prose > *,
   .prose blockquote > *,
   .prose li > p {
@@ -140,6 +134,10 @@ export const prose = css`
 
   :is(th, td)[align="center"] {
     text-align: center;
+  }
+
+  :is(.prose, .code, .scroll) + :is(.prose, .code, .scroll) {
+    margin-top: 0.85em;
   }
 
   tr:last-child > td {
