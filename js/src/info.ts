@@ -23,7 +23,7 @@ export interface ModelInfo {
   license: string | null;
   /** `general.base_model.0.name` */
   baseModel: string | null;
-  /** Every key of the file. Integers that a JavaScript number cannot hold exactly are strings. */
+  /** Every key of the file. Numbers that JSON cannot hold exactly are strings. */
   metadata: Record<string, MetadataValue>;
   /** Bytes of memory that the engine held once the model was loaded. */
   memory: number;

@@ -17,11 +17,8 @@ export function chatRequest(body: ChatCompletionCreateParams): string {
       "`max_tokens` and `max_completion_tokens` mean the same; one of them should be given, got both",
     );
   }
-  const template = templateFields(body.messages, { ...body, addGenerationPrompt: true });
-  return toJson<GenerateRequest>({
-    ...template,
-    ...samplingFields(body, max_tokens ?? max_completion_tokens),
-  });
+  const chat = templateFields(body.messages, { tools: body.tools, template: body.template });
+  return toJson<GenerateRequest>({ chat, ...samplingFields(body, max_tokens ?? max_completion_tokens) });
 }
 
 /** The request that a text completion makes, as JSON. */

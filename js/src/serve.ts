@@ -105,8 +105,9 @@ class Server {
     for await (const chunk of chunks) {
       loader.push(chunk);
       loaded += chunk.length;
-      if (performance.now() - reportedAt < PROGRESS_INTERVAL) continue;
-      reportedAt = performance.now();
+      const now = performance.now();
+      if (now - reportedAt < PROGRESS_INTERVAL) continue;
+      reportedAt = now;
       // Other origins may show a Content-Length and hide the Content-Encoding that makes it too short.
       const known = [total, loader.totalBytes()].find((length) => length !== undefined && length >= loaded);
       report({ phase: "download", loaded, total: known });
@@ -115,7 +116,7 @@ class Server {
     this.#loaded = loader.finish(contextLength);
 
     const info = JSON.parse(this.#loaded.info()) as WasmModelInfo;
-    return { ...info, name: info.name || source.name || info.architecture, module: this.#glue.moduleName() };
+    return { ...info, name: info.name || source.name || info.architecture };
   }
 
   async #generate(id: number, request: string): Promise<Ending> {

@@ -7,7 +7,6 @@
  * thrown counts as a trap: the instance is dead afterwards.
  */
 
-import type { WasmModuleName } from "./capabilities.js";
 import type { ModelInfo } from "./info.js";
 import type { ChatCompletionMessageParam, ChatCompletionTool, FinishReason, Timings } from "./openai.js";
 
@@ -15,8 +14,6 @@ import type { ChatCompletionMessageParam, ChatCompletionTool, FinishReason, Timi
 export interface WasmGlue {
   /** Instantiates the module, once. */
   default(options: { module_or_path: WebAssembly.Module; memory: WebAssembly.Memory }): Promise<unknown>;
-  /** Which module this is, from the features it was compiled with. */
-  moduleName(): WasmModuleName;
   Loader: new () => WasmLoader;
 }
 
@@ -29,7 +26,7 @@ export interface WasmLoader {
   finish(contextLength: number | undefined): WasmModel;
 }
 
-/** A loaded model. It takes one generation at a time: `start`, then `step` until a `finish_reason`, or `cancel`. */
+/** A loaded model. It runs one generation at a time: `start`, then `step` until a `finish_reason`, or `cancel`. */
 export interface WasmModel {
   /** JSON of {@link WasmModelInfo}. */
   info(): string;
@@ -40,9 +37,9 @@ export interface WasmModel {
   /**
    * Renders, tokenizes and checks; computes nothing yet.
    * @param request - JSON of {@link GenerateRequest}
-   * @returns JSON of {@link Started}
+   * @returns how many tokens the prompt has
    */
-  start(request: string): string;
+  start(request: string): number;
   /**
    * Computes one chunk of the prompt or draws one token.
    * @returns JSON of {@link Step}
@@ -52,8 +49,8 @@ export interface WasmModel {
   cancel(): void;
 }
 
-/** {@link ModelInfo} as the file alone gives it. */
-export interface WasmModelInfo extends Omit<ModelInfo, "name" | "module"> {
+/** {@link ModelInfo} but for the name, which the file may lack. */
+export interface WasmModelInfo extends Omit<ModelInfo, "name"> {
   /** `general.name` */
   name: string | null;
 }
@@ -94,19 +91,13 @@ export interface Sampling {
   cache_prompt: boolean;
 }
 
-/** A conversation to answer (`add_generation_prompt` is true) or a text to go on from. */
-export type GenerateRequest = (TemplateRequest | { prompt: string }) & Sampling;
-
-/** A generation that may begin. */
-export interface Started {
-  /** How many tokens the prompt has. */
-  prompt_n: number;
-}
+/** A conversation to answer or a text to go on from. */
+export type GenerateRequest = ({ chat: TemplateRequest } | { prompt: string }) & Sampling;
 
 /** What one step brought. */
 export type Step = {
   /** Whole characters; empty while the prompt is computed or a character is incomplete. */
   text: string;
-  /** How much of the prompt is computed; `null` once tokens are drawn. */
-  prompt: { done: number; total: number } | null;
-} & ({ finish_reason: null; timings: null } | { finish_reason: FinishReason; timings: Timings });
+  /** How much of the prompt is computed; absent once tokens are drawn. */
+  prompt?: { done: number; total: number };
+} & ({ finish_reason: null } | { finish_reason: FinishReason; timings: Timings });

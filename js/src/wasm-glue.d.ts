@@ -3,6 +3,5 @@ declare module "*/wasm/tallow.js" {
   type Glue = import("./wasm-contract.js").WasmGlue;
   const init: Glue["default"];
   export default init;
-  export const moduleName: Glue["moduleName"];
   export const Loader: Glue["Loader"];
 }

@@ -1,0 +1,253 @@
+/**
+ * A worker and a wasm engine for tests: the worker is `serve` behind a real message channel, so that everything
+ * crosses by structured cloning; the engine's tokens are the words of its prompt.
+ */
+
+import { onTestFinished, vi } from "vitest";
+import type { TallowErrorCode } from "../src/errors.js";
+import { loadModel, type LoadModelOptions, type Model } from "../src/index.js";
+import { serve } from "../src/serve.js";
+import type {
+  GenerateRequest,
+  Step,
+  WasmGlue,
+  WasmLoader,
+  WasmModel,
+  WasmModelInfo,
+} from "../src/wasm-contract.js";
+
+/** What the fake engine says about its model. */
+export const INFO: WasmModelInfo = {
+  name: "Fake 3B",
+  architecture: "llama",
+  parameters: 3,
+  quantization: { F32: 1, Q4_1: 2 },
+  contextLength: 64,
+  trainedContextLength: 128,
+  license: null,
+  baseModel: null,
+  metadata: { "general.architecture": "llama", "tokenizer.ggml.tokens": { type: "string", length: 999 } },
+  memory: 65536,
+  module: "simd128",
+};
+
+/** An error as wasm-bindgen throws ours. */
+export function wasmError(code: TallowErrorCode, message: string): Error {
+  return Object.assign(new Error(message), { code });
+}
+
+/** What a generation's request was, and what became of it. */
+export interface Run {
+  request: GenerateRequest;
+  steps: number;
+  cancelled: boolean;
+}
+
+/** Chunks that a prompt takes to compute. */
+export const PREFILL = 3;
+
+/**
+ * Answers a prompt with its words. Some words are special as the first: `endless` goes on for ever, `trap` traps at
+ * the second token, `refused` does not start.
+ */
+class FakeModel implements WasmModel {
+  readonly runs: Run[];
+  readonly info: () => string;
+  #words: string[] = [];
+  #now: Run | undefined;
+
+  constructor(runs: Run[], info: WasmModelInfo) {
+    this.runs = runs;
+    this.info = () => JSON.stringify(info);
+  }
+
+  tokenize(text: string, addSpecial: boolean, parseSpecial: boolean): Uint32Array {
+    const ids = Array.from(text, (character) => character.codePointAt(0) ?? 0);
+    return Uint32Array.from([...(addSpecial ? [1] : []), ...(parseSpecial ? [2] : []), ...ids]);
+  }
+
+  detokenize(ids: Uint32Array): string {
+    if (ids.includes(0)) throw wasmError("invalid_request", "`ids[0]` is no token");
+    return String.fromCodePoint(...ids);
+  }
+
+  applyChatTemplate(request: string): string {
+    return request;
+  }
+
+  start(json: string): number {
+    const request = JSON.parse(json) as GenerateRequest;
+    const prompt = "prompt" in request ? request.prompt : String(request.chat.messages.at(-1)?.content);
+    if (prompt === "refused")
+      throw wasmError("context_length_exceeded", "the prompt has 99 tokens, the context 64");
+    this.#words = prompt.split(" ");
+    this.#now = { request, steps: 0, cancelled: false };
+    this.runs.push(this.#now);
+    return this.#words.length;
+  }
+
+  step(): string {
+    return JSON.stringify(this.#step());
+  }
+
+  #step(): Step {
+    const run = this.#now;
+    if (!run || run.cancelled) throw new Error("step without start");
+    const n = run.steps++ - PREFILL;
+    if (n < 0) {
+      return { text: "", finish_reason: null, prompt: { done: run.steps, total: PREFILL } };
+    }
+    const [mode] = this.#words;
+    if (mode === "trap" && n === 1) throw new WebAssembly.RuntimeError("unreachable executed");
+    if (mode === "endless") return { text: `${n} `, finish_reason: null };
+    const text = this.#words[n];
+    if (text !== undefined && n !== run.request.max_tokens) {
+      return { text, finish_reason: null };
+    }
+    const timings = { prompt_n: 4, prompt_ms: 20, predicted_n: n, predicted_ms: 10, cache_n: 2 };
+    return { text: "", finish_reason: text === undefined ? "stop" : "length", timings };
+  }
+
+  cancel(): void {
+    if (this.#now) this.#now.cancelled = true;
+  }
+}
+
+/** Takes files whose first four bytes are their length; see {@link fakeFile}. */
+class FakeLoader implements WasmLoader {
+  #header: number[] = [];
+  #loaded = 0;
+  readonly #finish: (contextLength: number | undefined) => WasmModel;
+
+  constructor(finish: (contextLength: number | undefined) => WasmModel) {
+    this.#finish = finish;
+  }
+
+  push(bytes: Uint8Array): void {
+    this.#header.push(...bytes.subarray(0, 4 - this.#header.length));
+    this.#loaded += bytes.length;
+  }
+
+  totalBytes(): number | undefined {
+    if (this.#header.length < 4) return undefined;
+    return new DataView(Uint8Array.from(this.#header).buffer).getUint32(0, true);
+  }
+
+  finish(contextLength: number | undefined): WasmModel {
+    if (this.#loaded !== this.totalBytes()) {
+      throw wasmError(
+        "invalid_model",
+        `the file ends early: expected ${this.totalBytes()} bytes, got ${this.#loaded}`,
+      );
+    }
+    return this.#finish(contextLength);
+  }
+}
+
+/** A file that the fake engine takes. */
+export function fakeFile(length: number): Uint8Array<ArrayBuffer> {
+  const file = new Uint8Array(length);
+  new DataView(file.buffer).setUint32(0, length, true);
+  return file;
+}
+
+/** What a test sees of the workers that were opened, and the engine in them. */
+export interface Fakes {
+  workers: FakeWorker[];
+  /** The generations that started, in order. */
+  runs: Run[];
+  /** The URLs that the wasm was started from. */
+  wasmUrls: (string | undefined)[];
+}
+
+export class FakeWorker extends EventTarget {
+  readonly url: string;
+  readonly options: WorkerOptions | undefined;
+  terminated = false;
+  readonly #page: MessagePort;
+  readonly #worker: MessagePort;
+
+  constructor(fakes: Fakes, info: WasmModelInfo, url: string | URL, options?: WorkerOptions) {
+    super();
+    this.url = String(url);
+    this.options = options;
+    fakes.workers.push(this);
+
+    const { port1, port2 } = new MessageChannel();
+    this.#page = port1;
+    this.#worker = port2;
+    port1.onmessage = ({ data }: MessageEvent<unknown>) =>
+      this.dispatchEvent(new MessageEvent("message", { data }));
+    const glue: WasmGlue = {
+      default: () => Promise.resolve(),
+      Loader: class extends FakeLoader {
+        constructor() {
+          super(
+            (contextLength) =>
+              new FakeModel(fakes.runs, { ...info, ...(contextLength && { contextLength }) }),
+          );
+        }
+      },
+    };
+    const scope = {
+      addEventListener: (_: "message", listener: (event: MessageEvent) => void) =>
+        (port2.onmessage = listener),
+      postMessage: (message: unknown) => port2.postMessage(message),
+    };
+    serve(scope, glue, async (_module, wasmUrl) => void fakes.wasmUrls.push(wasmUrl));
+  }
+
+  postMessage(message: unknown): void {
+    this.#page.postMessage(message);
+  }
+
+  terminate(): void {
+    this.terminated = true;
+    this.#page.close();
+    this.#worker.onmessage = null;
+  }
+
+  /** Dies as a worker does whose script throws. */
+  die(message: string): void {
+    this.dispatchEvent(Object.assign(new Event("error", { cancelable: true }), { message }));
+  }
+}
+
+/** Puts {@link FakeWorker} in the place of `Worker` until the test ends. */
+export function fakeWorkers(info: WasmModelInfo = INFO): Fakes {
+  const fakes: Fakes = { workers: [], runs: [], wasmUrls: [] };
+  vi.stubGlobal(
+    "Worker",
+    class extends FakeWorker {
+      constructor(url: string | URL, options?: WorkerOptions) {
+        super(fakes, info, url, options);
+      }
+    },
+  );
+  onTestFinished(() => {
+    vi.unstubAllGlobals();
+    for (const worker of fakes.workers) worker.terminate();
+  });
+  return fakes;
+}
+
+/** A model on a fake worker. */
+export async function fakeModel(
+  options?: LoadModelOptions,
+): Promise<{ model: Model; worker: FakeWorker; runs: Run[] }> {
+  const { workers, runs } = fakeWorkers();
+  const model = await loadModel(fakeFile(16).buffer, options);
+  const worker = workers[0];
+  if (!worker) throw new Error("no worker was opened");
+  return { model, worker, runs };
+}
+
+/** What a promise rejects with. */
+export async function rejection(promise: Promise<unknown>): Promise<unknown> {
+  return promise.then(
+    (value) => {
+      throw new Error(`resolved to ${JSON.stringify(value)}`);
+    },
+    (reason: unknown) => reason,
+  );
+}

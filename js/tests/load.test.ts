@@ -1,0 +1,283 @@
+import { describe, expect, test, vi } from "vitest";
+import { loadModel, TallowError, type LoadProgress } from "../src/index.js";
+import { fakeFile, fakeModel, fakeWorkers, INFO, rejection } from "./fake.js";
+
+const URL_OF_MODEL = "https://example.test/models/tiny-model.gguf";
+
+/** Serves `chunks`, a task each, with `headers`; ends with an error if there is one. */
+function serveChunks(chunks: Uint8Array[], headers: Record<string, string>, error?: Error) {
+  const queue = [...chunks];
+  const body = new ReadableStream<Uint8Array>({
+    async pull(controller) {
+      await new Promise((resolve) => setTimeout(resolve, 1));
+      const chunk = queue.shift();
+      if (chunk) controller.enqueue(chunk);
+      else if (error) controller.error(error);
+      else controller.close();
+    },
+  });
+  const fetch = vi.fn(async (_url: string) => new Response(body, { headers }));
+  vi.stubGlobal("fetch", fetch);
+  return fetch;
+}
+
+function split(file: Uint8Array, size: number): Uint8Array[] {
+  return Array.from({ length: Math.ceil(file.length / size) }, (_, i) =>
+    file.subarray(i * size, (i + 1) * size),
+  );
+}
+
+describe("sources", () => {
+  const file = fakeFile(5000);
+
+  test.each([
+    ["a File", () => new File([file], "tiny.gguf")],
+    ["a Blob", () => new Blob([file])],
+    ["an ArrayBuffer", () => file.buffer],
+    ["a URL", () => new URL(URL_OF_MODEL)],
+    ["a string", () => URL_OF_MODEL],
+  ])("%s", async (_, source) => {
+    fakeWorkers();
+    serveChunks(split(file, 999), {});
+    const model = await loadModel(source());
+    expect(model.info).toEqual(INFO);
+    expect(file.byteLength).toBe(5000);
+  });
+
+  test.each([
+    ["the file's name", () => new File([file], "tiny.gguf"), "tiny.gguf"],
+    ["the URL's last part", () => URL_OF_MODEL, "tiny-model.gguf"],
+    ["the architecture", () => new Blob([file]), "llama"],
+  ])("a model without a name is called after %s", async (_, source, name) => {
+    fakeWorkers({ ...INFO, name: null });
+    serveChunks([file], {});
+    expect((await loadModel(source())).info.name).toBe(name);
+  });
+
+  test("a relative URL is the page's, not the worker's", async () => {
+    fakeWorkers();
+    const fetch = serveChunks([file], {});
+    vi.stubGlobal("document", { baseURI: "https://example.test/app/index.html" });
+    await loadModel("tiny.gguf");
+    expect(fetch).toHaveBeenCalledWith("https://example.test/app/tiny.gguf");
+  });
+
+  test.each([
+    [
+      [URL_OF_MODEL],
+      "`source` should be a URL, a string, a File, a Blob or an ArrayBuffer, got an array of 1",
+    ],
+    [undefined, "`source` should be a URL, a string, a File, a Blob or an ArrayBuffer, got undefined"],
+    ["tiny.gguf", '`source` should be a URL, got "tiny.gguf"'],
+  ])("%j is none where there is no page", async (source, message) => {
+    const { workers } = fakeWorkers();
+    expect(await rejection(loadModel(source as string))).toMatchObject({ code: "invalid_request", message });
+    expect(workers).toEqual([]);
+  });
+});
+
+describe("options", () => {
+  test("reach worker and wasm", async () => {
+    const { workers, wasmUrls } = fakeWorkers();
+    const model = await loadModel(fakeFile(16).buffer, {
+      contextLength: 512,
+      wasmUrl: new URL("https://example.test/simd128.wasm"),
+      workerUrl: "https://example.test/worker.js",
+    });
+    expect(model.info.contextLength).toBe(512);
+    expect(wasmUrls).toEqual(["https://example.test/simd128.wasm"]);
+    expect(workers).toMatchObject([{ url: "https://example.test/worker.js", options: { type: "module" } }]);
+  });
+
+  test("by default worker and wasm lie beside the package", async () => {
+    const { workers, wasmUrls } = fakeWorkers();
+    await loadModel(fakeFile(16).buffer);
+    expect(workers[0]?.url).toMatch(/\/worker\.js$/);
+    expect(wasmUrls).toEqual([undefined]);
+  });
+
+  test.each([
+    [{ sha256: "00" }, /^`sha256` is not supported in `loadModel`'s options; what is: `onProgress`, /],
+    [{ contextLength: 0 }, "`contextLength` should be an integer of 1 or more, got 0"],
+    [{ onProgress: {} }, "`onProgress` should be a function, got an object"],
+    [{ signal: "now" }, '`signal` should be an AbortSignal, got "now"'],
+    [null, "`loadModel`'s options should be an object, got null"],
+  ])("%j is refused", async (options, message) => {
+    const { workers } = fakeWorkers();
+    const error = await rejection(loadModel(fakeFile(16).buffer, options as object));
+    expect(error).toMatchObject({
+      code: "invalid_request",
+      message: expect.stringMatching(message) as string,
+    });
+    expect(workers).toEqual([]);
+  });
+
+  test("a browser without SIMD is told so", async () => {
+    fakeWorkers();
+    vi.spyOn(WebAssembly, "validate").mockReturnValue(false);
+    const error = await rejection(loadModel(fakeFile(16).buffer));
+    vi.restoreAllMocks();
+    expect(error).toMatchObject({ code: "unsupported_browser" });
+  });
+
+  test("a worker that cannot be opened is lost", async () => {
+    vi.stubGlobal("Worker", function () {
+      throw new DOMException("cross-origin", "SecurityError");
+    });
+    const error = await rejection(loadModel(fakeFile(16).buffer));
+    vi.unstubAllGlobals();
+    expect(error).toMatchObject({ code: "worker_lost", cause: { name: "SecurityError" } });
+  });
+});
+
+describe("progress", () => {
+  /** The reports of a load whose chunks come `interval` milliseconds apart. */
+  async function progress(
+    chunks: Uint8Array[],
+    headers: Record<string, string>,
+    interval: number,
+  ): Promise<LoadProgress[]> {
+    fakeWorkers();
+    serveChunks(chunks, headers);
+    let time = 0;
+    const clock = vi.spyOn(performance, "now").mockImplementation(() => (time += interval));
+    const reports: LoadProgress[] = [];
+    await loadModel(URL_OF_MODEL, { onProgress: (report) => reports.push(report) });
+    clock.mockRestore();
+    return reports;
+  }
+
+  test("grows to the total, and is not told of every chunk", async () => {
+    const reports = await progress(split(fakeFile(2000), 10), { "content-length": "2000" }, 10);
+    const reported = Array.from({ length: 40 }, (_, i) => 10 + 50 * i);
+    expect(reports).toEqual([
+      ...reported.map((loaded) => ({ phase: "download", loaded, total: 2000 })),
+      { phase: "prepare", loaded: 2000, total: 2000 },
+    ]);
+  });
+
+  test.each([
+    ["there is no Content-Length", {}],
+    ["the body is encoded", { "content-length": "7", "content-encoding": "gzip" }],
+    ["the encoding is hidden and the length too short", { "content-length": "7" }],
+  ])("takes the total from the model's header where %s", async (_, headers) => {
+    const reports = await progress(split(fakeFile(1000), 100), headers as Record<string, string>, 0);
+    expect(reports).toEqual([
+      { phase: "download", loaded: 100, total: 1000 },
+      { phase: "prepare", loaded: 1000, total: 1000 },
+    ]);
+  });
+
+  test("an error thrown by the listener ends the load", async () => {
+    const { workers } = fakeWorkers();
+    const onProgress = () => {
+      throw new RangeError("mine");
+    };
+    expect(await rejection(loadModel(fakeFile(16).buffer, { onProgress }))).toEqual(new RangeError("mine"));
+    expect(workers).toMatchObject([{ terminated: true }]);
+  });
+});
+
+describe("failures end the worker and name their cause", () => {
+  test.each([
+    [
+      "a missing file",
+      () => new Response(null, { status: 404, statusText: "Not Found" }),
+      "with status 404 Not Found",
+    ],
+    ["an empty answer", () => new Response(null), "without a body"],
+  ])("%s", async (_, response, message) => {
+    const { workers } = fakeWorkers();
+    vi.stubGlobal("fetch", async () => response());
+    const error = await rejection(loadModel(URL_OF_MODEL));
+    expect(error).toBeInstanceOf(TallowError);
+    expect(error).toMatchObject({
+      code: "download_failed",
+      message: `\`${URL_OF_MODEL}\` was answered ${message}`,
+    });
+    expect(workers).toMatchObject([{ terminated: true }]);
+  });
+
+  test("no network", async () => {
+    fakeWorkers();
+    vi.stubGlobal("fetch", () => Promise.reject(new TypeError("Failed to fetch")));
+    expect(await rejection(loadModel(URL_OF_MODEL))).toMatchObject({
+      code: "download_failed",
+      message: `\`${URL_OF_MODEL}\` could not be fetched`,
+      cause: { name: "TypeError", message: "Failed to fetch" },
+    });
+  });
+
+  test("a connection that breaks off", async () => {
+    fakeWorkers();
+    serveChunks(split(fakeFile(300), 100), {}, new TypeError("reset"));
+    expect(await rejection(loadModel(URL_OF_MODEL))).toMatchObject({
+      code: "download_failed",
+      message: `\`${URL_OF_MODEL}\` broke off`,
+      cause: { message: "reset" },
+    });
+  });
+
+  test("a body shorter than its Content-Length", async () => {
+    const { workers } = fakeWorkers();
+    serveChunks(split(fakeFile(300), 100), { "content-length": "301" });
+    expect(await rejection(loadModel(URL_OF_MODEL))).toMatchObject({
+      code: "download_failed",
+      message: `\`${URL_OF_MODEL}\` broke off: expected 301 bytes, got 300`,
+    });
+    expect(workers).toMatchObject([{ terminated: true }]);
+  });
+
+  test("a file that the engine refuses", async () => {
+    const { workers } = fakeWorkers();
+    expect(await rejection(loadModel(new Blob([fakeFile(300).subarray(0, 299)])))).toMatchObject({
+      name: "TallowError",
+      code: "invalid_model",
+      message: "the file ends early: expected 300 bytes, got 299",
+    });
+    expect(workers).toMatchObject([{ terminated: true }]);
+  });
+
+  test("a worker whose script does not load", async () => {
+    const { workers } = fakeWorkers();
+    vi.stubGlobal("fetch", () => new Promise(() => {}));
+    const loading = rejection(loadModel(URL_OF_MODEL));
+    await vi.waitFor(() => expect(workers.length).toBe(1));
+    workers[0]?.die("");
+    expect(await loading).toMatchObject({
+      code: "worker_lost",
+      message: "the worker stopped: its script could not be loaded",
+    });
+    expect(workers).toMatchObject([{ terminated: true }]);
+  });
+});
+
+describe("abort", () => {
+  test.each([
+    ["its reason", new RangeError("mine"), new RangeError("mine")],
+    ["an AbortError by default", undefined, expect.objectContaining({ name: "AbortError" })],
+  ])("during a load ends the worker and rejects with %s", async (_, reason, expected) => {
+    const { workers } = fakeWorkers();
+    const controller = new AbortController();
+    serveChunks(split(fakeFile(1000), 1), {});
+    const onProgress = () => controller.abort(reason);
+    expect(await rejection(loadModel(URL_OF_MODEL, { onProgress, signal: controller.signal }))).toEqual(
+      expected,
+    );
+    expect(workers).toMatchObject([{ terminated: true }]);
+  });
+
+  test("before a load opens no worker", async () => {
+    const { workers } = fakeWorkers();
+    expect(await rejection(loadModel(URL_OF_MODEL, { signal: AbortSignal.abort("no") }))).toBe("no");
+    expect(workers).toEqual([]);
+  });
+
+  test("after a load does nothing", async () => {
+    const controller = new AbortController();
+    const { model, worker } = await fakeModel({ signal: controller.signal });
+    controller.abort();
+    expect(await model.detokenize([97])).toBe("a");
+    expect(worker.terminated).toBe(false);
+  });
+});
