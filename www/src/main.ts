@@ -1,0 +1,5 @@
+/** Where the page begins. */
+import { applyTheme, loadTheme } from "./theme.js";
+import "./app.js";
+
+applyTheme(loadTheme());
