@@ -6,7 +6,8 @@ use tallow::session::{Request, Session, Step};
 
 mod file;
 
-const USAGE: &str = "generate MODEL.gguf PROMPT [--max-tokens N] [--temperature T] [--top-k K] [--top-p P] [--seed S]
+const USAGE: &str =
+    "generate MODEL.gguf PROMPT [--max-tokens N] [--temperature T] [--top-k K] [--top-p P] [--seed S]
 
 Continues PROMPT as plain text and prints the text as it comes. Without options: greedy, 128 tokens.";
 
@@ -29,7 +30,13 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let prompt = loaded.tokenizer.encode(&prompt, true, true)?;
     let n_ctx = loaded.llama.config().n_ctx_train.min(prompt.len() + max_tokens);
     let mut session = Session::new(loaded.llama, loaded.tokenizer, n_ctx)?;
-    session.start(Request { prompt, max_tokens: Some(max_tokens), sampler, ignore_eos: false, cache_prompt: false })?;
+    session.start(Request {
+        prompt,
+        max_tokens: Some(max_tokens),
+        sampler,
+        ignore_eos: false,
+        cache_prompt: false,
+    })?;
 
     let mut out = std::io::stdout();
     loop {

@@ -18,8 +18,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
 
     let mut out = std::io::BufWriter::new(std::io::stdout().lock());
     for (number, line) in (1..).zip(std::io::stdin().lock().lines()) {
-        let ids: Vec<u32> =
-            serde_json::from_str(&line?).map_err(|error| format!("line {number} is no JSON array of ids: {error}"))?;
+        let ids: Vec<u32> = serde_json::from_str(&line?)
+            .map_err(|error| format!("line {number} is no JSON array of ids: {error}"))?;
         let scores = score(&llama, &ids).map_err(|error| format!("line {number}: {error}"))?;
         let line = serde_json::json!({ "logprobs": scores.logprobs, "logits_last": scores.logits_last });
         writeln!(out, "{line}").and_then(|()| out.flush())?;

@@ -40,11 +40,15 @@ impl ModelInfo {
         for tensor in &header.tensors {
             let n_weights = tensor.shape.iter().try_fold(1_u64, |n, &dim| n.checked_mul(dim as u64));
             let n_weights = n_weights.ok_or_else(|| {
-                Error::invalid_model(format!("tensor `{}` has more elements than can be counted", tensor.name))
+                Error::invalid_model(format!(
+                    "tensor `{}` has more elements than can be counted",
+                    tensor.name
+                ))
             })?;
             *quantization.entry(tensor.dtype.name()).or_default() += n_weights;
         }
-        let text = |key: &str| metadata.contains(key).then(|| metadata.str(key).map(str::to_owned)).transpose();
+        let text =
+            |key: &str| metadata.contains(key).then(|| metadata.str(key).map(str::to_owned)).transpose();
         Ok(Self {
             name: text(keys::GENERAL_NAME)?,
             trained_context_length: metadata.u32(&keys::arch(&architecture, keys::CONTEXT_LENGTH))?,

@@ -43,7 +43,9 @@ impl Sampler {
     pub fn new(options: &SamplerOptions) -> Result<Self> {
         let SamplerOptions { temperature, top_k, top_p, seed } = *options;
         if !(temperature >= 0.0 && temperature.is_finite()) {
-            return Err(Error::invalid_request(format!("`temperature` should be at least 0, got {temperature}")));
+            return Err(Error::invalid_request(format!(
+                "`temperature` should be at least 0, got {temperature}"
+            )));
         }
         if !(top_p > 0.0 && top_p <= 1.0) {
             return Err(Error::invalid_request(format!("`top_p` should be in (0, 1], got {top_p}")));
@@ -120,8 +122,14 @@ mod tests {
     #[test]
     fn fields_out_of_range_are_named() {
         for (options, named) in [
-            (SamplerOptions { temperature: -0.5, ..Default::default() }, "`temperature` should be at least 0, got -0.5"),
-            (SamplerOptions { temperature: f64::NAN, ..Default::default() }, "`temperature` should be at least 0, got NaN"),
+            (
+                SamplerOptions { temperature: -0.5, ..Default::default() },
+                "`temperature` should be at least 0, got -0.5",
+            ),
+            (
+                SamplerOptions { temperature: f64::NAN, ..Default::default() },
+                "`temperature` should be at least 0, got NaN",
+            ),
             (SamplerOptions { top_p: 0.0, ..Default::default() }, "`top_p` should be in (0, 1], got 0"),
             (SamplerOptions { top_p: 1.5, ..Default::default() }, "`top_p` should be in (0, 1], got 1.5"),
         ] {

@@ -143,7 +143,9 @@ impl Session {
         if n_prompt >= n_ctx {
             return Err(Error::new(
                 ErrorKind::ContextLengthExceeded,
-                format!("the prompt has {n_prompt} tokens; a context of {n_ctx} leaves no room for an answer"),
+                format!(
+                    "the prompt has {n_prompt} tokens; a context of {n_ctx} leaves no room for an answer"
+                ),
             ));
         }
         let sampler = Sampler::new(&request.sampler)?;

@@ -96,7 +96,10 @@ fn a_type_that_candle_does_not_read_is_refused_by_name() {
     for (name, bytes) in TINY_IQ4 {
         let error = load(bytes).err().expect(name);
         assert_eq!(error.kind(), ErrorKind::UnsupportedModel);
-        assert!(error.detail().starts_with("tensor `") && error.detail().contains(" is of type IQ4_"), "{error}");
+        assert!(
+            error.detail().starts_with("tensor `") && error.detail().contains(" is of type IQ4_"),
+            "{error}"
+        );
     }
 }
 
@@ -111,7 +114,8 @@ fn agrees_with_candles_own_llama_where_that_is_right() {
     let content = gguf_file::Content::read(&mut reader).expect("the file is read");
     let mut oracle = ModelWeights::from_gguf(content, &mut reader, &Device::Cpu).expect("the model loads");
     let ids = candle_core::Tensor::new(golden.ids.as_slice(), &Device::Cpu).and_then(|ids| ids.unsqueeze(0));
-    let expected = oracle.forward(&ids.expect("a tensor"), 0).and_then(|logits| logits.squeeze(0)?.to_vec1::<f32>());
+    let expected =
+        oracle.forward(&ids.expect("a tensor"), 0).and_then(|logits| logits.squeeze(0)?.to_vec1::<f32>());
 
     let scores = score(&load(bytes).expect("the model loads").llama, &golden.ids).expect("scores");
     let off = max_difference(&scores.logits_last, &expected.expect("logits"));
@@ -214,7 +218,8 @@ fn the_default_model_comes_near_float32() {
         .expect("the golden file is well formed");
     let (mut sum, mut n, mut max) = (0.0, 0, 0.0_f64);
     for case in &golden.cases {
-        let mut cache = KvCache::new(llama.config(), case.prompt_ids.len() + case.greedy.len()).expect("a cache");
+        let mut cache =
+            KvCache::new(llama.config(), case.prompt_ids.len() + case.greedy.len()).expect("a cache");
         let ids = [case.prompt_ids.as_slice(), &case.greedy].concat();
         let logits = llama.forward(&ids, &mut cache, Logits::All).expect("logits");
         let logprobs = candle_nn::ops::log_softmax(&logits, candle_core::D::Minus1).expect("logarithms");
@@ -235,8 +240,9 @@ fn the_default_model_comes_near_float32() {
     println!("mean |difference| to float32 {mean:.5} ({allowed:.5} allowed), max {max:.5}");
     assert!(mean <= allowed && max <= 1.3, "mean {mean}, max {max}");
 
-    let text: Perplexity = serde_json::from_str(include_str!("golden/smollm2-135m-instruct-q4_1.perplexity.json"))
-        .expect("the golden file is well formed");
+    let text: Perplexity =
+        serde_json::from_str(include_str!("golden/smollm2-135m-instruct-q4_1.perplexity.json"))
+            .expect("the golden file is well formed");
     let Scores { logprobs, .. } = score(&llama, &text.ids).expect("scores");
     assert_eq!(logprobs.len(), text.ids.len() - 1);
     let nll = -logprobs.iter().map(|&logprob| f64::from(logprob)).sum::<f64>() / logprobs.len() as f64;

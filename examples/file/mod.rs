@@ -17,10 +17,16 @@ pub fn load(path: &str) -> Result<Loaded, Box<dyn std::error::Error>> {
 }
 
 /// The arguments that are no options, just as many as wanted; else how to call the program.
-pub fn positional<const N: usize>(arguments: pico_args::Arguments, usage: &str) -> Result<[String; N], String> {
-    let rest: Vec<String> = arguments.finish().into_iter().map(|s| s.to_string_lossy().into_owned()).collect();
+pub fn positional<const N: usize>(
+    arguments: pico_args::Arguments,
+    usage: &str,
+) -> Result<[String; N], String> {
+    let rest: Vec<String> =
+        arguments.finish().into_iter().map(|s| s.to_string_lossy().into_owned()).collect();
     match rest.iter().find(|argument| argument.starts_with("--")) {
         Some(option) => Err(format!("`{option}` is no option of this program.\n\n{usage}")),
-        None => rest.try_into().map_err(|rest: Vec<String>| format!("got {} arguments.\n\n{usage}", rest.len())),
+        None => {
+            rest.try_into().map_err(|rest: Vec<String>| format!("got {} arguments.\n\n{usage}", rest.len()))
+        }
     }
 }

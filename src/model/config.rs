@@ -158,9 +158,9 @@ fn positive(metadata: &Metadata, key: &str) -> Result<usize> {
         count @ 1..=MAX_COUNT => Ok(count),
         // A context length is no dimension of any tensor: some files state ten million.
         count if count > 0 && key.ends_with(keys::CONTEXT_LENGTH) => Ok(count),
-        count => {
-            Err(Error::invalid_model(format!("metadata key `{key}` should be in 1..={MAX_COUNT}, but is {count}")))
-        }
+        count => Err(Error::invalid_model(format!(
+            "metadata key `{key}` should be in 1..={MAX_COUNT}, but is {count}"
+        ))),
     }
 }
 

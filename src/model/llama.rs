@@ -49,14 +49,18 @@ impl Llama {
             None => None,
         };
         if factors.iter().flatten().any(|&factor| !(factor.is_finite() && factor > 0.0)) {
-            return Err(Error::invalid_model("tensor `rope_freqs.weight` should hold positive finite numbers"));
+            return Err(Error::invalid_model(
+                "tensor `rope_freqs.weight` should hold positive finite numbers",
+            ));
         }
         let token_embd = QMatMul::from_qtensor(weights.take("token_embd.weight")?)?;
         let output = match weights.take_optional("output.weight") {
             Some(output) => QMatMul::from_qtensor(output)?,
             None => token_embd.clone(), // shares the storage
         };
-        let blocks = (0..config.n_layer).map(|layer| Block::new(&mut weights, &config, layer)).collect::<Result<_>>()?;
+        let blocks = (0..config.n_layer)
+            .map(|layer| Block::new(&mut weights, &config, layer))
+            .collect::<Result<_>>()?;
         Ok(Self {
             token_embd,
             rope: Rope::new(&config, factors.as_deref()),
@@ -159,7 +163,8 @@ impl Block {
 
         let x = self.attn_norm.forward(x)?;
         // (n_tok, n · head_dim) -> (n, n_tok, head_dim)
-        let heads = |x: Tensor, n: usize| -> Result<Tensor> { Ok(x.reshape((n_tok, n, head_dim))?.transpose(0, 1)?) };
+        let heads =
+            |x: Tensor, n: usize| -> Result<Tensor> { Ok(x.reshape((n_tok, n, head_dim))?.transpose(0, 1)?) };
         let q = rotation.apply(&heads(self.attn_q.forward(&x)?, n_head)?)?;
         let k = rotation.apply(&heads(self.attn_k.forward(&x)?, n_head_kv)?)?;
         let v = heads(self.attn_v.forward(&x)?, n_head_kv)?;
@@ -193,7 +198,8 @@ fn causal_mask(pos: usize, n_tok: usize) -> Result<Option<Tensor>> {
     }
     let n_used = pos + n_tok;
     let sees = |row: usize, column: usize| if column <= pos + row { 0.0 } else { f32::NEG_INFINITY };
-    let mask: Vec<f32> = (0..n_tok).flat_map(|row| (0..n_used).map(move |column| sees(row, column))).collect();
+    let mask: Vec<f32> =
+        (0..n_tok).flat_map(|row| (0..n_used).map(move |column| sees(row, column))).collect();
     Ok(Some(Tensor::from_vec(mask, (n_tok, n_used), &Device::Cpu)?))
 }
 
