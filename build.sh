@@ -122,7 +122,7 @@ browser() {
 
 # ------------------------------------------------------------------------------------------------------ building
 
-# Runs cargo for one of the modules: `wasm_cargo MODULE build|test ...`
+# Runs cargo for one of the modules: `wasm_cargo MODULE COMMAND ...`
 wasm_cargo() {
   local module=$1 features=+simd128,+atomics
   shift
@@ -136,45 +136,53 @@ wasm_cargo() {
   done
   RUSTC=$WASM_RUSTC RUSTC_BOOTSTRAP=1 CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_RUSTFLAGS=$flags \
     "$WASM_CARGO" "$1" -Z build-std=std,panic_abort --target wasm32-unknown-unknown \
-    --target-dir "$TARGET/$module" --features wasm "${@:2}"
+    --target-dir "$TARGET/$module" "${@:2}"
+}
+
+# Runs `$1 MODULE` for both modules side by side: linking one is a single thread's work.
+both() {
+  local each=$1 module pids=() failed=0
+  for module in "${MODULES[@]}"; do
+    "$each" "$module" &
+    pids+=($!)
+  done
+  for pid in "${pids[@]}"; do wait "$pid" || failed=1; done
+  [ $failed = 0 ] || fail "a wasm module did not build; the compiler's messages are above."
 }
 
 # The two modules, with one glue for both, into js/src/wasm.
 wasm() {
   wasm_toolchain
   wasm_bindgen
-  local module
   mkdir -p js/src/wasm
+  say "building the wasm modules"
+  both wasm_module
+  # Both must come with the same JavaScript, since the package holds it once.
+  local module out
   for module in "${MODULES[@]}"; do
-    wasm_cargo "$module" build --quiet --profile wasm --lib
-    local built=$TARGET/$module/wasm32-unknown-unknown/wasm/tallow.wasm out=js/src/wasm/$module.wasm
-    local hash
-    hash=$(sha256sum <"$built")
-    if ! [ -f "$out" ] || [ "$(cat "js/src/wasm/.$module" 2>/dev/null)" != "$hash" ]; then
-      local glue
-      glue=$(mktemp -d)
-      "$WASM_BINDGEN/wasm-bindgen" --target web --out-dir "$glue" --out-name tallow "$built"
-      npx --no-install wasm-opt -O3 --enable-simd --enable-relaxed-simd --enable-threads --enable-bulk-memory \
-        --enable-nontrapping-float-to-int --enable-sign-ext --enable-mutable-globals --enable-reference-types \
-        --enable-multivalue --strip-debug --strip-producers "$glue/tallow_bg.wasm" -o "$out"
-      one_glue "$glue" "$module"
-      rm -rf "$glue"
-      echo "$hash" >"js/src/wasm/.$module"
-    fi
+    cmp -s "$TARGET/$module/glue/tallow.js" "$TARGET/${MODULES[0]}/glue/tallow.js" ||
+      fail "the modules ${MODULES[*]} have different JavaScript glue; compare $TARGET/*/glue/tallow.js."
+    out=js/src/wasm/$module.wasm
+    cp "$TARGET/$module/glue/optimized.wasm" "$out"
     size "$out"
     [ "$(stat -c %s "$out")" -le $MAX_WASM_BYTES ] || fail "$out is over $MAX_WASM_BYTES bytes."
   done
+  cp "$TARGET/${MODULES[0]}"/glue/tallow.{js,d.ts} js/src/wasm/
 }
 
-# Both modules must come with the same JavaScript, since the package holds it once.
-one_glue() {
-  local glue=$1 module=$2
-  if [ "$module" = "${MODULES[0]}" ]; then
-    cp "$glue/tallow.js" "$glue/tallow.d.ts" js/src/wasm/
-  elif ! cmp -s "$glue/tallow.js" js/src/wasm/tallow.js; then
-    diff "$glue/tallow.js" js/src/wasm/tallow.js >&2 || true
-    fail "the modules ${MODULES[*]} have different JavaScript glue."
-  fi
+# One module and its glue, into the target folder's `glue`; nothing is done twice for the same cargo output.
+wasm_module() {
+  local module=$1 glue=$TARGET/$1/glue built=$TARGET/$1/wasm32-unknown-unknown/wasm/tallow.wasm hash
+  wasm_cargo "$module" build --quiet --profile wasm --lib --features wasm
+  hash=$(sha256sum <"$built")
+  [ "$(cat "$glue/made-from" 2>/dev/null)" = "$hash" ] && return
+  rm -rf "$glue"
+  "$WASM_BINDGEN/wasm-bindgen" --target web --out-dir "$glue" --out-name tallow "$built"
+  local features=(simd relaxed-simd threads bulk-memory nontrapping-float-to-int sign-ext mutable-globals
+    reference-types multivalue)
+  npx --no-install wasm-opt -O3 "${features[@]/#/--enable-}" --strip-debug --strip-producers \
+    "$glue/tallow_bg.wasm" -o "$glue/optimized.wasm"
+  echo "$hash" >"$glue/made-from"
 }
 
 size() { printf '%-28s %9d bytes, %9d gzip\n' "$1" "$(stat -c %s "$1")" "$(gzip -9c "$1" | wc -c)" >&2; }
@@ -197,6 +205,81 @@ run() {
   build
   model
   exec node www/serve.js "${isolation[@]}"
+}
+
+# ------------------------------------------------------------------------------------------------------- testing
+
+setup() {
+  native_toolchain
+  node_modules
+  wasm_toolchain
+  wasm_bindgen
+  model
+  browser
+}
+
+passed=0 failed=0
+
+# suite NAME COMMAND...: runs it, shows what it prints, and adds up what it counts. The four runners' closing lines:
+#   cargo, wasm-bindgen    test result: ok. 12 passed; 0 failed; ...
+#   vitest                 Tests  1 failed | 12 passed (13)
+#   playwright             12 passed (3.4s)
+suite() {
+  local name=$1 log status=0 counts good bad
+  shift
+  say "test: $name"
+  log=$(mktemp)
+  NO_COLOR=1 FORCE_COLOR=0 "$@" 2>&1 | tee "$log" || status=$?
+  counts=$(grep -E '^test result:|^ +Tests +|^ +[0-9]+ (passed|failed|flaky|interrupted|did not run)\b' "$log" || true)
+  rm -f "$log"
+  good=$(grep -oE '[0-9]+ passed' <<<"$counts" | awk '{n += $1} END {print n + 0}')
+  bad=$(grep -oE '[0-9]+ (failed|flaky|interrupted|did not run)' <<<"$counts" | awk '{n += $1} END {print n + 0}')
+  # A runner that fails without counting, or counts nothing at all, is itself a failure.
+  if [ "$bad" = 0 ] && { [ $status != 0 ] || [ "$good" = 0 ]; }; then bad=1; fi
+  passed=$((passed + good)) failed=$((failed + bad))
+  [ "$bad" = 0 ] || say "test: $name: $bad failed"
+}
+
+native_tests() {
+  cargo test --no-fail-fast
+}
+
+# The golden tests again, in Chromium, on the module named.
+wasm_tests() {
+  TALLOW_TEST_MODULE=$1 CHROMEDRIVER=$(command -v chromedriver) WASM_BINDGEN_TEST_TIMEOUT=900 \
+    WASM_BINDGEN_TEST_WEBDRIVER_JSON=tests/webdriver.json \
+    CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_RUNNER=$WASM_BINDGEN/wasm-bindgen-test-runner \
+    wasm_cargo "$1" test --no-fail-fast --test '*'
+}
+
+compile_wasm_tests() {
+  TALLOW_TEST_MODULE=$1 wasm_cargo "$1" test --quiet --no-run --test '*'
+}
+
+# Without features the crate is plain Rust.
+no_wasm_bindgen() {
+  if cargo tree --locked --edges normal --prefix none | grep -E '^(wasm-bindgen|js-sys|web-sys) '; then
+    echo "test result: FAILED. 0 passed; 1 failed"
+    return 1
+  fi
+  echo "test result: ok. 1 passed; 0 failed"
+}
+
+test() {
+  setup
+  build
+  suite "the crate without features knows no wasm-bindgen" no_wasm_bindgen
+  suite "Rust, natively" native_tests
+  both compile_wasm_tests
+  local module
+  for module in "${MODULES[@]}"; do
+    suite "Rust, in Chromium, module $module" wasm_tests "$module"
+  done
+  suite "the package" npm run --silent test -w tallow
+  suite "the demo page" npm run --silent test -w tallow-www
+  suite "end to end, in Chromium" npx --no-install playwright test
+  echo "$passed passed, $failed failed"
+  [ $failed = 0 ]
 }
 
 case "${1:-}" in

@@ -64,7 +64,17 @@ impl Sink for Parts {
         let config = Config::from_metadata(&header.metadata)?;
         let weights = WeightsBuilder::new(config, header.tensors.clone())?;
         let tokenizer = Tokenizer::from_metadata(&header.metadata)?;
-        let template = ChatTemplate::from_metadata(&header.metadata)?;
+        let mut template = ChatTemplate::from_metadata(&header.metadata)?;
+        for (name, id) in [
+            ("bos_token", tokenizer.bos()),
+            ("eos_token", tokenizer.eos()),
+            ("unk_token", tokenizer.unk()),
+            ("pad_token", tokenizer.pad()),
+        ] {
+            if let Some(text) = id.and_then(|id| tokenizer.token_text(id)) {
+                template = template.with_variable(name, text);
+            }
+        }
         self.0 = Some((tokenizer, template, weights));
         Ok(())
     }

@@ -6,7 +6,7 @@
 
 use crate::model::{KvCache, Llama, Logits};
 use crate::sampler::{Sampler, SamplerOptions};
-use crate::tokenizer::{DecodeStream, Tokenizer};
+use crate::tokenizer::{Tokenizer, WholeChars};
 use crate::{Error, ErrorKind, Result};
 use candle_core::{Device, Tensor};
 use std::sync::Arc;
@@ -14,6 +14,10 @@ use web_time::{Duration, Instant};
 
 /// Prompt tokens evaluated per step. A step is what a cancel may have to wait for.
 const PREFILL_CHUNK: usize = 16;
+
+/// What a model draws beside the tokens that end an answer is text to whoever asked: tool calls begin with special
+/// tokens in some families.
+const SKIP_SPECIAL: bool = false;
 
 /// A model, its context, and the request in progress.
 pub struct Session {
@@ -51,7 +55,8 @@ pub enum Step {
 }
 
 /// Why an answer ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "snake_case")]
 pub enum FinishReason {
     /// The model drew an end-of-generation token.
     Stop,
@@ -77,7 +82,7 @@ pub struct Timings {
 struct Generation {
     request: Request,
     sampler: Sampler,
-    stream: DecodeStream,
+    chars: WholeChars,
     timings: Timings,
     /// Prompt tokens in the cache.
     prefilled: usize,
@@ -156,7 +161,7 @@ impl Session {
         self.cached.truncate(prefilled);
         self.generation = Some(Generation {
             sampler,
-            stream: self.tokenizer.stream(),
+            chars: WholeChars::default(),
             timings: Timings { cache_n: prefilled, prompt_n: n_prompt - prefilled, ..Default::default() },
             prefilled,
             next: Next::Prefill,
@@ -208,7 +213,7 @@ impl Session {
             generation.timings.predicted += begun.elapsed();
             return Ok(generation.finished(FinishReason::Stop));
         }
-        let text = generation.stream.push(id)?;
+        let text = generation.chars.push(&self.tokenizer.piece(id, SKIP_SPECIAL)?);
         generation.timings.predicted_n += 1;
         let n_used = generation.request.prompt.len() + generation.timings.predicted_n;
         let full = n_used >= self.n_ctx();
@@ -238,7 +243,7 @@ impl Session {
 
 impl Generation {
     fn finished(&mut self, reason: FinishReason) -> Step {
-        Step::Finished { reason, text: self.stream.finish(), timings: self.timings }
+        Step::Finished { reason, text: std::mem::take(&mut self.chars).finish(), timings: self.timings }
     }
 }
 

@@ -130,6 +130,22 @@ impl Tokenizer {
         Ok(ids)
     }
 
+    /// The ids of a prompt that a chat template rendered: special tokens parsed, and in front the token that begins a
+    /// text, if the model wants it and the template has not put it there. So llama.cpp does it.
+    ///
+    /// # Errors
+    /// `internal` only.
+    pub fn encode_prompt(&self, rendered: &str) -> Result<Vec<u32>> {
+        let mut ids = self.encode(rendered, false, true)?;
+        if let Some(bos) = self.vocab.roles.bos
+            && self.adds_bos
+            && ids.first() != Some(&bos)
+        {
+            ids.insert(0, bos);
+        }
+        Ok(ids)
+    }
+
     /// Appends the ids of a text without special tokens. `first`: the text begins, or follows a special token.
     fn encode_plain(&self, text: &str, first: bool, ids: &mut Vec<u32>) -> Result<()> {
         match &self.pipeline {

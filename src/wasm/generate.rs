@@ -1,29 +1,28 @@
 //! The JSON of requests and steps. Fields are spelled as in `js/src/protocol.ts`: OpenAI's snake_case.
 
-use crate::chat::ChatTemplate;
+use crate::chat::{ChatRequest, ChatTemplate, LocalTime};
 use crate::sampler::SamplerOptions;
 use crate::session::{self, FinishReason, Step};
 use crate::tokenizer::Tokenizer;
 use crate::{Error, Result};
 use serde::{Deserialize, Serialize};
 
-/// Messages and what the template may know beside them.
+/// Messages, what the template may know beside them, and the time that it may print.
 #[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
 pub(super) struct TemplateRequest {
-    messages: Vec<serde_json::Value>,
-    tools: Option<Vec<serde_json::Value>>,
+    #[serde(flatten)]
+    request: ChatRequest,
+    now: LocalTime,
 }
 
 impl TemplateRequest {
     pub(super) fn render(&self, template: &ChatTemplate) -> Result<String> {
-        todo!()
+        template.render(&self.request, self.now)
     }
 }
 
-/// A chat (`messages`) or a raw text (`prompt`) to continue.
+/// A `chat` to answer or a raw text (`prompt`) to continue.
 #[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
 pub(super) struct GenerateRequest {
     prompt: Option<String>,
     chat: Option<TemplateRequest>,
@@ -32,7 +31,6 @@ pub(super) struct GenerateRequest {
     top_p: f64,
     top_k: usize,
     seed: u64,
-    #[serde(default)]
     ignore_eos: bool,
     cache_prompt: bool,
 }
@@ -41,8 +39,8 @@ impl GenerateRequest {
     pub(super) fn resolve(self, template: &ChatTemplate, tokenizer: &Tokenizer) -> Result<session::Request> {
         let prompt = match (&self.prompt, &self.chat) {
             (Some(text), None) => tokenizer.encode(text, true, true)?,
-            (None, Some(chat)) => tokenizer.encode_rendered(&chat.render(template)?)?,
-            _ => return Err(Error::invalid_request("there should be either `prompt` or `messages`")),
+            (None, Some(chat)) => tokenizer.encode_prompt(&chat.render(template)?)?,
+            _ => return Err(Error::invalid_request("there should be either `prompt` or `chat`")),
         };
         Ok(session::Request {
             prompt,
@@ -68,7 +66,7 @@ pub(super) struct StepMessage {
     #[serde(skip_serializing_if = "Option::is_none")]
     prompt: Option<Progress>,
     /// `stop` or `length`, with the last step.
-    finish_reason: Option<&'static str>,
+    finish_reason: Option<FinishReason>,
     /// With the last step.
     #[serde(skip_serializing_if = "Option::is_none")]
     timings: Option<Timings>,
@@ -98,10 +96,7 @@ impl From<Step> for StepMessage {
             Step::Token { text, .. } => Self { text, ..empty },
             Step::Finished { reason, text, timings } => Self {
                 text,
-                finish_reason: Some(match reason {
-                    FinishReason::Stop => "stop",
-                    FinishReason::Length => "length",
-                }),
+                finish_reason: Some(reason),
                 timings: Some(timings.into()),
                 ..empty
             },

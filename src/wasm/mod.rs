@@ -1,15 +1,15 @@
 //! The bindings that `js/src/worker.ts` calls: conversions only. Requests and answers cross as JSON, bytes and
 //! token ids as typed arrays, errors as JavaScript `Error`s with their kind's name in `code`.
 
-mod error;
 mod generate;
+mod js;
 
 use crate::chat::ChatTemplate;
 use crate::gguf::Header;
 use crate::info::ModelInfo;
 use crate::load;
 use crate::session::Session;
-use error::{JsResult, to_js};
+use js::{JsResult, from_json, to_js, to_json};
 use generate::{GenerateRequest, StepMessage, TemplateRequest};
 use wasm_bindgen::prelude::*;
 
@@ -88,7 +88,7 @@ impl Model {
             memory: core::arch::wasm32::memory_size::<0>() * WASM_PAGE,
             module: module_name(),
         };
-        error::to_json(&loaded)
+        to_json(&loaded)
     }
 
     /// Text to token ids; see `Tokenizer::encode`.
@@ -103,19 +103,19 @@ impl Model {
 
     /// Token ids to text, special tokens included.
     pub fn detokenize(&self, ids: &[u32]) -> JsResult<String> {
-        self.session.tokenizer().decode(ids).map_err(to_js)
+        self.session.tokenizer().decode(ids, false).map_err(to_js)
     }
 
     /// Messages to prompt; takes the JSON of a `TemplateRequest`.
     #[wasm_bindgen(js_name = applyChatTemplate)]
     pub fn apply_chat_template(&self, request: &str) -> JsResult<String> {
-        let request: TemplateRequest = error::from_json(request)?;
+        let request: TemplateRequest = from_json(request)?;
         request.render(&self.template).map_err(to_js)
     }
 
     /// Begins a request, the JSON of a `GenerateRequest`, and returns the number of its prompt's tokens.
     pub fn start(&mut self, request: &str) -> JsResult<usize> {
-        let request: GenerateRequest = error::from_json(request)?;
+        let request: GenerateRequest = from_json(request)?;
         let request = request.resolve(&self.template, self.session.tokenizer()).map_err(to_js)?;
         let prompt_tokens = request.prompt.len();
         self.session.start(request).map_err(to_js)?;
@@ -125,7 +125,7 @@ impl Model {
     /// One chunk of the prompt, one token, or the end of the answer, as the JSON of a `StepMessage`.
     pub fn step(&mut self) -> JsResult<String> {
         let step = self.session.step().map_err(to_js)?;
-        error::to_json(&StepMessage::from(step))
+        to_json(&StepMessage::from(step))
     }
 
     /// Ends the request in progress, if any.
