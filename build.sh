@@ -177,7 +177,7 @@ wasm_module() {
   hash=$(sha256sum <"$built")
   [ "$(cat "$glue/made-from" 2>/dev/null)" = "$hash" ] && return
   rm -rf "$glue"
-  "$WASM_BINDGEN/wasm-bindgen" --target web --out-dir "$glue" --out-name tallow "$built"
+  "$WASM_BINDGEN/wasm-bindgen" --target web --omit-default-module-path --out-dir "$glue" --out-name tallow "$built"
   local features=(simd relaxed-simd threads bulk-memory nontrapping-float-to-int sign-ext mutable-globals
     reference-types multivalue)
   npx --no-install wasm-opt -O3 "${features[@]/#/--enable-}" --strip-debug --strip-producers \

@@ -125,8 +125,11 @@ fn agrees_with_candles_own_llama_where_that_is_right() {
 #[test]
 fn any_chunking_gives_the_same_logits() {
     assert_module();
-    let ids = tiny_golden().ids;
+    let TinyGolden { ids, models } = tiny_golden();
     for (name, bytes) in [TINY[0], TINY[5], TINY[11]] {
+        // A sum in another order differs by rounding. Where activations are of 8 bits that can turn one of them,
+        // which moves the logits by as much as the rounding of one activation to 8 bits does.
+        let bound = models[name].range * if name.ends_with("-F32.gguf") { 1e-5 } else { 0.02 };
         let llama = load(bytes).expect(name).llama;
         let last_logits = |chunk_len: usize| -> Vec<f32> {
             let mut cache = KvCache::new(llama.config(), ids.len()).expect("a cache");
@@ -138,10 +141,11 @@ fn any_chunking_gives_the_same_logits() {
         };
         let whole = last_logits(ids.len());
         for chunk_len in [1, 2, 7, 16, 64, ids.len() - 1] {
-            // A sum of 96 products in another order differs by rounding, about 96 · 2^-24 of terms near 10; but
-            // that can turn one activation's 8-bit rounding, which moves a logit by about 1e-2.
             let off = max_difference(&last_logits(chunk_len), &whole);
-            assert!(off <= 5e-2, "{name} in chunks of {chunk_len}: logits are off by {off}");
+            assert!(
+                off <= bound,
+                "{name} in chunks of {chunk_len}: logits are off by {off}, {bound} allowed"
+            );
         }
     }
 }

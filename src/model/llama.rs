@@ -3,17 +3,18 @@
 use super::rope::{Rope, Rotation};
 use super::weights::Weights;
 use super::{Config, KvCache};
+use crate::ops::Q4_1Linear;
 use crate::{Error, ErrorKind, Result};
-use candle_core::quantized::{QMatMul, QTensor};
+use candle_core::quantized::{GgmlDType, QMatMul, QTensor};
 use candle_core::{Device, Module, Tensor};
-use candle_nn::ops;
+use candle_nn::ops::{rms_norm, softmax_last_dim};
 use std::sync::Arc;
 
 /// A Llama model, ready to run.
 #[derive(Debug)]
 pub struct Llama {
     config: Config,
-    token_embd: QMatMul, // (n_vocab, n_embd), stays quantized: rows are looked up
+    token_embd: Arc<QTensor>, // (n_vocab, n_embd), stays quantized: rows are looked up
     rope: Rope,
     blocks: Vec<Block>,
     output_norm: Norm,
@@ -53,11 +54,8 @@ impl Llama {
                 "tensor `rope_freqs.weight` should hold positive finite numbers",
             ));
         }
-        let token_embd = QMatMul::from_qtensor(weights.take("token_embd.weight")?)?;
-        let output = match weights.take_optional("output.weight") {
-            Some(output) => QMatMul::from_qtensor(output)?,
-            None => token_embd.clone(), // shares the storage
-        };
+        let token_embd = Arc::new(weights.take("token_embd.weight")?);
+        let output = weights.take_optional("output.weight").map_or_else(|| token_embd.clone(), Arc::new);
         let blocks = (0..config.n_layer)
             .map(|layer| Block::new(&mut weights, &config, layer))
             .collect::<Result<_>>()?;
@@ -66,7 +64,7 @@ impl Llama {
             rope: Rope::new(&config, factors.as_deref()),
             blocks,
             output_norm: Norm::new(weights.take("output_norm.weight")?, &config)?,
-            output: Linear { weight: output, bias: None },
+            output: Linear { weight: Weight::new(output)?, bias: None },
             config,
         })
     }
@@ -178,7 +176,7 @@ impl Block {
             scores = scores.reshape((n_head, n_tok, n_used))?.broadcast_add(mask)?;
             scores = scores.reshape((n_head_kv, n_group * n_tok, n_used))?;
         }
-        let y = ops::softmax_last_dim(&scores)?.matmul(&v)?; // (n_head_kv, n_group · n_tok, head_dim)
+        let y = softmax_last_dim(&scores)?.matmul(&v)?; // (n_head_kv, n_group · n_tok, head_dim)
         let y = y.reshape((n_head, n_tok, head_dim))?.transpose(0, 1)?.reshape((n_tok, n_head * head_dim))?;
         self.attn_output.forward(&y)
     }
@@ -206,22 +204,41 @@ fn causal_mask(pos: usize, n_tok: usize) -> Result<Option<Tensor>> {
 /// x · weightᵀ + bias, with the weight `(n_out, n_in)` quantized as in the file.
 #[derive(Debug)]
 struct Linear {
-    weight: QMatMul,
+    weight: Weight,
     bias: Option<Tensor>,
+}
+
+/// A type with a kernel of ours, or any that Candle multiplies.
+#[derive(Debug)]
+enum Weight {
+    Q4_1(Q4_1Linear),
+    Candle(QMatMul),
 }
 
 impl Linear {
     fn new(weight: QTensor, bias: Option<QTensor>) -> Result<Self> {
         let bias = bias.map(|bias| bias.dequantize(&Device::Cpu)).transpose()?;
-        Ok(Self { weight: QMatMul::from_arc(Arc::new(weight))?, bias })
+        Ok(Self { weight: Weight::new(Arc::new(weight))?, bias })
     }
 
     /// (n_tok, n_in) -> (n_tok, n_out)
     fn forward(&self, x: &Tensor) -> Result<Tensor> {
-        let y = self.weight.forward(x)?;
+        let y = match &self.weight {
+            Weight::Q4_1(weight) => x.apply_op1_no_bwd(weight)?,
+            Weight::Candle(weight) => weight.forward(x)?,
+        };
         Ok(match &self.bias {
             Some(bias) => y.broadcast_add(bias)?,
             None => y,
+        })
+    }
+}
+
+impl Weight {
+    fn new(weight: Arc<QTensor>) -> Result<Self> {
+        Ok(match weight.dtype() {
+            GgmlDType::Q4_1 => Self::Q4_1(Q4_1Linear::new(weight)?),
+            _ => Self::Candle(QMatMul::from_arc(weight)?),
         })
     }
 }
@@ -240,6 +257,6 @@ impl Norm {
 
     /// (n_tok, n_embd) -> (n_tok, n_embd)
     fn forward(&self, x: &Tensor) -> Result<Tensor> {
-        Ok(ops::rms_norm(x, &self.weight, self.eps)?)
+        Ok(rms_norm(x, &self.weight, self.eps)?)
     }
 }

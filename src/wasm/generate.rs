@@ -94,12 +94,9 @@ impl From<Step> for StepMessage {
         match step {
             Step::Prefill { done, total } => Self { prompt: Some(Progress { done, total }), ..empty },
             Step::Token { text, .. } => Self { text, ..empty },
-            Step::Finished { reason, text, timings } => Self {
-                text,
-                finish_reason: Some(reason),
-                timings: Some(timings.into()),
-                ..empty
-            },
+            Step::Finished { reason, text, timings } => {
+                Self { text, finish_reason: Some(reason), timings: Some(timings.into()), ..empty }
+            }
         }
     }
 }

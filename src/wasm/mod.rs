@@ -9,8 +9,8 @@ use crate::gguf::Header;
 use crate::info::ModelInfo;
 use crate::load;
 use crate::session::Session;
-use js::{JsResult, from_json, to_js, to_json};
 use generate::{GenerateRequest, StepMessage, TemplateRequest};
+use js::{JsResult, from_json, to_js, to_json};
 use wasm_bindgen::prelude::*;
 
 /// Context allocated where the page does not say, if the model was trained on as much.
@@ -23,8 +23,7 @@ fn start() {
 }
 
 /// Which of the two modules this is: `relaxed` or `simd128`.
-#[wasm_bindgen(js_name = moduleName)]
-pub fn module_name() -> String {
+fn module_name() -> String {
     if cfg!(target_feature = "relaxed-simd") { "relaxed" } else { "simd128" }.to_owned()
 }
 
