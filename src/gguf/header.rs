@@ -36,7 +36,7 @@ impl HeaderReader {
             if self.items.begin + len as u64 > MAX_HEADER_LEN {
                 let place = self.fields.place();
                 return Err(Error::invalid_model(format!(
-                    "the header should be at most {MAX_HEADER_LEN} bytes long, but is longer: it has come to {place}"
+                    "the header should have at most {MAX_HEADER_LEN} bytes, but goes on in {place}"
                 )));
             }
             let Some(item) = self.items.next(len, bytes) else { return Ok(None) };
@@ -192,7 +192,7 @@ impl Fields {
                 self.key = self.utf8(item)?;
                 Ok(Expect::ValueType)
             }
-            Expect::ValueType => self.value_type(item).map(Expect::value),
+            Expect::ValueType => value_type(item, || self.place()).map(Expect::value),
             Expect::Scalar(value_type, _) => {
                 let value = self.scalar(value_type, uint(item))?;
                 self.put(value)
@@ -254,13 +254,6 @@ impl Fields {
         }
     }
 
-    fn value_type(&self, item: &[u8]) -> Result<ValueType> {
-        let id = uint(item) as u32;
-        ValueType::from_id(id).ok_or_else(|| {
-            Error::invalid_model(format!("{} should be of value type 0 to 12, but is of {id}", self.place()))
-        })
-    }
-
     /// The value of a type of fixed length whose bits are the low ones of `bits`.
     fn scalar(&self, value_type: ValueType, bits: u64) -> Result<Value> {
         match value_type {
@@ -286,7 +279,7 @@ impl Fields {
 
     fn open_array(&mut self, item: &[u8]) -> Result<Expect> {
         let (element, len) = item.split_at(4);
-        let element = self.value_type(element)?;
+        let element = value_type(element, || format!("each element of {}", self.place()))?;
         let len = at_most(MAX_ARRAY_LEN, "elements", len, || self.place())?;
         if self.arrays.len() == MAX_ARRAY_DEPTH {
             return Err(Error::invalid_model(format!(
@@ -358,6 +351,14 @@ fn at_most(max: u64, things: &str, item: &[u8], place: impl FnOnce() -> String) 
             place()
         ))),
     }
+}
+
+/// The value type whose number is in `item`, that of `place`.
+fn value_type(item: &[u8], place: impl FnOnce() -> String) -> Result<ValueType> {
+    let id = uint(item) as u32;
+    ValueType::from_id(id).ok_or_else(|| {
+        Error::invalid_model(format!("{} should be of value type 0 to 12, but is of {id}", place()))
+    })
 }
 
 fn version(version: u32) -> Result<u32> {

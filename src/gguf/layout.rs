@@ -54,7 +54,7 @@ impl Layout {
                 Some(end) if end <= MAX_FILE_LEN - data_offset => end,
                 _ => {
                     return Err(Error::invalid_model(format!(
-                        "tensor `{name}` should end within {MAX_FILE_LEN} bytes of file, but has offset {offset} and {n_bytes} bytes"
+                        "tensor `{name}` should end within a file of {MAX_FILE_LEN} bytes, but has an offset of {offset} and {n_bytes} bytes"
                     )));
                 }
             };

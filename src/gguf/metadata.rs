@@ -41,7 +41,7 @@ pub enum Array {
 }
 
 /// The metadata of a file: typed values by key, iterated in the file's order.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct Metadata {
     entries: Vec<(String, Value)>,
     by_key: HashMap<String, usize>,

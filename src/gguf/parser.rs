@@ -6,7 +6,7 @@ use super::{Metadata, TensorInfo};
 use crate::{Error, Result};
 
 /// All that precedes the tensors' bytes.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Header {
     /// 2 or 3.
     pub version: u32,
@@ -107,9 +107,9 @@ impl Parser {
     pub fn finish(self) -> Result<Header> {
         match self.stage {
             Stage::Header(reader) => Err(Error::invalid_model(format!(
-                "the file should go on, but ends after {} bytes, in {}",
-                reader.len(),
-                reader.place()
+                "{} should be complete, but the file ends after {} bytes",
+                reader.place(),
+                reader.len()
             ))),
             Stage::Data(reader) => reader.finish(),
             Stage::Failed => Err(Error::internal("a GGUF parser was used after it had failed")),
@@ -168,7 +168,7 @@ impl DataReader {
         if let Some((_, tensor)) = self.current() {
             let got = self.pos.saturating_sub(self.header.data_offset + tensor.offset);
             return Err(Error::invalid_model(format!(
-                "tensor `{}` should have {} bytes, but the file ends after {got} of them",
+                "tensor `{}` should have {} bytes, but the file ends after its first {got}",
                 tensor.name, tensor.n_bytes
             )));
         }

@@ -156,44 +156,45 @@ pub struct TensorInfo {
 }
 
 impl TensorInfo {
-    /// The tensor with this entry in the directory: `dims` as the file has them, innermost first, and at least one.
+    /// The tensor with this entry in the directory; `dims` as the file has them, innermost first.
     ///
     /// # Errors
     /// `invalid_model` if a dimension is 0, a row is no whole number of blocks, or the size overflows;
     /// `unsupported_model` if the type is not known or the size is beyond the address space.
     pub(super) fn new(name: String, dims: Vec<u64>, type_id: u32, offset: u64) -> Result<Self> {
+        let mut shape = dims;
+        shape.reverse(); // The one place where GGUF's order is turned.
         let Some(dtype) = TensorType::from_id(type_id) else {
             return Err(Error::unsupported_model(format!(
-                "tensor `{name}` should be of a type GGML knows, but is of type {type_id}"
+                "tensor `{name}` should be of a type that GGML has, but is of type {type_id}"
             )));
         };
-        if dims.contains(&0) {
+        if shape.contains(&0) {
             return Err(Error::invalid_model(format!(
-                "tensor `{name}` should have elements, but its dimensions are {dims:?}"
+                "tensor `{name}` should have no dimension of 0, but has the shape {shape:?}"
             )));
         }
         let (block_len, block_bytes) = (dtype.block_len() as u64, dtype.block_bytes() as u64);
-        if let Some(row) = dims.first().filter(|row| !row.is_multiple_of(block_len)) {
+        if let Some(row) = shape.last().filter(|row| !row.is_multiple_of(block_len)) {
             return Err(Error::invalid_model(format!(
-                "tensor `{name}` of type {} should have rows of a multiple of {block_len} elements, but they have {row}",
+                "tensor `{name}` of type {} should have a multiple of {block_len} elements in a row, but has {row}",
                 dtype.name()
             )));
         }
-        let n_elements = dims.iter().try_fold(1, |n: u64, &dim| n.checked_mul(dim));
+        let n_elements = shape.iter().try_fold(1, |n: u64, &dim| n.checked_mul(dim));
         let n_bytes = n_elements.and_then(|n| (n / block_len).checked_mul(block_bytes));
         let Some((n_elements, n_bytes)) = n_elements.zip(n_bytes) else {
             return Err(Error::invalid_model(format!(
-                "tensor `{name}` should have fewer than 2^64 bytes, but its dimensions are {dims:?}"
+                "tensor `{name}` should have fewer than 2^64 elements and bytes, but has the shape {shape:?}"
             )));
         };
-        // A dimension is at most the number of elements. On wasm32 this is where 4 GiB are too many.
+        // On wasm32 this is where 4 GiB are too many. No dimension is larger than the number of elements.
         if usize::try_from(n_elements.max(n_bytes)).is_err() {
             return Err(Error::unsupported_model(format!(
                 "tensor `{name}` should fit the address space, but has {n_elements} elements in {n_bytes} bytes"
             )));
         }
-        // The one place where GGUF's order of dimensions is turned.
-        let shape = dims.iter().rev().map(|&dim| dim as usize).collect();
+        let shape = shape.into_iter().map(|dim| dim as usize).collect();
         Ok(Self { name, dtype, shape, offset, n_bytes })
     }
 }
