@@ -7,11 +7,12 @@
 //! - `\r\n` and `\r` become `\n`, as in jinja2.
 //! - `{% generation %}` marks an answer for training and prints its body; it becomes `{% with %}`, which has the
 //!   same scope.
-//! - `{% set x = expr %}` becomes `{% set x = (expr)|bounded %}`; see `filters::bounded`.
+//! - `{% set x = expr %}` becomes `{% set x = (expr)|bounded %}`, and `{% set x.y = expr %}` likewise; see
+//!   `filters::bounded`.
 //!
 //! Line numbers stay as they are.
 
-use super::bounds::{MAX_ELIF_DEPTH, MAX_EXPRESSION_DEPTH, MAX_SOURCE_LEN};
+use super::bounds::{MAX_BLOCK_DEPTH, MAX_BRACKET_DEPTH, MAX_EXPRESSION_DEPTH, MAX_SOURCE_LEN};
 use crate::{Error, ErrorKind, Result};
 
 /// The source for minijinja.
@@ -27,7 +28,7 @@ pub(super) fn prepare(source: &str) -> Result<String> {
     }
     let source = source.replace("\r\n", "\n").replace('\r', "\n");
     let mut reader =
-        Reader { source: &source, at: 0, written: 0, prepared: String::new(), elifs: Vec::new() };
+        Reader { source: &source, at: 0, written: 0, prepared: String::new(), blocks: Vec::new() };
     while let Some(offset) = source[reader.at..].find('{') {
         reader.at += offset;
         match source.as_bytes().get(reader.at + 1) {
@@ -51,8 +52,8 @@ struct Reader<'s> {
     /// What of the source is in `prepared`.
     written: usize,
     prepared: String,
-    /// For each `if` that is open, its `elif` branches so far.
-    elifs: Vec<usize>,
+    /// The blocks that are open: for each 1, and 1 for each `elif` so far.
+    blocks: Vec<usize>,
 }
 
 impl<'s> Reader<'s> {
@@ -82,48 +83,65 @@ impl<'s> Reader<'s> {
         self.at += 2;
         self.at += usize::from(self.rest().starts_with(['-', '+']));
         self.at += self.rest().len() - self.rest().trim_start().len();
-        let end =
-            self.rest().find(|c: char| !c.is_ascii_alphanumeric() && c != '_').unwrap_or(self.rest().len());
+        let end = self.rest().find(|c| !is_word(c)).unwrap_or(self.rest().len());
         match &self.rest()[..end] {
-            word @ "generation" => self.replace(word, "with"),
-            word @ "endgeneration" => self.replace(word, "endwith"),
+            word @ "generation" => {
+                self.open_block(1)?;
+                self.replace(word, "with");
+            }
+            word @ "endgeneration" => {
+                self.blocks.pop();
+                self.replace(word, "endwith");
+            }
             "raw" => {
                 self.skip_past("endraw");
                 return Ok(());
             }
-            "if" => self.elifs.push(0),
-            "endif" => {
-                self.elifs.pop();
-            }
-            "elif" => {
-                if let Some(branches) = self.elifs.last_mut() {
-                    *branches += 1;
-                }
-                if self.elifs.iter().sum::<usize>() > MAX_ELIF_DEPTH {
-                    return Err(self.too_deep("`elif` branches", MAX_ELIF_DEPTH));
-                }
-            }
             "set" => {
                 self.at += "set".len();
                 return self.set();
+            }
+            "elif" => {
+                let branches = self.blocks.pop().unwrap_or(0);
+                self.open_block(branches + 1)?;
+            }
+            "autoescape" | "block" | "call" | "filter" | "for" | "if" | "macro" | "with" => {
+                self.open_block(1)?
+            }
+            word if word.starts_with("end") => {
+                self.blocks.pop();
             }
             _ => {}
         }
         self.expression("%}").map(|_| ())
     }
 
+    fn open_block(&mut self, depth: usize) -> Result<()> {
+        self.blocks.push(depth);
+        if self.blocks.iter().sum::<usize>() > MAX_BLOCK_DEPTH {
+            return Err(self.too_deep(MAX_BLOCK_DEPTH, "blocks within each other"));
+        }
+        Ok(())
+    }
+
     /// From behind `set` past `%}`.
     fn set(&mut self) -> Result<()> {
-        let Some(assign) = self.rest().find(['=', '%', '|']).filter(|&at| self.rest()[at..].starts_with('='))
-        else {
+        let target_len = self.rest().find(['=', '%', '|']).unwrap_or(self.rest().len());
+        let (target, assigned) = self.rest().split_at(target_len);
+        if target.matches('(').count() > MAX_BRACKET_DEPTH {
+            return Err(self.too_deep(MAX_BRACKET_DEPTH, "brackets within each other"));
+        }
+        if !assigned.starts_with('=') {
+            self.open_block(1)?;
             return self.expression("%}").map(|_| ());
-        };
-        self.at += assign + 1;
+        }
+        let filter = if target.contains('.') { ")|bounded_attribute " } else { ")|bounded " };
+        self.at += target_len + 1;
         self.copy_to(self.at);
         self.prepared.push('(');
         if let Some(end) = self.expression("%}")? {
             self.copy_to(end);
-            self.prepared.push_str(")|bounded ");
+            self.prepared.push_str(filter);
         }
         Ok(())
     }
@@ -158,26 +176,39 @@ impl<'s> Reader<'s> {
                 }
                 _ => {}
             }
-            if chains.iter().sum::<usize>() > MAX_EXPRESSION_DEPTH {
-                return Err(self.too_deep("operators and brackets", MAX_EXPRESSION_DEPTH));
+            if chains.len() > MAX_BRACKET_DEPTH {
+                return Err(self.too_deep(MAX_BRACKET_DEPTH, "brackets within each other"));
             }
-            self.at += match c {
+            if chains.iter().sum::<usize>() > MAX_EXPRESSION_DEPTH {
+                return Err(self.too_deep(MAX_EXPRESSION_DEPTH, "operators that hang on each other"));
+            }
+            let len = match c {
                 '"' | '\'' => string_len(rest, c),
-                c if c.is_alphanumeric() || c == '_' => {
-                    rest.find(|c: char| !c.is_alphanumeric() && c != '_').unwrap_or(rest.len())
-                }
+                c if is_word(c) => rest.find(|c| !is_word(c)).unwrap_or(rest.len()),
                 c => c.len_utf8(),
             };
+            if &rest[..len] == "self" && !self.source[..self.at].ends_with('.') {
+                return Err(template_error(format!(
+                    "line {}: `self` is not supported: blocks would call themselves without an end",
+                    self.line()
+                )));
+            }
+            self.at += len;
         }
         Ok(None)
     }
 
-    fn too_deep(&self, what: &str, limit: usize) -> Error {
-        let line = self.source[..self.at].matches('\n').count() + 1;
-        template_error(format!(
-            "line {line}: the chat template exceeds its limit of {limit} {what} that hang on each other"
-        ))
+    fn line(&self) -> usize {
+        self.source[..self.at].matches('\n').count() + 1
     }
+
+    fn too_deep(&self, limit: usize, what: &str) -> Error {
+        template_error(format!("line {}: the chat template exceeds its limit of {limit} {what}", self.line()))
+    }
+}
+
+fn is_word(c: char) -> bool {
+    c.is_alphanumeric() || c == '_'
 }
 
 /// The length of the string literal that `rest` begins with.
