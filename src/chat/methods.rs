@@ -42,9 +42,7 @@ fn str_method(state: &State, text: &str, method: &str, args: &[Value]) -> Result
             bounded_widths(text)?;
             return Ok(None);
         }
-        "isdecimal" => {
-            no_args(args, all(text, |c| c.is_ascii_digit() || (c.is_numeric() && c.to_digit(10).is_some())))?
-        }
+        "isdecimal" => no_args(args, all(text, |c| c.is_ascii_digit()))?,
         "isdigit" => no_args(args, all(text, |c| c.is_ascii_digit() || "²³¹⁰⁴⁵⁶⁷⁸⁹₀₁₂₃₄₅₆₇₈₉".contains(c)))?,
         "isidentifier" => {
             let head = text.starts_with(|c: char| c.is_alphabetic() || c == '_');

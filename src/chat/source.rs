@@ -9,6 +9,8 @@
 //!   same scope.
 //! - `{% set x = expr %}` becomes `{% set x = (expr)|bounded %}`, and `{% set x.y = expr %}` likewise; see
 //!   `filters::bounded`.
+//! - `{{ a|safe + b }}` becomes `{{ a|safe + (b)|e }}`: what is added to a safe text is escaped in jinja2, and in
+//!   minijinja only under `autoescape`.
 //!
 //! Line numbers stay as they are.
 
@@ -43,6 +45,17 @@ pub(super) fn prepare(source: &str) -> Result<String> {
     }
     reader.copy_to(source.len());
     Ok(reader.prepared)
+}
+
+/// An open bracket, or the expression itself.
+#[derive(Default)]
+struct Level {
+    /// How many tokens hang on each other since the last comma. No tree is deeper than the sum over the levels.
+    chain: usize,
+    /// Whether the sum so far is a safe text.
+    safe: bool,
+    /// Whether a summand that is to be escaped is open.
+    escaping: bool,
 }
 
 struct Reader<'s> {
@@ -148,54 +161,79 @@ impl<'s> Reader<'s> {
 
     /// From within a tag past its `end`; where the expression ends, without the `-` or `+` of `-%}`.
     fn expression(&mut self, end: &str) -> Result<Option<usize>> {
-        // How many tokens hang on each other in each open bracket. No tree is deeper than their sum.
-        let mut chains = vec![0];
+        let mut levels = vec![Level::default()];
+        let mut previous = "";
         while let Some(c) = self.rest().chars().next() {
             let rest = self.rest();
-            if chains.len() == 1 {
-                let signed = rest.strip_prefix(['-', '+']).is_some_and(|rest| rest.starts_with(end));
-                if signed || rest.starts_with(end) {
-                    let expression_end = self.at;
-                    self.at += usize::from(signed) + end.len();
-                    return Ok(Some(expression_end));
-                }
-            }
-            if let Some(chain) = chains.last_mut()
-                && !c.is_whitespace()
-            {
-                *chain += 1;
-            }
-            match c {
-                '(' | '[' | '{' => chains.push(0),
-                ')' | ']' | '}' if chains.len() > 1 => {
-                    chains.pop();
-                }
-                ',' => {
-                    chains.pop();
-                    chains.push(0);
-                }
-                _ => {}
-            }
-            if chains.len() > MAX_BRACKET_DEPTH {
-                return Err(self.too_deep(MAX_BRACKET_DEPTH, "brackets within each other"));
-            }
-            if chains.iter().sum::<usize>() > MAX_EXPRESSION_DEPTH {
-                return Err(self.too_deep(MAX_EXPRESSION_DEPTH, "operators that hang on each other"));
+            if c.is_whitespace() {
+                self.at += c.len_utf8();
+                continue;
             }
             let len = match c {
                 '"' | '\'' => string_len(rest, c),
                 c if is_word(c) => rest.find(|c| !is_word(c)).unwrap_or(rest.len()),
                 c => c.len_utf8(),
             };
-            if &rest[..len] == "self" && !self.source[..self.at].ends_with('.') {
-                return Err(template_error(format!(
-                    "line {}: `self` is not supported: blocks would call themselves without an end",
-                    self.line()
-                )));
+            let token = &rest[..len];
+            let signed_end = rest.strip_prefix(['-', '+']).is_some_and(|rest| rest.starts_with(end));
+            let ends = levels.len() == 1 && (signed_end || rest.starts_with(end));
+            if let Some(level) = levels.last_mut() {
+                level.chain += 1;
+                self.escape_sum(level, token, ends);
+                level.safe = match (previous, token) {
+                    ("|", "safe") => true,
+                    _ => level.safe && token == "+",
+                };
             }
+            if ends {
+                let expression_end = self.at;
+                self.at += usize::from(signed_end) + end.len();
+                return Ok(Some(expression_end));
+            }
+            match token {
+                "(" | "[" | "{" => levels.push(Level::default()),
+                ")" | "]" | "}" if levels.len() > 1 => {
+                    levels.pop();
+                }
+                "," => {
+                    levels.pop();
+                    levels.push(Level::default());
+                }
+                "self" if previous != "." => {
+                    return Err(template_error(format!(
+                        "line {}: `self` is not supported: blocks would call themselves without an end",
+                        self.line()
+                    )));
+                }
+                _ => {}
+            }
+            if levels.len() > MAX_BRACKET_DEPTH + 1 {
+                return Err(self.too_deep(MAX_BRACKET_DEPTH, "brackets within each other"));
+            }
+            if levels.iter().map(|level| level.chain).sum::<usize>() > MAX_EXPRESSION_DEPTH {
+                return Err(self.too_deep(MAX_EXPRESSION_DEPTH, "operators that hang on each other"));
+            }
+            previous = token;
             self.at += len;
         }
         Ok(None)
+    }
+
+    /// Wraps the summand that begins behind `token`, or ends before it, if the sum began with a safe text.
+    fn escape_sum(&mut self, level: &mut Level, token: &str, ends: bool) {
+        const LOOSER: [&str; 16] =
+            ["+", "-", ",", ")", "]", "}", ":", "<", ">", "=", "!", "and", "else", "if", "in", "or"];
+        if level.escaping && (ends || LOOSER.contains(&token)) {
+            self.copy_to(self.at);
+            self.prepared.push_str(")|e ");
+            level.escaping = false;
+            level.safe = token == "+";
+        }
+        if level.safe && token == "+" && !ends {
+            self.copy_to(self.at + 1);
+            self.prepared.push_str(" (");
+            level.escaping = true;
+        }
     }
 
     fn line(&self) -> usize {
