@@ -94,3 +94,255 @@ fn features_render_as_transformers_does() {
         render(case["template"].as_str().unwrap(), body)
     });
 }
+
+/// Runs `template` where the stack is half of what wasm has.
+fn detail_on_small_stack(template: String) -> Option<String> {
+    let run = move || match render_alone(&template) {
+        Ok(_) => None,
+        Err(error) => {
+            assert_eq!(error.kind(), ErrorKind::TemplateError, "{error}");
+            Some(error.detail().to_owned())
+        }
+    };
+    #[cfg(target_arch = "wasm32")]
+    return run();
+    #[cfg(not(target_arch = "wasm32"))]
+    std::thread::Builder::new().stack_size(512 * 1024).spawn(run).unwrap().join().unwrap()
+}
+
+/// `{{ head head … body tail tail … }}`.
+fn nested(head: &str, count: usize, body: &str, tail: &str) -> String {
+    format!("{}{body}{}", head.repeat(count), tail.repeat(count))
+}
+
+#[test]
+fn runs_that_would_not_end_meet_a_limit() {
+    let growing = |step: &str| {
+        format!(
+            "{{% set ns = namespace(x='aaaaaaaaaaaaaaaa') %}}\
+             {{% for i in range(100) %}}{{% set ns.x = {step} %}}{{% endfor %}}"
+        )
+    };
+    let forever = "{% for i in range(100000) %}{% for j in range(100000) %}x{% endfor %}{% endfor %}";
+    for template in [
+        "{% for i in range(10**12) %}x{% endfor %}",
+        forever,
+        "{{ 'a' * 10**10 }}",
+        "{{ 'a' * 10**8 }}",
+        "{{ ((0,) * 10**7)|length }}",
+        "{{ ([0] * 10**7)|list|length }}",
+        "{{ '%1000000000s'|format('x') }}",
+        "{{ '{:1000000000}'.format('x') }}",
+        "{{ '{:.1000000000f}'.format(1.5) }}",
+        "{{ 'x'.ljust(10**18) }}",
+        "{{ 'x'|indent(10**9, true) }}",
+        "{{ [[1]]|tojson(indent=10**9) }}",
+        "{% set x = range(100000)|list %}{{ x|tojson(indent='x' * 60000) }}",
+        "{% set x = range(100000)|list %}{{ x|tojson(separators=('x' * 60000, '')) }}",
+        "{{ strftime_now('%c' * 1000) }}",
+        "{{ ('\\t' * 10**7).expandtabs(64) }}",
+        "{% macro m() %}{{ m() }}{% endmacro %}{{ m() }}",
+        "{% macro m(x) %}{{ m([x]) ~ m([x]) }}{% endmacro %}{{ m(1) }}",
+        "{% for x in [1] recursive %}{{ loop([x]) }}{% endfor %}",
+        "{% include 'default' %}",
+        &growing("ns.x ~ ns.x"),
+        &growing("ns.x + ns.x"),
+        &growing("ns.x.replace('a', ns.x)"),
+        &growing("ns.x|replace('a', ns.x)"),
+        &growing("ns.x.join(ns.x)"),
+        &growing("ns.x|indent(ns.x, true)"),
+        &growing("[ns.x, ns.x]"),
+        "{% set x = 'a' * 1000000 %}{% for i in range(100) %}{{ x }}{% endfor %}",
+    ] {
+        let detail = detail_on_small_stack(template.to_owned());
+        let detail = detail.unwrap_or_else(|| panic!("{template} should meet a limit"));
+        let names_limit = ["limit", "too many", "at most"].iter().any(|word| detail.contains(word));
+        assert!(names_limit, "{template}: {detail}");
+    }
+    let steps = detail_on_small_stack(forever.to_owned());
+    assert_eq!(
+        steps.as_deref(),
+        Some(&*format!("line 1: the chat template exceeds its limit of {MAX_STEPS} steps"))
+    );
+    let output =
+        detail_on_small_stack("{% set x = 'a' * 1000000 %}{% for i in range(9) %}{{ x }}{% endfor %}".into());
+    assert_eq!(
+        output.as_deref(),
+        Some(&*format!("the chat template exceeds its limit of {MAX_OUTPUT_LEN} bytes of output"))
+    );
+}
+
+#[test]
+fn sources_that_nest_without_end_meet_a_limit() {
+    for template in [
+        "a".repeat(MAX_SOURCE_LEN + 1),
+        format!("{{{{ {} }}}}", nested("(", 5000, "1", ")")),
+        format!("{{{{ {} true }}}}", "not ".repeat(50000)),
+        format!("{{{{ {} 1 }}}}", "-".repeat(100_000)),
+        format!("{{{{ 1{} }}}}", "+1".repeat(100_000)),
+        format!("{{{{ 1{} }}}}", "|e".repeat(100_000)),
+        format!("{{{{ x{} }}}}", ".x".repeat(100_000)),
+        format!("{{{{ {} 1 }}}}", "1 if 0 else ".repeat(20000)),
+        format!("{{% if 0 %}}{}{{% endif %}}", "{% elif 0 %}".repeat(20000)),
+        nested("{% if 1 %}", 10000, "", "{% endif %}"),
+        format!("{{% set {} = 1 %}}", nested("(", 50000, "a", ")")),
+        format!("{{% for {} in [1] %}}{{% endfor %}}", nested("(", 50000, "a", ")")),
+        format!("{{% set x = 1 %}}{}", "{% set x = [x] %}".repeat(10000)),
+        "{% set ns = namespace(x=1) %}{% for i in range(90000) %}{% set ns.x = [ns.x] %}{% endfor %}".into(),
+        "{% set ns = namespace() %}{% set ns.x = ns %}{{ ns }}".into(),
+        "{% set a = namespace() %}{% set b = namespace(a=a) %}{% set a.b = b %}{{ a }}".into(),
+        "{% block a %}{{ self.a() }}{% endblock %}".into(),
+    ] {
+        let head: String = template.chars().take(60).collect();
+        assert!(detail_on_small_stack(template).is_some(), "{head} should meet a limit");
+    }
+}
+
+/// Nesting at the very limits, all at once, runs in half a wasm stack.
+#[test]
+fn sources_at_the_limits_run() {
+    let brackets = nested("[", 10, "x", "]");
+    for template in [
+        format!("{{{{ {} }}}}", nested("(", 11, "1", ")")),
+        format!("{{{{ {} true }}}}", "not ".repeat(390)),
+        format!("{{{{ 1{} }}}}", "+1".repeat(190)),
+        format!("{{% if 0 %}}{}{{% endif %}}", "{% elif 0 %}".repeat(39)),
+        nested("{% for x in [1] %}", 39, "{{ x }}", "{% endfor %}"),
+        format!("{{% set x = 1 %}}{}", nested(&format!("{{% with x = {brackets} %}}"), 39, "{{ x }}", "{% endwith %}")),
+        "{% set ns = namespace(x=[1]) %}{% for i in range(9000) %}{% set ns.x = ns.x[:] %}{% endfor %}{{ ns.x }}".into(),
+    ] {
+        assert_eq!(detail_on_small_stack(template.clone()), None, "{template}");
+    }
+}
+
+#[test]
+fn errors_tell_line_and_reason() {
+    for (template, detail) in [
+        (
+            "a\n{{ raise_exception('Roles must <alternate> & \"so\"') }}",
+            "line 2: Roles must <alternate> & \"so\"",
+        ),
+        ("{% macro m() %}\n\n{{ raise_exception('inner') }}{% endmacro %}\n{{ m() }}", "line 3: inner"),
+        ("a\n\n{{ 'x'|nosuch }}", "line 3: unknown filter: filter nosuch is unknown"),
+        (
+            "{% if true %}\n{{ x",
+            "line 2: syntax error: unexpected end of input, expected end of variable block",
+        ),
+        ("{% endfor %}", "line 1: syntax error: unknown statement endfor"),
+        ("\n{{ messages[0].a.b }}", "line 2: undefined value: `messages[0].a` is undefined"),
+        (
+            "{{ [].append(1) }}",
+            "line 1: invalid operation: `list.append` would change its object, which chat templates may not",
+        ),
+    ] {
+        let error = render_alone(template).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::TemplateError, "{template}");
+        assert_eq!(error.detail(), detail, "{template}");
+        assert_eq!(error.to_string(), format!("template_error: {detail}"));
+    }
+}
+
+#[test]
+fn wrong_requests_are_invalid() {
+    let hi = json!([{ "role": "user", "content": "Hi" }]);
+    for (body, detail) in [
+        (json!({ "messages": [] }), "`messages` is empty"),
+        (
+            json!({ "messages": hi, "continue_final_message": true, "add_generation_prompt": true }),
+            "`continue_final_message` and `add_generation_prompt` exclude each other",
+        ),
+        (
+            json!({ "messages": hi, "continue_final_message": true }),
+            "`continue_final_message` is set, but the template does not render the final message's text",
+        ),
+        (
+            json!({ "messages": hi, "chat_template_kwargs": { "tools": 1 } }),
+            "`chat_template_kwargs` names `tools`, which is a field of its own",
+        ),
+    ] {
+        let error = render("nothing", body).unwrap_err();
+        assert_eq!((error.kind(), error.detail()), (ErrorKind::InvalidRequest, detail));
+    }
+    for (message, detail) in [
+        (json!({ "content": "Hi" }), "a message has no `role`"),
+        (json!({ "role": null }), "a message's `role` should be a string, but is null"),
+        (json!({ "role": 5, "content": "Hi" }), "a message's `role` should be a string, but is 5"),
+    ] {
+        let error = serde_json::from_value::<Message>(message).unwrap_err();
+        assert_eq!(error.to_string(), format!("invalid_request: {detail}"));
+    }
+}
+
+#[test]
+fn unknown_fields_reach_the_template_in_order() {
+    let body = json!({ "messages": [{ "zeta": 1, "role": "user", "alpha": { "b": 2, "a": null } }] });
+    let rendered = render("{{ messages[0]|tojson }}{{ messages[0].alpha }}", body).unwrap();
+    assert_eq!(rendered, r#"{"zeta": 1, "role": "user", "alpha": {"b": 2, "a": null}}{'b': 2, 'a': None}"#);
+}
+
+fn metadata(pairs: &[(&str, &str)]) -> Metadata {
+    let mut metadata = Metadata::default();
+    for (key, value) in pairs {
+        metadata.insert((*key).to_owned(), gguf::Value::String((*value).to_owned())).unwrap();
+    }
+    metadata
+}
+
+#[test]
+fn a_file_without_a_template_gets_chatml() {
+    let template = ChatTemplate::from_metadata(&metadata(&[("general.name", "x")])).unwrap();
+    let body = json!({
+        "messages": [
+            { "role": "system", "content": "Be brief." },
+            { "role": "user", "content": [{ "type": "text", "text": " Hi" }, { "type": "image" }, { "type": "text", "text": "\n" }] },
+            { "role": "assistant", "content": null },
+        ],
+        "add_generation_prompt": true,
+    });
+    let expected = "<|im_start|>system\nBe brief.<|im_end|>\n<|im_start|>user\n Hi\n<|im_end|>\n\
+                    <|im_start|>assistant\n<|im_end|>\n<|im_start|>assistant\n";
+    assert_eq!(template.render(&request(body), now()).unwrap(), expected);
+}
+
+#[test]
+fn of_several_templates_the_request_chooses() {
+    let several = metadata(&[
+        ("tokenizer.chat_template", "default {{ bos_token }}"),
+        ("tokenizer.chat_template.tool_use", "tools {{ tools|length }}"),
+        ("tokenizer.chat_template.rag", "rag"),
+        ("tokenizer.chat_templates", "not a template"),
+    ]);
+    let template = ChatTemplate::from_metadata(&several).unwrap().with_variable("bos_token", "<s>");
+    let messages = json!([{ "role": "user", "content": "Hi" }]);
+    for (body, expected) in [
+        (json!({ "messages": messages }), "default <s>"),
+        (json!({ "messages": messages, "tools": null }), "default <s>"),
+        (json!({ "messages": messages, "tools": [] }), "tools 0"),
+        (json!({ "messages": messages, "tools": [{}, {}, {}] }), "tools 3"),
+        (json!({ "messages": messages, "template": "rag", "tools": [] }), "rag"),
+        (json!({ "messages": messages, "template": "own {{ bos_token }}" }), "own <s>"),
+        (json!({ "messages": messages, "chat_template_kwargs": { "bos_token": "<b>" } }), "default <b>"),
+    ] {
+        assert_eq!(template.render(&request(body), now()).unwrap(), expected);
+    }
+}
+
+#[test]
+fn a_template_of_another_type_is_refused() {
+    let mut metadata = Metadata::default();
+    metadata.insert("tokenizer.chat_template".to_owned(), gguf::Value::U32(3)).unwrap();
+    let error: Error = ChatTemplate::from_metadata(&metadata).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::InvalidModel);
+    assert_eq!(error.detail(), "metadata key `tokenizer.chat_template` should be of type string, but is u32");
+}
+
+#[test]
+fn there_are_only_times_that_exist() {
+    assert!(LocalTime::new(2024, 2, 29, 23, 59, 59).is_ok());
+    for (year, month, day, hour) in
+        [(2023, 2, 29, 0), (1900, 2, 29, 0), (2026, 13, 1, 0), (2026, 4, 31, 0), (2026, 1, 1, 24)]
+    {
+        let error = LocalTime::new(year, month, day, hour, 0, 0).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::InvalidRequest);
+    }
+}

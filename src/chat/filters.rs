@@ -1,10 +1,10 @@
 //! jinja2's filters and tests, where minijinja's differ in their arguments or results; and how values are printed.
 
 use super::arguments::{bind, flag, invalid, text};
-use super::bounds::MAX_VALUE_DEPTH;
+use super::bounds::{MAX_TEXT_LEN, MAX_VALUE_DEPTH, MAX_WIDTH};
 use super::methods::is_space;
 use super::tojson::tojson;
-use super::value::{View, python_str};
+use super::value::{Dict, View, python_str};
 use minijinja::value::{Kwargs, Rest, Tuple, ValueKind, ValueOrKwargs};
 use minijinja::{Environment, Error, State, Value, filters as builtin};
 
@@ -13,6 +13,7 @@ pub(super) fn add_to(environment: &mut Environment) {
     environment.set_formatter(|out, _, value| Ok(out.write_str(&python_str(value))?));
 
     environment.add_filter("bounded", bounded);
+    environment.add_filter("bounded_attribute", bounded_attribute);
     environment.add_filter("d", default);
     environment.add_filter("default", default);
     environment.add_filter("dictsort", dictsort);
@@ -33,25 +34,41 @@ pub(super) fn add_to(environment: &mut Environment) {
     environment.add_test("sequence", is_sequence);
 }
 
-/// What `{% set %}` assigns: no deeper than [`MAX_VALUE_DEPTH`], and no view of another value.
+/// What `{% set %}` assigns: no deeper than [`MAX_VALUE_DEPTH`], no longer than [`MAX_TEXT_LEN`], and nothing lazy.
 ///
 /// A loop may wrap a namespace's attribute once more each time, or slice it; minijinja drops, prints and walks such
 /// values recursively, up to the end of the stack. Slices, which are lazy, become lists, as they are in Python.
+/// Long texts are compared and indexed in one step each, however long.
 fn bounded(state: &State, value: Value) -> Result<Value, Error> {
-    within_depth(state, &value, MAX_VALUE_DEPTH)?;
-    match value.kind() {
-        ValueKind::Iterable if value.downcast_object_ref::<View>().is_none() => {
-            let items: Vec<Value> = value.try_iter()?.collect();
-            state.consume_fuel(items.len() as u64)?;
-            Ok(Value::from(items))
+    if is_namespace(&value) {
+        for name in value.try_iter()? {
+            bounded_attribute(state, value.get_item(&name)?)?;
         }
-        _ => Ok(value),
+        return Ok(value);
     }
+    bounded_attribute(state, value)
+}
+
+/// What `{% set %}` assigns to a namespace's attribute: as [`bounded`], and no namespace, which could be that one.
+fn bounded_attribute(state: &State, value: Value) -> Result<Value, Error> {
+    if value.as_str().is_some_and(|text| text.len() > MAX_TEXT_LEN) {
+        return Err(invalid(format!("a variable's text exceeds its limit of {MAX_TEXT_LEN} bytes")));
+    }
+    within_depth(state, &value, MAX_VALUE_DEPTH)?;
+    if value.kind() == ValueKind::Iterable && value.downcast_object_ref::<View>().is_none() {
+        return Ok(Value::from(value.try_iter()?.collect::<Vec<Value>>()));
+    }
+    Ok(value)
 }
 
 fn within_depth(state: &State, value: &Value, depth_left: usize) -> Result<(), Error> {
-    if !matches!(value.kind(), ValueKind::Seq | ValueKind::Map | ValueKind::Iterable) {
+    let is_container = matches!(value.kind(), ValueKind::Seq | ValueKind::Map | ValueKind::Iterable);
+    // The request's own values are bounded when they come in.
+    if !is_container || value.downcast_object_ref::<Dict>().is_some() {
         return Ok(());
+    }
+    if is_namespace(value) {
+        return Err(invalid("a namespace within a value is not supported: it could hold itself"));
     }
     let Some(depth_left) = depth_left.checked_sub(1) else {
         return Err(invalid(format!("the value exceeds its limit of {MAX_VALUE_DEPTH} levels")));
@@ -64,6 +81,11 @@ fn within_depth(state: &State, value: &Value, depth_left: usize) -> Result<(), E
         within_depth(state, &item, depth_left)?;
     }
     Ok(())
+}
+
+/// minijinja keeps the type to itself.
+fn is_namespace(value: &Value) -> bool {
+    value.as_object().is_some_and(|object| object.type_name().ends_with("::Namespace"))
 }
 
 fn default(value: Value, args: Rest<ValueOrKwargs>) -> Result<Value, Error> {
@@ -150,8 +172,10 @@ fn indent(state: &State, value: &Value, args: Rest<ValueOrKwargs>) -> Result<Str
         Some(width) => match width.as_str() {
             Some(unit) => unit.to_owned(),
             None => match usize::try_from(width)? {
-                width @ ..=1024 => " ".repeat(width),
-                width => return Err(invalid(format!("`width` should be at most 1024, but is {width}"))),
+                width @ ..=MAX_WIDTH => " ".repeat(width),
+                width => {
+                    return Err(invalid(format!("`width` should be at most {MAX_WIDTH}, but is {width}")));
+                }
             },
         },
     };

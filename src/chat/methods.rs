@@ -4,18 +4,16 @@
 //! As in jinja2's immutable sandbox there is none that changes its object.
 
 use super::arguments::{self, bind, flag, invalid};
+use super::bounds::MAX_WIDTH;
 use super::value::View;
 use minijinja::value::{Tuple, ValueKind, from_args};
 use minijinja::{Error, State, Value};
 use minijinja_contrib::pycompat;
 
-/// The widest a text is padded to.
-const MAX_WIDTH: usize = 64 * 1024;
-
 /// `value.method(args)`.
 pub(super) fn call(state: &mut State, value: &Value, method: &str, args: &[Value]) -> Result<Value, Error> {
     let own = match (value.as_str(), value.kind()) {
-        (Some(text), _) => str_method(text, method, args)?,
+        (Some(text), _) => str_method(state, text, method, args)?,
         (_, ValueKind::Map) => dict_method(value, method, args)?,
         (_, ValueKind::Seq) => list_method(value, method, args)?,
         _ => None,
@@ -26,7 +24,7 @@ pub(super) fn call(state: &mut State, value: &Value, method: &str, args: &[Value
     }
 }
 
-fn str_method(text: &str, method: &str, args: &[Value]) -> Result<Option<Value>, Error> {
+fn str_method(state: &State, text: &str, method: &str, args: &[Value]) -> Result<Option<Value>, Error> {
     Ok(Some(match method {
         "casefold" => no_args(args, text.to_lowercase().replace('ß', "ss"))?,
         "center" => pad(text, args, |missing, width| {
@@ -36,11 +34,15 @@ fn str_method(text: &str, method: &str, args: &[Value]) -> Result<Option<Value>,
         "count" | "find" | "index" | "rfind" | "rindex" => search(text, method, args)?,
         "expandtabs" => {
             let [tab_size] = bind(args, ["tabsize"])?;
-            Value::from(expand_tabs(text, tab_size.map_or(Ok(8), usize::try_from)?)?)
+            let tab_size = tab_size.map_or(Ok(8), usize::try_from)?;
+            state.consume_fuel(text.matches('\t').count().saturating_mul(tab_size) as u64 / 64)?;
+            Value::from(expand_tabs(text, tab_size))
         }
-        "isdecimal" => {
-            no_args(args, all(text, |c| c.is_ascii_digit() || (c.is_numeric() && c.to_digit(10).is_some())))?
+        "format" => {
+            bounded_widths(text)?;
+            return Ok(None);
         }
+        "isdecimal" => no_args(args, all(text, |c| c.is_ascii_digit()))?,
         "isdigit" => no_args(args, all(text, |c| c.is_ascii_digit() || "²³¹⁰⁴⁵⁶⁷⁸⁹₀₁₂₃₄₅₆₇₈₉".contains(c)))?,
         "isidentifier" => {
             let head = text.starts_with(|c: char| c.is_alphabetic() || c == '_');
@@ -335,6 +337,16 @@ fn pad(text: &str, args: &[Value], left: impl Fn(usize, usize) -> usize) -> Resu
     Ok(Value::from(format!("{}{text}{}", fill.repeat(left), fill.repeat(missing - left))))
 }
 
+/// Refuses a format whose fields are wider than [`MAX_WIDTH`]: minijinja would make the text first and pay later.
+fn bounded_widths(format: &str) -> Result<(), Error> {
+    for digits in format.split(|c: char| !c.is_ascii_digit()).filter(|digits| !digits.is_empty()) {
+        if !digits.parse().is_ok_and(|width: usize| width <= MAX_WIDTH) {
+            return Err(invalid(format!("the width {digits} exceeds its limit of {MAX_WIDTH}")));
+        }
+    }
+    Ok(())
+}
+
 fn missing_width(text: &str, width: usize) -> Result<usize, Error> {
     if width > MAX_WIDTH {
         return Err(invalid(format!("the width {width} exceeds its limit of {MAX_WIDTH}")));
@@ -342,10 +354,7 @@ fn missing_width(text: &str, width: usize) -> Result<usize, Error> {
     Ok(width.saturating_sub(text.chars().count()))
 }
 
-fn expand_tabs(text: &str, tab_size: usize) -> Result<String, Error> {
-    if tab_size > 64 {
-        return Err(invalid(format!("the tab size {tab_size} exceeds its limit of 64")));
-    }
+fn expand_tabs(text: &str, tab_size: usize) -> String {
     let mut expanded = String::with_capacity(text.len());
     let mut column = 0;
     for c in text.chars() {
@@ -358,7 +367,7 @@ fn expand_tabs(text: &str, tab_size: usize) -> Result<String, Error> {
             column = if matches!(c, '\n' | '\r') { 0 } else { column + 1 };
         }
     }
-    Ok(expanded)
+    expanded
 }
 
 fn all(text: &str, is: impl Fn(char) -> bool) -> bool {

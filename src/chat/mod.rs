@@ -8,6 +8,16 @@
 //! `filters` and `methods` hold what differs, `tojson` and `strftime` are Python's, `source` reads what minijinja's
 //! parser does not know. Templates are untrusted: the source's size and nesting, the run's steps (which pay for
 //! memory too), its recursion and its output are bounded, and running out of a bound is a `template_error`.
+//!
+//! # What differs from `transformers`
+//! - Going through `none` is going through nothing, where jinja2 fails: templates that loop over `tools` without
+//!   asking first work without tools.
+//! - Generators (`map`, `select`, `items`) are lists: they can be gone through again, and `tojson` writes them.
+//! - Errors here: the operator `%` on strings, `str.encode` and `str.translate`, `varargs` and `kwargs` in macros,
+//!   `self`, `cycler`, `joiner`, `lipsum`, the filters `center`, `filesizeformat`, `forceescape`, `random`,
+//!   `striptags`, `truncate`, `urlencode`, `wordcount`, `wordwrap` and `xmlattr`.
+//! - Otherwise here: `~` and `join` write floats from 1e16 up and below 1e-4 without an exponent; the default of a
+//!   macro's parameter does not see the parameters before it; `\U` and `\N` in string literals stay as written.
 
 mod arguments;
 mod bounds;

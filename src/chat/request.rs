@@ -119,7 +119,10 @@ impl ChatRequest {
         if !self.continue_final_message {
             return Ok(rendered);
         }
-        let Some(end) = rendered.rfind(CONTINUE_TAG.trim_end()) else {
+        let text =
+            self.messages.last().and_then(|last| final_text(last.0.get("content")?)).unwrap_or_default();
+        let end = rendered.rfind(CONTINUE_TAG.trim_end()).filter(|_| rendered.contains(text.trim()));
+        let Some(end) = end else {
             return Err(Error::invalid_request(
                 "`continue_final_message` is set, but the template does not render the final message's text",
             ));
@@ -149,6 +152,14 @@ impl Message {
         fields.extend(given);
         fields.insert("reasoning_content".to_owned(), reasoning);
         Json::Object(fields)
+    }
+}
+
+/// The last text of a message's content.
+fn final_text(content: &Json) -> Option<&str> {
+    match content {
+        Json::Array(parts) => parts.iter().rev().find_map(|part| part.get("text"))?.as_str(),
+        content => content.as_str(),
     }
 }
 

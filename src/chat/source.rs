@@ -7,11 +7,14 @@
 //! - `\r\n` and `\r` become `\n`, as in jinja2.
 //! - `{% generation %}` marks an answer for training and prints its body; it becomes `{% with %}`, which has the
 //!   same scope.
-//! - `{% set x = expr %}` becomes `{% set x = (expr)|bounded %}`; see `filters::bounded`.
+//! - `{% set x = expr %}` becomes `{% set x = (expr)|bounded %}`, and `{% set x.y = expr %}` likewise; see
+//!   `filters::bounded`.
+//! - `{{ a|safe + b }}` becomes `{{ a|safe + (b)|e }}`: what is added to a safe text is escaped in jinja2, and in
+//!   minijinja only under `autoescape`.
 //!
 //! Line numbers stay as they are.
 
-use super::bounds::{MAX_ELIF_DEPTH, MAX_EXPRESSION_DEPTH, MAX_SOURCE_LEN};
+use super::bounds::{MAX_BLOCK_DEPTH, MAX_BRACKET_DEPTH, MAX_EXPRESSION_DEPTH, MAX_SOURCE_LEN};
 use crate::{Error, ErrorKind, Result};
 
 /// The source for minijinja.
@@ -27,7 +30,7 @@ pub(super) fn prepare(source: &str) -> Result<String> {
     }
     let source = source.replace("\r\n", "\n").replace('\r', "\n");
     let mut reader =
-        Reader { source: &source, at: 0, written: 0, prepared: String::new(), elifs: Vec::new() };
+        Reader { source: &source, at: 0, written: 0, prepared: String::new(), blocks: Vec::new() };
     while let Some(offset) = source[reader.at..].find('{') {
         reader.at += offset;
         match source.as_bytes().get(reader.at + 1) {
@@ -44,6 +47,17 @@ pub(super) fn prepare(source: &str) -> Result<String> {
     Ok(reader.prepared)
 }
 
+/// An open bracket, or the expression itself.
+#[derive(Default)]
+struct Level {
+    /// How many tokens hang on each other since the last comma. No tree is deeper than the sum over the levels.
+    chain: usize,
+    /// Whether the sum so far is a safe text.
+    safe: bool,
+    /// Whether a summand that is to be escaped is open.
+    escaping: bool,
+}
+
 struct Reader<'s> {
     source: &'s str,
     /// Where the reader is.
@@ -51,8 +65,8 @@ struct Reader<'s> {
     /// What of the source is in `prepared`.
     written: usize,
     prepared: String,
-    /// For each `if` that is open, its `elif` branches so far.
-    elifs: Vec<usize>,
+    /// The blocks that are open: for each 1, and 1 for each `elif` so far.
+    blocks: Vec<usize>,
 }
 
 impl<'s> Reader<'s> {
@@ -82,102 +96,157 @@ impl<'s> Reader<'s> {
         self.at += 2;
         self.at += usize::from(self.rest().starts_with(['-', '+']));
         self.at += self.rest().len() - self.rest().trim_start().len();
-        let end =
-            self.rest().find(|c: char| !c.is_ascii_alphanumeric() && c != '_').unwrap_or(self.rest().len());
+        let end = self.rest().find(|c| !is_word(c)).unwrap_or(self.rest().len());
         match &self.rest()[..end] {
-            word @ "generation" => self.replace(word, "with"),
-            word @ "endgeneration" => self.replace(word, "endwith"),
+            word @ "generation" => {
+                self.open_block(1)?;
+                self.replace(word, "with");
+            }
+            word @ "endgeneration" => {
+                self.blocks.pop();
+                self.replace(word, "endwith");
+            }
             "raw" => {
                 self.skip_past("endraw");
                 return Ok(());
             }
-            "if" => self.elifs.push(0),
-            "endif" => {
-                self.elifs.pop();
-            }
-            "elif" => {
-                if let Some(branches) = self.elifs.last_mut() {
-                    *branches += 1;
-                }
-                if self.elifs.iter().sum::<usize>() > MAX_ELIF_DEPTH {
-                    return Err(self.too_deep("`elif` branches", MAX_ELIF_DEPTH));
-                }
-            }
             "set" => {
                 self.at += "set".len();
                 return self.set();
+            }
+            "elif" => {
+                let branches = self.blocks.pop().unwrap_or(0);
+                self.open_block(branches + 1)?;
+            }
+            "autoescape" | "block" | "call" | "filter" | "for" | "if" | "macro" | "with" => {
+                self.open_block(1)?
+            }
+            word if word.starts_with("end") => {
+                self.blocks.pop();
             }
             _ => {}
         }
         self.expression("%}").map(|_| ())
     }
 
+    fn open_block(&mut self, depth: usize) -> Result<()> {
+        self.blocks.push(depth);
+        if self.blocks.iter().sum::<usize>() > MAX_BLOCK_DEPTH {
+            return Err(self.too_deep(MAX_BLOCK_DEPTH, "blocks within each other"));
+        }
+        Ok(())
+    }
+
     /// From behind `set` past `%}`.
     fn set(&mut self) -> Result<()> {
-        let Some(assign) = self.rest().find(['=', '%', '|']).filter(|&at| self.rest()[at..].starts_with('='))
-        else {
+        let target_len = self.rest().find(['=', '%', '|']).unwrap_or(self.rest().len());
+        let (target, assigned) = self.rest().split_at(target_len);
+        if target.matches('(').count() > MAX_BRACKET_DEPTH {
+            return Err(self.too_deep(MAX_BRACKET_DEPTH, "brackets within each other"));
+        }
+        if !assigned.starts_with('=') {
+            self.open_block(1)?;
             return self.expression("%}").map(|_| ());
-        };
-        self.at += assign + 1;
+        }
+        let filter = if target.contains('.') { ")|bounded_attribute " } else { ")|bounded " };
+        self.at += target_len + 1;
         self.copy_to(self.at);
         self.prepared.push('(');
         if let Some(end) = self.expression("%}")? {
             self.copy_to(end);
-            self.prepared.push_str(")|bounded ");
+            self.prepared.push_str(filter);
         }
         Ok(())
     }
 
     /// From within a tag past its `end`; where the expression ends, without the `-` or `+` of `-%}`.
     fn expression(&mut self, end: &str) -> Result<Option<usize>> {
-        // How many tokens hang on each other in each open bracket. No tree is deeper than their sum.
-        let mut chains = vec![0];
+        let mut levels = vec![Level::default()];
+        let mut previous = "";
         while let Some(c) = self.rest().chars().next() {
             let rest = self.rest();
-            if chains.len() == 1 {
-                let signed = rest.strip_prefix(['-', '+']).is_some_and(|rest| rest.starts_with(end));
-                if signed || rest.starts_with(end) {
-                    let expression_end = self.at;
-                    self.at += usize::from(signed) + end.len();
-                    return Ok(Some(expression_end));
-                }
+            if c.is_whitespace() {
+                self.at += c.len_utf8();
+                continue;
             }
-            if let Some(chain) = chains.last_mut()
-                && !c.is_whitespace()
-            {
-                *chain += 1;
+            let len = match c {
+                '"' | '\'' => string_len(rest, c),
+                c if is_word(c) => rest.find(|c| !is_word(c)).unwrap_or(rest.len()),
+                c => c.len_utf8(),
+            };
+            let token = &rest[..len];
+            let signed_end = rest.strip_prefix(['-', '+']).is_some_and(|rest| rest.starts_with(end));
+            let ends = levels.len() == 1 && (signed_end || rest.starts_with(end));
+            if let Some(level) = levels.last_mut() {
+                level.chain += 1;
+                self.escape_sum(level, token, ends);
+                level.safe = match (previous, token) {
+                    ("|", "safe") => true,
+                    _ => level.safe && token == "+",
+                };
             }
-            match c {
-                '(' | '[' | '{' => chains.push(0),
-                ')' | ']' | '}' if chains.len() > 1 => {
-                    chains.pop();
+            if ends {
+                let expression_end = self.at;
+                self.at += usize::from(signed_end) + end.len();
+                return Ok(Some(expression_end));
+            }
+            match token {
+                "(" | "[" | "{" => levels.push(Level::default()),
+                ")" | "]" | "}" if levels.len() > 1 => {
+                    levels.pop();
                 }
-                ',' => {
-                    chains.pop();
-                    chains.push(0);
+                "," => {
+                    levels.pop();
+                    levels.push(Level::default());
+                }
+                "self" if previous != "." => {
+                    return Err(template_error(format!(
+                        "line {}: `self` is not supported: blocks would call themselves without an end",
+                        self.line()
+                    )));
                 }
                 _ => {}
             }
-            if chains.iter().sum::<usize>() > MAX_EXPRESSION_DEPTH {
-                return Err(self.too_deep("operators and brackets", MAX_EXPRESSION_DEPTH));
+            if levels.len() > MAX_BRACKET_DEPTH + 1 {
+                return Err(self.too_deep(MAX_BRACKET_DEPTH, "brackets within each other"));
             }
-            self.at += match c {
-                '"' | '\'' => string_len(rest, c),
-                c if c.is_alphanumeric() || c == '_' => {
-                    rest.find(|c: char| !c.is_alphanumeric() && c != '_').unwrap_or(rest.len())
-                }
-                c => c.len_utf8(),
-            };
+            if levels.iter().map(|level| level.chain).sum::<usize>() > MAX_EXPRESSION_DEPTH {
+                return Err(self.too_deep(MAX_EXPRESSION_DEPTH, "operators that hang on each other"));
+            }
+            previous = token;
+            self.at += len;
         }
         Ok(None)
     }
 
-    fn too_deep(&self, what: &str, limit: usize) -> Error {
-        let line = self.source[..self.at].matches('\n').count() + 1;
-        template_error(format!(
-            "line {line}: the chat template exceeds its limit of {limit} {what} that hang on each other"
-        ))
+    /// Wraps the summand that begins behind `token`, or ends before it, if the sum began with a safe text.
+    fn escape_sum(&mut self, level: &mut Level, token: &str, ends: bool) {
+        const LOOSER: [&str; 16] =
+            ["+", "-", ",", ")", "]", "}", ":", "<", ">", "=", "!", "and", "else", "if", "in", "or"];
+        if level.escaping && (ends || LOOSER.contains(&token)) {
+            self.copy_to(self.at);
+            self.prepared.push_str(")|e ");
+            level.escaping = false;
+            level.safe = token == "+";
+        }
+        if level.safe && token == "+" && !ends {
+            self.copy_to(self.at + 1);
+            self.prepared.push_str(" (");
+            level.escaping = true;
+        }
     }
+
+    fn line(&self) -> usize {
+        self.source[..self.at].matches('\n').count() + 1
+    }
+
+    fn too_deep(&self, limit: usize, what: &str) -> Error {
+        template_error(format!("line {}: the chat template exceeds its limit of {limit} {what}", self.line()))
+    }
+}
+
+fn is_word(c: char) -> bool {
+    c.is_alphanumeric() || c == '_'
 }
 
 /// The length of the string literal that `rest` begins with.

@@ -169,7 +169,7 @@ impl TryFrom<Fields> for LocalTime {
 }
 
 fn is_leap(year: u16) -> bool {
-    year % 4 == 0 && (year % 100 != 0 || year % 400 == 0)
+    year.is_multiple_of(4) && (!year.is_multiple_of(100) || year.is_multiple_of(400))
 }
 
 fn days_in_month(year: u16, month: u8) -> u8 {
@@ -202,6 +202,9 @@ impl Field {
 
     fn write(self, flags: &str, text: &mut String) {
         match self {
+            Self::Text(value) if flags.contains('#') && value == value.to_uppercase() => {
+                text.push_str(&value.to_lowercase());
+            }
             Self::Text(value) if flags.contains(['^', '#']) => text.push_str(&value.to_uppercase()),
             Self::Text(value) => text.push_str(&value),
             Self::Number { value, width, padding } => {

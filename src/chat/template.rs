@@ -1,6 +1,6 @@
 //! The template itself: found in a file, compiled, and run within its bounds.
 
-use super::bounds::{MAX_CALL_DEPTH, MAX_OUTPUT_LEN, MAX_STEPS};
+use super::bounds::{MAX_CALL_DEPTH, MAX_OUTPUT_LEN, MAX_STEPS, MAX_TIME_FORMAT_LEN};
 use super::request::ChatRequest;
 use super::source::{prepare, template_error};
 use super::strftime::LocalTime;
@@ -14,10 +14,16 @@ use std::io;
 /// ChatML, for a file that has no template: the format most models without one were tuned on.
 pub const DEFAULT_TEMPLATE: &str = "\
 {%- for message in messages -%}
-{{ '<|im_start|>' + message.role + '\\n' + message.content + '<|im_end|>\\n' }}
+    {{ '<|im_start|>' + message.role + '\\n' }}
+    {%- if message.content is string -%}
+        {{ message.content }}
+    {%- else -%}
+        {{ message.content | map(attribute='text') | join }}
+    {%- endif -%}
+    {{ '<|im_end|>\\n' }}
 {%- endfor -%}
 {%- if add_generation_prompt -%}
-{{ '<|im_start|>assistant\\n' }}
+    {{ '<|im_start|>assistant\\n' }}
 {%- endif -%}
 ";
 
@@ -80,7 +86,7 @@ impl ChatTemplate {
     /// `invalid_request` if a field of the request is wrong; `template_error` if the template does not compile,
     /// raises an exception, fails or exceeds a bound. The detail has the template's line and reason.
     pub fn render(&self, request: &ChatRequest, now: LocalTime) -> Result<String> {
-        let strftime_now = Value::from_function(move |format: &str| now.strftime(format));
+        let strftime_now = Value::from_function(move |format: &str| strftime_now(now, format));
         let mut context = vec![("strftime_now".to_owned(), strftime_now)];
         context.extend(self.variables.iter().cloned());
         context.extend(request.context()?);
@@ -131,6 +137,14 @@ fn environment() -> Environment<'static> {
     environment.add_function("raise_exception", raise_exception);
     filters::add_to(&mut environment);
     environment
+}
+
+fn strftime_now(now: LocalTime, format: &str) -> std::result::Result<String, minijinja::Error> {
+    if format.len() > MAX_TIME_FORMAT_LEN {
+        let detail = format!("the time's format exceeds its limit of {MAX_TIME_FORMAT_LEN} bytes");
+        return Err(minijinja::Error::new(ErrorKind::InvalidOperation, detail));
+    }
+    Ok(now.strftime(format))
 }
 
 fn raise_exception(message: &Value) -> std::result::Result<Value, minijinja::Error> {
@@ -203,5 +217,4 @@ fn error(outer: minijinja::Error) -> Error {
         Some(line) => template_error(format!("line {line}: {reason}")),
         None => template_error(reason),
     }
-    .with_source(outer)
 }

@@ -1,6 +1,7 @@
 //! The filter `tojson`: Python's `json.dumps`, with `ensure_ascii` off as `transformers` has it.
 
 use super::arguments::{bind, flag, invalid};
+use super::bounds::MAX_WIDTH;
 use super::value::float_repr;
 use minijinja::value::{Rest, ValueKind, ValueOrKwargs};
 use minijinja::{Error, State, Value};
@@ -42,10 +43,11 @@ fn indent_unit(indent: Value) -> Result<String, Error> {
     if let Some(unit) = indent.as_str() {
         return Ok(unit.to_owned());
     }
-    match i64::try_from(indent)? {
-        width @ ..=1024 => Ok(" ".repeat(width.max(0) as usize)),
-        width => Err(invalid(format!("`indent` should be at most 1024, but is {width}"))),
+    let width = usize::try_from(i64::try_from(indent)?).unwrap_or(0);
+    if width > MAX_WIDTH {
+        return Err(invalid(format!("`indent` should be at most {MAX_WIDTH}, but is {width}")));
     }
+    Ok(" ".repeat(width))
 }
 
 struct Writer<'a> {
@@ -81,6 +83,7 @@ impl Writer<'_> {
                 }
                 self.container('{', '}', entries.iter(), |writer, (key, entry)| {
                     writer.string(key)?;
+                    writer.charge(writer.key_separator.len())?;
                     writer.json.push_str(&writer.key_separator);
                     writer.value(entry)
                 })
@@ -101,6 +104,7 @@ impl Writer<'_> {
             self.depth += 1;
             for (index, item) in items.enumerate() {
                 if index > 0 {
+                    self.charge(self.item_separator.len())?;
                     self.json.push_str(&self.item_separator);
                 }
                 self.line_break()?;
@@ -114,13 +118,18 @@ impl Writer<'_> {
     }
 
     fn line_break(&mut self) -> Result<(), Error> {
-        let Some(indent) = &self.indent else { return self.state.consume_fuel(1) };
-        self.state.consume_fuel(1 + (indent.len() * self.depth / 64) as u64)?;
+        let Some(indent) = &self.indent else { return Ok(()) };
+        self.charge(indent.len() * self.depth)?;
         self.json.push('\n');
         for _ in 0..self.depth {
             self.json.push_str(indent);
         }
         Ok(())
+    }
+
+    /// Pays for a piece of `len` bytes before it is written.
+    fn charge(&self, len: usize) -> Result<(), Error> {
+        self.state.consume_fuel(1 + len as u64 / 64)
     }
 
     fn push(&mut self, text: &str) -> Result<(), Error> {
@@ -129,7 +138,7 @@ impl Writer<'_> {
     }
 
     fn string(&mut self, text: &str) -> Result<(), Error> {
-        self.state.consume_fuel((text.len() / 16) as u64)?;
+        self.charge(text.len() * 4)?;
         self.json.push('"');
         for c in text.chars() {
             match c {

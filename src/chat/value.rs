@@ -1,4 +1,4 @@
-//! Request JSON as the values a template sees.
+//! Request JSON as the values a template sees, and values as Python prints them.
 
 use super::bounds::MAX_VALUE_DEPTH;
 use crate::{Error, Result};
