@@ -51,13 +51,13 @@ export const PREFILL = 3;
  * the second token, `refused` does not start.
  */
 class FakeModel implements WasmModel {
-  readonly runs: Run[];
+  readonly #fakes: Fakes;
   readonly info: () => string;
   #words: string[] = [];
   #now: Run | undefined;
 
-  constructor(runs: Run[], info: WasmModelInfo) {
-    this.runs = runs;
+  constructor(fakes: Fakes, info: WasmModelInfo) {
+    this.#fakes = fakes;
     this.info = () => JSON.stringify(info);
   }
 
@@ -82,7 +82,7 @@ class FakeModel implements WasmModel {
       throw wasmError("context_length_exceeded", "the prompt has 99 tokens, the context 64");
     this.#words = prompt.split(" ");
     this.#now = { request, steps: 0, cancelled: false };
-    this.runs.push(this.#now);
+    this.#fakes.runs.push(this.#now);
     return this.#words.length;
   }
 
@@ -94,6 +94,7 @@ class FakeModel implements WasmModel {
     const run = this.#now;
     if (!run || run.cancelled) throw new Error("step without start");
     const n = run.steps++ - PREFILL;
+    this.#fakes.onStep(run);
     if (n < 0) {
       return { text: "", finish_reason: null, prompt: { done: run.steps, total: PREFILL } };
     }
@@ -156,6 +157,8 @@ export interface Fakes {
   workers: FakeWorker[];
   /** The generations that started, in order. */
   runs: Run[];
+  /** Is called in every step of a generation, the first with `steps` 1. */
+  onStep: (run: Run) => void;
   /** The URLs that the wasm was started from. */
   wasmUrls: (string | undefined)[];
 }
@@ -183,8 +186,7 @@ export class FakeWorker extends EventTarget {
       Loader: class extends FakeLoader {
         constructor() {
           super(
-            (contextLength) =>
-              new FakeModel(fakes.runs, { ...info, ...(contextLength && { contextLength }) }),
+            (contextLength) => new FakeModel(fakes, { ...info, ...(contextLength && { contextLength }) }),
           );
         }
       },
@@ -215,7 +217,7 @@ export class FakeWorker extends EventTarget {
 
 /** Puts {@link FakeWorker} in the place of `Worker` until the test ends. */
 export function fakeWorkers(info: WasmModelInfo = INFO): Fakes {
-  const fakes: Fakes = { workers: [], runs: [], wasmUrls: [] };
+  const fakes: Fakes = { workers: [], runs: [], onStep: () => {}, wasmUrls: [] };
   vi.stubGlobal(
     "Worker",
     class extends FakeWorker {
@@ -234,12 +236,12 @@ export function fakeWorkers(info: WasmModelInfo = INFO): Fakes {
 /** A model on a fake worker. */
 export async function fakeModel(
   options?: LoadModelOptions,
-): Promise<{ model: Model; worker: FakeWorker; runs: Run[] }> {
-  const { workers, runs } = fakeWorkers();
+): Promise<{ model: Model; worker: FakeWorker; runs: Run[]; fakes: Fakes }> {
+  const fakes = fakeWorkers();
   const model = await loadModel(fakeFile(16).buffer, options);
-  const worker = workers[0];
+  const [worker] = fakes.workers;
   if (!worker) throw new Error("no worker was opened");
-  return { model, worker, runs };
+  return { model, worker, runs: fakes.runs, fakes };
 }
 
 /** What a promise rejects with. */
