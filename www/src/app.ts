@@ -52,7 +52,18 @@ export class App extends LitElement {
       }
 
       footer {
+        position: relative;
         padding-bottom: calc(0.6rem + env(safe-area-inset-bottom));
+      }
+
+      /* The conversation fades out under the composer. */
+      footer::before {
+        content: "";
+        position: absolute;
+        inset: auto 0 100%;
+        height: 1rem;
+        background: linear-gradient(transparent, var(--paper));
+        pointer-events: none;
       }
 
       footer p {

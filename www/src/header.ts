@@ -34,6 +34,7 @@ export class Header extends LitElement {
 
       .model {
         display: grid;
+        grid-template-columns: minmax(0, 1fr);
         justify-items: center;
         max-width: 100%;
         padding: 0.3rem 0.9rem;
@@ -57,6 +58,7 @@ export class Header extends LitElement {
       }
 
       .name span {
+        min-width: 0;
         overflow: hidden;
         text-overflow: ellipsis;
         white-space: nowrap;

@@ -39,7 +39,7 @@ export class Loading extends LitElement {
         border-radius: 999px;
         appearance: none;
         background: var(--sunken);
-        color: var(--flame);
+        color: var(--bar);
       }
 
       progress::-webkit-progress-bar {
@@ -48,17 +48,16 @@ export class Loading extends LitElement {
 
       progress::-webkit-progress-value {
         border-radius: 999px;
-        background: var(--flame);
+        background: var(--bar);
       }
 
       progress::-moz-progress-bar {
         border-radius: 999px;
-        background: var(--flame);
+        background: var(--bar);
       }
 
       progress:indeterminate {
-        background: linear-gradient(90deg, var(--sunken) 30%, var(--flame) 50%, var(--sunken) 70%) 0 / 300%
-          100%;
+        background: linear-gradient(90deg, var(--sunken) 30%, var(--bar) 50%, var(--sunken) 70%) 0 / 300% 100%;
         animation: slide 1.8s linear infinite;
       }
 

@@ -7,7 +7,7 @@ import { base } from "./styles/base.js";
 const examples = [
   "Explain why the sky is blue to a ten-year-old",
   "Write a short poem about candlelight",
-  "Write a Python function that reverses a string",
+  "Write Python that reverses a string",
   "Give me three ideas for a rainy afternoon",
 ];
 

@@ -45,6 +45,7 @@ export const form = css`
     width: 6rem;
     font-variant-numeric: tabular-nums;
     text-align: end;
+    appearance: textfield; /* The slider beside it does what the little arrows would. */
   }
 
   textarea {
