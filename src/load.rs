@@ -18,13 +18,14 @@ pub struct Loaded {
     /// Metadata and tensor directory.
     pub header: Header,
     pub tokenizer: Arc<Tokenizer>,
-    pub template: ChatTemplate,
+    /// The chat template, or why it does not compile: a model without one still continues text.
+    pub template: Result<ChatTemplate>,
     pub llama: Llama,
 }
 
 /// What has been made of the file so far; nothing before its header is complete.
 #[derive(Default)]
-struct Parts(Option<(Tokenizer, ChatTemplate, WeightsBuilder)>);
+struct Parts(Option<(Tokenizer, Result<ChatTemplate>, WeightsBuilder)>);
 
 impl Loader {
     /// A loader before the first byte.
@@ -36,7 +37,7 @@ impl Loader {
     /// Takes the next bytes of the file. A file that cannot be run is refused as soon as its header is complete.
     ///
     /// # Errors
-    /// `invalid_model`, `unsupported_model`, `template_error`, `out_of_memory`.
+    /// `invalid_model`, `unsupported_model`, `out_of_memory`.
     pub fn push(&mut self, bytes: &[u8]) -> Result<()> {
         self.parser.push(bytes, &mut self.parts)
     }
@@ -59,22 +60,29 @@ impl Loader {
     }
 }
 
+/// The file's template, with the texts of the special tokens that templates print.
+fn chat_template(header: &Header, tokenizer: &Tokenizer) -> Result<ChatTemplate> {
+    let tokens = [
+        ("bos_token", tokenizer.bos()),
+        ("eos_token", tokenizer.eos()),
+        ("unk_token", tokenizer.unk()),
+        ("pad_token", tokenizer.pad()),
+    ];
+    let template = ChatTemplate::from_metadata(&header.metadata)?;
+    Ok(tokens.into_iter().fold(template, |template, (name, id)| {
+        match id.and_then(|id| tokenizer.token_text(id)) {
+            Some(text) => template.with_variable(name, text),
+            None => template,
+        }
+    }))
+}
+
 impl Sink for Parts {
     fn header(&mut self, header: &Header) -> Result<()> {
         let config = Config::from_metadata(&header.metadata)?;
         let weights = WeightsBuilder::new(config, header.tensors.clone())?;
         let tokenizer = Tokenizer::from_metadata(&header.metadata)?;
-        let mut template = ChatTemplate::from_metadata(&header.metadata)?;
-        for (name, id) in [
-            ("bos_token", tokenizer.bos()),
-            ("eos_token", tokenizer.eos()),
-            ("unk_token", tokenizer.unk()),
-            ("pad_token", tokenizer.pad()),
-        ] {
-            if let Some(text) = id.and_then(|id| tokenizer.token_text(id)) {
-                template = template.with_variable(name, text);
-            }
-        }
+        let template = chat_template(header, &tokenizer);
         self.0 = Some((tokenizer, template, weights));
         Ok(())
     }

@@ -1,10 +1,9 @@
-//! The JSON of requests and steps. Fields are spelled as in `js/src/protocol.ts`: OpenAI's snake_case.
+//! The JSON of requests and steps. Fields are spelled as in `js/src/wasm-contract.ts`: OpenAI's snake_case.
 
+use crate::Result;
 use crate::chat::{ChatRequest, ChatTemplate, LocalTime};
 use crate::sampler::SamplerOptions;
 use crate::session::{self, FinishReason, Step};
-use crate::tokenizer::Tokenizer;
-use crate::{Error, Result};
 use serde::{Deserialize, Serialize};
 
 /// Messages, what the template may know beside them, and the time that it may print.
@@ -21,11 +20,11 @@ impl TemplateRequest {
     }
 }
 
-/// A `chat` to answer or a raw text (`prompt`) to continue.
+/// A conversation to answer or a raw text to continue.
 #[derive(Deserialize)]
 pub(super) struct GenerateRequest {
-    prompt: Option<String>,
-    chat: Option<TemplateRequest>,
+    #[serde(flatten)]
+    pub(super) prompt: Prompt,
     max_tokens: Option<usize>,
     temperature: f64,
     top_p: f64,
@@ -35,14 +34,17 @@ pub(super) struct GenerateRequest {
     cache_prompt: bool,
 }
 
+#[derive(Deserialize)]
+pub(super) enum Prompt {
+    #[serde(rename = "prompt")]
+    Text(String),
+    #[serde(rename = "chat")]
+    Chat(TemplateRequest),
+}
+
 impl GenerateRequest {
-    pub(super) fn resolve(self, template: &ChatTemplate, tokenizer: &Tokenizer) -> Result<session::Request> {
-        let prompt = match (&self.prompt, &self.chat) {
-            (Some(text), None) => tokenizer.encode(text, true, true)?,
-            (None, Some(chat)) => tokenizer.encode_prompt(&chat.render(template)?)?,
-            _ => return Err(Error::invalid_request("there should be either `prompt` or `chat`")),
-        };
-        Ok(session::Request {
+    pub(super) fn with_prompt(self, prompt: Vec<u32>) -> session::Request {
+        session::Request {
             prompt,
             max_tokens: self.max_tokens,
             sampler: SamplerOptions {
@@ -53,7 +55,7 @@ impl GenerateRequest {
             },
             ignore_eos: self.ignore_eos,
             cache_prompt: self.cache_prompt,
-        })
+        }
     }
 }
 

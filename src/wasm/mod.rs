@@ -9,7 +9,8 @@ use crate::gguf::Header;
 use crate::info::ModelInfo;
 use crate::load;
 use crate::session::Session;
-use generate::{GenerateRequest, StepMessage, TemplateRequest};
+use crate::{Error, Result};
+use generate::{GenerateRequest, Prompt, StepMessage, TemplateRequest};
 use js::{JsResult, from_json, to_js, to_json};
 use wasm_bindgen::prelude::*;
 
@@ -63,7 +64,7 @@ impl Loader {
 #[wasm_bindgen]
 pub struct Model {
     header: Header,
-    template: ChatTemplate,
+    template: Result<ChatTemplate>,
     session: Session,
 }
 
@@ -109,13 +110,20 @@ impl Model {
     #[wasm_bindgen(js_name = applyChatTemplate)]
     pub fn apply_chat_template(&self, request: &str) -> JsResult<String> {
         let request: TemplateRequest = from_json(request)?;
-        request.render(&self.template).map_err(to_js)
+        self.template().and_then(|template| request.render(template)).map_err(to_js)
     }
 
     /// Begins a request, the JSON of a `GenerateRequest`, and returns the number of its prompt's tokens.
     pub fn start(&mut self, request: &str) -> JsResult<usize> {
         let request: GenerateRequest = from_json(request)?;
-        let request = request.resolve(&self.template, self.session.tokenizer()).map_err(to_js)?;
+        let prompt = match &request.prompt {
+            Prompt::Text(text) => self.session.tokenizer().encode(text, true, true),
+            Prompt::Chat(chat) => self
+                .template()
+                .and_then(|template| chat.render(template))
+                .and_then(|rendered| self.session.tokenizer().encode_prompt(&rendered)),
+        };
+        let request = request.with_prompt(prompt.map_err(to_js)?);
         let prompt_tokens = request.prompt.len();
         self.session.start(request).map_err(to_js)?;
         Ok(prompt_tokens)
@@ -130,5 +138,12 @@ impl Model {
     /// Ends the request in progress, if any.
     pub fn cancel(&mut self) {
         self.session.cancel();
+    }
+}
+
+impl Model {
+    /// The chat template, or once more why it does not compile.
+    fn template(&self) -> Result<&ChatTemplate> {
+        self.template.as_ref().map_err(|error| Error::new(error.kind(), error.detail()))
     }
 }
