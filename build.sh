@@ -4,6 +4,7 @@
 #   ./build.sh run [--no-isolation]   build, fetch the default model, serve the demo page (PORT, default 8080)
 #   ./build.sh test                   build, then run every test; the last line counts them
 #   ./build.sh build                  the two wasm modules, the npm package (js/dist), the demo page (www/dist)
+#   ./build.sh lint                   formats, clippy natively and for wasm, the TypeScript checks
 #   ./build.sh setup                  install what the others need, and stop there
 #
 # Everything that is built once and kept lies under $TALLOW_CACHE (default ~/.cache/tallow), shared between clones.
@@ -218,6 +219,27 @@ setup() {
   browser
 }
 
+# Debian's clippy goes with its toolchain, rustup's with rustup's.
+wasm_clippy() {
+  local clippy=cargo-clippy
+  if [ "$WASM_CARGO" = /usr/bin/cargo ]; then
+    [ -x /usr/bin/cargo-clippy ] || install "linting wasm" rust-web-clippy
+    clippy=/usr/bin/cargo-clippy
+  fi
+  CARGO=$WASM_CARGO WASM_CARGO=$clippy wasm_cargo relaxed clippy --quiet --lib --features wasm "$@"
+}
+
+lint() {
+  setup
+  has cargo-fmt || install "formatting Rust" rustfmt-web
+  cargo fmt --check || fail "run 'cargo fmt'."
+  cargo clippy --quiet --locked --all-targets -- -D warnings
+  wasm_clippy -- -D warnings
+  build
+  npm run --silent check --workspaces
+  npm run --silent check
+}
+
 passed=0 failed=0
 
 # suite NAME COMMAND...: runs it, shows what it prints, and adds up what it counts. The four runners' closing lines:
@@ -277,15 +299,17 @@ test() {
   done
   suite "the package" npm run --silent test -w tallow
   suite "the demo page" npm run --silent test -w tallow-www
+  suite "the demo page with a fake model, in Chromium" env CHROMIUM="$(command -v chromium)" \
+    npm run --silent test:page -w tallow-www
   suite "end to end, in Chromium" npx --no-install playwright test
   echo "$passed passed, $failed failed"
   [ $failed = 0 ]
 }
 
 case "${1:-}" in
-run | test | build | setup) "$@" ;;
+run | test | build | lint | setup) "$@" ;;
 *)
-  sed -n '4,9s/^# \{0,1\}//p' "$0" >&2
+  sed -n '4,10s/^# \{0,1\}//p' "$0" >&2
   exit 2
   ;;
 esac

@@ -1,12 +1,20 @@
 //! Chat templates against jinja2 as `transformers` sets it up, templates that misbehave, and the ways a template is
 //! found. Everything through the public API, fixtures compiled in, so that it runs in wasm as well.
 
+mod module;
+
+use module::assert_module;
 use serde_json::{Value, json};
 use tallow::chat::{
     ChatRequest, ChatTemplate, LocalTime, MAX_OUTPUT_LEN, MAX_SOURCE_LEN, MAX_STEPS, Message,
 };
 use tallow::gguf::{self, Metadata};
 use tallow::{Error, ErrorKind, Result};
+#[cfg(target_arch = "wasm32")]
+use wasm_bindgen_test::wasm_bindgen_test as test;
+
+#[cfg(target_arch = "wasm32")]
+wasm_bindgen_test::wasm_bindgen_test_configure!(run_in_dedicated_worker);
 
 /// The time at which the expected texts were made.
 fn now() -> LocalTime {
@@ -57,6 +65,7 @@ fn check_all(cases: &Value, run: impl Fn(&Value) -> Result<String>) {
 
 #[test]
 fn golden_templates_render_as_jinja2_does() {
+    assert_module();
     let golden: Value = serde_json::from_str(include_str!("golden/templates.json")).unwrap();
     check_all(&golden["cases"], |case| {
         let source = golden["templates"][case["template"].as_str().unwrap()].as_str().unwrap();
@@ -77,6 +86,7 @@ fn golden_templates_render_as_jinja2_does() {
 /// `chat/conversations.json`: messages of every shape, in the golden templates.
 #[test]
 fn conversations_render_as_transformers_does() {
+    assert_module();
     let golden: Value = serde_json::from_str(include_str!("golden/templates.json")).unwrap();
     let conversations: Value = serde_json::from_str(include_str!("chat/conversations.json")).unwrap();
     check_all(&conversations["cases"], |case| {
@@ -88,6 +98,7 @@ fn conversations_render_as_transformers_does() {
 /// `chat/features.json`: one template for each feature of the language.
 #[test]
 fn features_render_as_transformers_does() {
+    assert_module();
     let features: Value = serde_json::from_str(include_str!("chat/features.json")).unwrap();
     check_all(&features["cases"], |case| {
         let body = json!({ "messages": features["messages"], "chat_template_kwargs": features["variables"] });

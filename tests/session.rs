@@ -4,6 +4,11 @@ use tallow::ErrorKind;
 use tallow::load::{Loaded, Loader};
 use tallow::sampler::SamplerOptions;
 use tallow::session::{FinishReason, Request, Session, Step, Timings};
+#[cfg(target_arch = "wasm32")]
+use wasm_bindgen_test::wasm_bindgen_test as test;
+
+#[cfg(target_arch = "wasm32")]
+wasm_bindgen_test::wasm_bindgen_test_configure!(run_in_dedicated_worker);
 
 const TINY: &[u8] = include_bytes!("golden/tiny/tiny-Q4_0.gguf");
 

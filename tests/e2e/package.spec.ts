@@ -53,15 +53,18 @@ for (const module of ["relaxed", "simd128"] as const) {
     test("tokenizes as llama.cpp does", async ({ page }) => {
       await openPackage(page);
       await load(page, module);
-      const got = await page.evaluate(async (texts) => {
-        const answers = [];
-        for (const text of texts) {
-          const ids = await model.tokenize(text);
-          const parsed = await model.tokenize(text, { parseSpecial: true });
-          answers.push({ ids: [...ids], parsed: [...parsed], back: await model.detokenize(ids) });
-        }
-        return answers;
-      }, tokenizeGolden.cases.map(({ text }) => text));
+      const got = await page.evaluate(
+        async (texts) => {
+          const answers = [];
+          for (const text of texts) {
+            const ids = await model.tokenize(text);
+            const parsed = await model.tokenize(text, { parseSpecial: true });
+            answers.push({ ids: [...ids], parsed: [...parsed], back: await model.detokenize(ids) });
+          }
+          return answers;
+        },
+        tokenizeGolden.cases.map(({ text }) => text),
+      );
       expect(got).toEqual(
         tokenizeGolden.cases.map(({ text, ids, ids_parse_special }) => ({
           ids,
@@ -82,7 +85,11 @@ for (const module of ["relaxed", "simd128"] as const) {
               temperature: 0,
               max_tokens: certain.length,
             });
-            return { text: answer.choices[0]?.text, usage: answer.usage, certain: await model.detokenize(Uint32Array.from(certain)) };
+            return {
+              text: answer.choices[0]?.text,
+              usage: answer.usage,
+              certain: await model.detokenize(Uint32Array.from(certain)),
+            };
           },
           { prompt, certain },
         );
@@ -104,10 +111,15 @@ test("the browser's best module is chosen", async ({ page }) => {
     await loaded.dispose();
     return { module, capabilities: tallow.capabilities() };
   }, MODEL);
-  expect(chosen).toMatchObject({ module: "relaxed", capabilities: { module: "relaxed", crossOriginIsolated: true } });
+  expect(chosen).toMatchObject({
+    module: "relaxed",
+    capabilities: { module: "relaxed", crossOriginIsolated: true },
+  });
 });
 
-test("streams in OpenAI's shape, stops on abort and on leaving the loop, and goes on after", async ({ page }) => {
+test("streams in OpenAI's shape, stops on abort and on leaving the loop, and goes on after", async ({
+  page,
+}) => {
   await openPackage(page);
   await load(page, "relaxed");
   const seen = await page.evaluate(async () => {
@@ -115,7 +127,8 @@ test("streams in OpenAI's shape, stops on abort and on leaving the loop, and goe
     const body = { messages, temperature: 0, stream: true as const };
 
     const whole = [];
-    for await (const chunk of await model.chat.completions.create({ ...body, max_tokens: 12 })) whole.push(chunk);
+    for await (const chunk of await model.chat.completions.create({ ...body, max_tokens: 12 }))
+      whole.push(chunk);
 
     const controller = new AbortController();
     const reason = await (async () => {
@@ -171,7 +184,9 @@ test("what is wrong with a request is named", async ({ page }) => {
     ];
     const codes = [];
     for (const fail of failing) {
-      codes.push(await (fail() as Promise<unknown>).then(String, ({ code, message }) => `${code}: ${message}`));
+      codes.push(
+        await (fail() as Promise<unknown>).then(String, ({ code, message }) => `${code}: ${message}`),
+      );
     }
     return codes;
   });
@@ -187,22 +202,32 @@ test("what is wrong with a request is named", async ({ page }) => {
   for (const [i, pattern] of expected.entries()) expect(errors[i]).toMatch(pattern);
 });
 
-test("files, blobs and buffers load; several models live side by side; dispose ends them", async ({ page }) => {
+test("files, blobs and buffers load; several models live side by side; dispose ends them", async ({
+  page,
+}) => {
   await openPackage(page);
-  const seen = await page.evaluate(async (bytes) => {
-    const buffer = Uint8Array.from(bytes).buffer;
-    const file = new File([buffer], "tiny.gguf");
-    const models = [];
-    for (const source of [buffer, new Blob([buffer]), file]) models.push(await tallow.loadModel(source));
-    const texts = [];
-    for (const model of models) {
-      const answer = await model.completions.create({ prompt: "abc", max_tokens: 4, temperature: 0, ignore_eos: true });
-      texts.push(answer.choices[0]?.text);
-      await model.dispose();
-    }
-    const after = await models[0]?.tokenize("abc").catch(({ code }) => code);
-    return { texts, after, info: models[0]?.info };
-  }, [...TINY]);
+  const seen = await page.evaluate(
+    async (bytes) => {
+      const buffer = Uint8Array.from(bytes).buffer;
+      const file = new File([buffer], "tiny.gguf");
+      const models = [];
+      for (const source of [buffer, new Blob([buffer]), file]) models.push(await tallow.loadModel(source));
+      const texts = [];
+      for (const model of models) {
+        const answer = await model.completions.create({
+          prompt: "abc",
+          max_tokens: 4,
+          temperature: 0,
+          ignore_eos: true,
+        });
+        texts.push(answer.choices[0]?.text);
+        await model.dispose();
+      }
+      const after = await models[0]?.tokenize("abc").catch(({ code }) => code);
+      return { texts, after, info: models[0]?.info };
+    },
+    [...TINY],
+  );
   expect(new Set(seen.texts).size).toBe(1);
   expect(seen.after).toBe("worker_lost");
   expect(seen.info).toMatchObject({ architecture: "llama", quantization: { Q4_0: expect.any(Number) } });
@@ -227,7 +252,11 @@ test("files that are no model are refused by name", async ({ page }) => {
     ["a page", [...Buffer.from("<!doctype html><title>404</title>")], /^invalid_model: .*GGUF/],
     ["an empty file", [], /^invalid_model: /],
     ["a cut file", [...TINY.subarray(0, 300_000)], /^invalid_model: .*tensor `/],
-    ["another version", [...TINY.subarray(0, 4), 9, 0, 0, 0, ...TINY.subarray(8)], /^unsupported_model: .*\b9\b/],
+    [
+      "another version",
+      [...TINY.subarray(0, 4), 9, 0, 0, 0, ...TINY.subarray(8)],
+      /^unsupported_model: .*\b9\b/,
+    ],
   ];
   for (const [name, bytes, expected] of cases) {
     const error = await page.evaluate(
@@ -244,7 +273,9 @@ test("files that are no model are refused by name", async ({ page }) => {
 test("a missing file and an aborted load are told apart", async ({ page }) => {
   await openPackage(page);
   const seen = await page.evaluate(async (source) => {
-    const missing = await tallow.loadModel("/models/none.gguf").then(String, ({ code, message }) => `${code}: ${message}`);
+    const missing = await tallow
+      .loadModel("/models/none.gguf")
+      .then(String, ({ code, message }) => `${code}: ${message}`);
     const controller = new AbortController();
     const aborted = await tallow
       .loadModel(source, { signal: controller.signal, onProgress: () => controller.abort() })
@@ -260,7 +291,11 @@ test("runs where the page is not cross-origin isolated", async ({ page }) => {
   await openPackage(page, plain.url);
   await load(page, "relaxed");
   const text = await page.evaluate(async () => {
-    const answer = await model.completions.create({ prompt: "The capital of France is", temperature: 0, max_tokens: 1 });
+    const answer = await model.completions.create({
+      prompt: "The capital of France is",
+      temperature: 0,
+      max_tokens: 1,
+    });
     return { text: answer.choices[0]?.text, isolated: crossOriginIsolated };
   });
   expect(text).toEqual({ text: " Paris", isolated: false });
