@@ -189,7 +189,8 @@ impl Tokenizer {
         Ok(String::from_utf8_lossy(&bytes).into_owned())
     }
 
-    /// Turns ids into text as they come: the continuation of a text, with the space that its first token may begin with.
+    /// Turns ids into text as they come: the continuation of a text, with the space that its first token may
+    /// begin with.
     pub fn stream(&self, skip_special: bool) -> DecodeStream<'_> {
         DecodeStream { tokenizer: self, skip_special, chars: WholeChars::default() }
     }

@@ -1,6 +1,6 @@
 //! Finding the special tokens in a text, before anything else is cut.
 //!
-//! The longest token is looked for first, from the left, in all of the text; the next longest in what is left, and so on.
+//! The longest token is looked for first, from the left, in all of the text; the next longest in what is left.
 //! Source: `tokenizer_st_partition` in <https://github.com/ggml-org/llama.cpp/blob/master/src/llama-vocab.cpp>.
 
 /// A token that is found in a text as it stands.

@@ -34,7 +34,8 @@ pub fn small_bpe() -> Metadata {
     ])
 }
 
-/// A SentencePiece vocabulary: `<unk>`, `<s>`, `</s>`, `▁`, `a`, `b`, `▁a`, `ab`, `<0x0A>` and `<tool>` (user-defined).
+/// A SentencePiece vocabulary: `<unk>`, `<s>`, `</s>`, `▁`, `a`, `b`, `▁a`, `ab`, `<0x0A>` and `<tool>`
+/// (user-defined).
 pub fn small_spm() -> Metadata {
     metadata([
         ("tokenizer.ggml.model", text("llama")),
