@@ -231,7 +231,7 @@ wasm_clippy() {
 
 lint() {
   setup
-  has cargo-fmt || install "formatting Rust" rustfmt-web
+  has rustfmt || install "formatting Rust" rustfmt-web
   cargo fmt --check || fail "run 'cargo fmt'."
   cargo clippy --quiet --locked --all-targets -- -D warnings
   wasm_clippy -- -D warnings
