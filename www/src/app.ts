@@ -66,6 +66,11 @@ export class App extends LitElement {
         pointer-events: none;
       }
 
+      /* In front of the fading, which would cut its focus ring. */
+      footer tallow-composer {
+        position: relative;
+      }
+
       footer p {
         margin: 0.5rem 0 0;
         color: var(--muted);
