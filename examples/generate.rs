@@ -1,6 +1,7 @@
 //! Prompt to text: `cargo run --release --example generate -- MODEL.gguf "Once upon a time" --max-tokens 64`
 
 use std::io::Write;
+use std::process::ExitCode;
 use tallow::sampler::SamplerOptions;
 use tallow::session::{Request, Session, Step};
 
@@ -11,7 +12,11 @@ const USAGE: &str =
 
 Continues PROMPT as plain text and prints the text as it comes. Without options: greedy, 128 tokens.";
 
-fn main() -> Result<(), Box<dyn std::error::Error>> {
+fn main() -> ExitCode {
+    file::end(generate())
+}
+
+fn generate() -> Result<(), Box<dyn std::error::Error>> {
     let mut arguments = pico_args::Arguments::from_env();
     if arguments.contains("--help") {
         println!("{USAGE}");

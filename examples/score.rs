@@ -3,6 +3,7 @@
 //! logits that follow the last.
 
 use std::io::{BufRead, Write};
+use std::process::ExitCode;
 use tallow::score::score;
 
 mod file;
@@ -12,7 +13,11 @@ const USAGE: &str = "score MODEL.gguf < ids.jsonl > scores.jsonl
 Reads JSON arrays of token ids, one a line. Writes, for each, one line of JSON:
 {\"logprobs\": [ln p(ids[1] | ids[0]), ...], \"logits_last\": [one for each token of the vocabulary]}";
 
-fn main() -> Result<(), Box<dyn std::error::Error>> {
+fn main() -> ExitCode {
+    file::end(score_lines())
+}
+
+fn score_lines() -> Result<(), Box<dyn std::error::Error>> {
     let [path] = file::positional(pico_args::Arguments::from_env(), USAGE)?;
     let llama = file::load(&path)?.llama;
 

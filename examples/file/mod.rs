@@ -1,17 +1,19 @@
-//! A model from a file on disk, read in pieces.
+//! A model from a file on disk, read in pieces; and what the programs share around it.
 
+use std::error::Error;
 use std::fs::File;
 use std::io::Read;
+use std::process::ExitCode;
 use tallow::load::{Loaded, Loader};
 
-pub fn load(path: &str) -> Result<Loaded, Box<dyn std::error::Error>> {
+pub fn load(path: &str) -> Result<Loaded, Box<dyn Error>> {
     let mut file = File::open(path).map_err(|error| format!("{path}: {error}"))?;
     let mut loader = Loader::new();
     let mut piece = vec![0; 1 << 20];
     loop {
         match file.read(&mut piece)? {
-            0 => return Ok(loader.finish()?),
-            n => loader.push(&piece[..n])?,
+            0 => return loader.finish().map_err(|error| format!("{path}: {error}").into()),
+            n => loader.push(&piece[..n]).map_err(|error| format!("{path}: {error}"))?,
         }
     }
 }
@@ -27,6 +29,17 @@ pub fn positional<const N: usize>(
         Some(option) => Err(format!("`{option}` is no option of this program.\n\n{usage}")),
         None => {
             rest.try_into().map_err(|rest: Vec<String>| format!("got {} arguments.\n\n{usage}", rest.len()))
+        }
+    }
+}
+
+/// Ends a program: an error is one line, and an exit code of 1.
+pub fn end(result: Result<(), Box<dyn Error>>) -> ExitCode {
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("{error}");
+            ExitCode::FAILURE
         }
     }
 }

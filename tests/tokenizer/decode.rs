@@ -4,6 +4,8 @@ use super::fixtures::{LLAMA_BPE, LLAMA_SPM, SMOLLM2, small_bpe, small_spm, token
 use tallow::ErrorKind;
 use tallow::gguf::Value;
 use tallow::tokenizer::Tokenizer;
+#[cfg(target_arch = "wasm32")]
+use wasm_bindgen_test::wasm_bindgen_test as test;
 
 const TEXT: &str = "Grüße, 漢字 und 🦙🏽 👨\u{200d}👩\u{200d}👧!\n\tΩ≈ç√ हिन्दी";
 

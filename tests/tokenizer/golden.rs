@@ -1,8 +1,11 @@
 //! Ids equal to llama.cpp's, and decoding that gives back what was encoded.
 
 use super::fixtures::{LLAMA_BPE, LLAMA_SPM, SMOLLM2, llama_bpe_as};
+use super::module::assert_module;
 use serde::Deserialize;
 use tallow::tokenizer::Tokenizer;
+#[cfg(target_arch = "wasm32")]
+use wasm_bindgen_test::wasm_bindgen_test as test;
 
 #[derive(Deserialize)]
 struct Golden {
@@ -17,6 +20,7 @@ struct Case {
 }
 
 fn check(tokenizer: &Tokenizer, golden: &str, n_cases: usize) {
+    assert_module();
     let golden: Golden = serde_json::from_str(golden).unwrap();
     assert_eq!(golden.cases.len(), n_cases);
     for Case { text, ids, ids_parse_special } in golden.cases {
@@ -27,6 +31,7 @@ fn check(tokenizer: &Tokenizer, golden: &str, n_cases: usize) {
 
 /// llama.cpp's own cases: each text ends with the line that parts them; ids a line each.
 fn check_llama_cpp(tokenizer: &Tokenizer, texts: &str, ids: &str) {
+    assert_module();
     let part = "\n__ggml_vocab_test__\n";
     let texts: Vec<&str> = texts.strip_suffix(part).unwrap().split(part).collect();
     let ids: Vec<Vec<u32>> =

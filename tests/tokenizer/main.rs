@@ -4,4 +4,9 @@ mod decode;
 mod fixtures;
 mod golden;
 mod malformed;
+#[path = "../module/mod.rs"]
+mod module;
 mod roles;
+
+#[cfg(target_arch = "wasm32")]
+wasm_bindgen_test::wasm_bindgen_test_configure!(run_in_dedicated_worker);

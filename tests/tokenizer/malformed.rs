@@ -4,6 +4,8 @@ use super::fixtures::{small_bpe, small_spm, text, texts, types, with};
 use tallow::ErrorKind::{self, InvalidModel, UnsupportedModel};
 use tallow::gguf::{Array, Metadata, Value};
 use tallow::tokenizer::Tokenizer;
+#[cfg(target_arch = "wasm32")]
+use wasm_bindgen_test::wasm_bindgen_test as test;
 
 fn check(metadata: &Metadata, key: &str, value: Option<Value>, kind: ErrorKind, detail: &str) {
     let error = Tokenizer::from_metadata(&with(metadata, key, value)).expect_err(detail);

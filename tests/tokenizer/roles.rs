@@ -5,6 +5,8 @@ use super::fixtures::{
 };
 use tallow::gguf::Value;
 use tallow::tokenizer::Tokenizer;
+#[cfg(target_arch = "wasm32")]
+use wasm_bindgen_test::wasm_bindgen_test as test;
 
 fn eog(tokenizer: &Tokenizer) -> Vec<&str> {
     let ids = 0..tokenizer.n_vocab() as u32;
