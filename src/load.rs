@@ -1,7 +1,8 @@
 //! From a file's bytes, as they arrive, to a model that can be asked.
 
-use crate::chat::ChatTemplate;
+use crate::chat::{ChatTemplate, DEFAULT_TEMPLATE};
 use crate::gguf::{Header, Parser, Sink};
+use crate::info::ModelInfo;
 use crate::model::{Config, Llama, WeightsBuilder};
 use crate::tokenizer::Tokenizer;
 use crate::{Error, Result};
@@ -15,17 +16,27 @@ pub struct Loader {
 
 /// All that a file holds.
 pub struct Loaded {
-    /// Metadata and tensor directory.
-    pub header: Header,
+    /// What the file says of itself.
+    pub info: ModelInfo,
     pub tokenizer: Arc<Tokenizer>,
-    /// The chat template, or why it does not compile: a model without one still continues text.
-    pub template: Result<ChatTemplate>,
+    pub template: ChatTemplate,
+    /// Why the file's own template does not compile, if so; `template` is the default one then. Such a model
+    /// continues text all the same, and chats with a template that comes with the request.
+    pub template_error: Option<Error>,
     pub llama: Llama,
 }
 
 /// What has been made of the file so far; nothing before its header is complete.
 #[derive(Default)]
-struct Parts(Option<(Tokenizer, Result<ChatTemplate>, WeightsBuilder)>);
+struct Parts(Option<Begun>);
+
+struct Begun {
+    info: ModelInfo,
+    tokenizer: Tokenizer,
+    template: ChatTemplate,
+    template_error: Option<Error>,
+    weights: WeightsBuilder,
+}
 
 impl Loader {
     /// A loader before the first byte.
@@ -52,29 +63,34 @@ impl Loader {
     /// # Errors
     /// `invalid_model` if the file ended too early.
     pub fn finish(self) -> Result<Loaded> {
-        let header = self.parser.finish()?;
-        let Some((tokenizer, template, weights)) = self.parts.0 else {
+        self.parser.finish()?;
+        let Some(Begun { info, tokenizer, template, template_error, weights }) = self.parts.0 else {
             return Err(Error::internal("the header was never handed on"));
         };
-        Ok(Loaded { header, tokenizer: Arc::new(tokenizer), template, llama: weights.finish()? })
+        let (tokenizer, llama) = (Arc::new(tokenizer), weights.finish()?);
+        Ok(Loaded { info, tokenizer, template, template_error, llama })
     }
 }
 
-/// The file's template, with the texts of the special tokens that templates print.
-fn chat_template(header: &Header, tokenizer: &Tokenizer) -> Result<ChatTemplate> {
+/// The file's template, or the default one and why, with the texts of the special tokens that templates print.
+fn chat_template(header: &Header, tokenizer: &Tokenizer) -> Result<(ChatTemplate, Option<Error>)> {
     let tokens = [
         ("bos_token", tokenizer.bos()),
         ("eos_token", tokenizer.eos()),
         ("unk_token", tokenizer.unk()),
         ("pad_token", tokenizer.pad()),
     ];
-    let template = ChatTemplate::from_metadata(&header.metadata)?;
-    Ok(tokens.into_iter().fold(template, |template, (name, id)| {
+    let (template, error) = match ChatTemplate::from_metadata(&header.metadata) {
+        Ok(template) => (template, None),
+        Err(error) => (ChatTemplate::new(DEFAULT_TEMPLATE)?, Some(error)),
+    };
+    let template = tokens.into_iter().fold(template, |template, (name, id)| {
         match id.and_then(|id| tokenizer.token_text(id)) {
             Some(text) => template.with_variable(name, text),
             None => template,
         }
-    }))
+    });
+    Ok((template, error))
 }
 
 impl Sink for Parts {
@@ -82,14 +98,15 @@ impl Sink for Parts {
         let config = Config::from_metadata(&header.metadata)?;
         let weights = WeightsBuilder::new(config, header.tensors.clone())?;
         let tokenizer = Tokenizer::from_metadata(&header.metadata)?;
-        let template = chat_template(header, &tokenizer);
-        self.0 = Some((tokenizer, template, weights));
+        let (template, template_error) = chat_template(header, &tokenizer)?;
+        let info = ModelInfo::from_header(header)?;
+        self.0 = Some(Begun { info, tokenizer, template, template_error, weights });
         Ok(())
     }
 
     fn tensor_data(&mut self, index: usize, at: u64, bytes: &[u8]) -> Result<()> {
         match &mut self.0 {
-            Some((_, _, weights)) => weights.tensor_data(index, at, bytes),
+            Some(begun) => begun.weights.tensor_data(index, at, bytes),
             None => Err(Error::internal("tensor data came before the header")),
         }
     }

@@ -1,5 +1,8 @@
 //! A session through its public API, on a tiny random model: what is generated, reused, stopped and refused.
 
+mod module;
+
+use module::assert_module;
 use tallow::ErrorKind;
 use tallow::load::{Loaded, Loader};
 use tallow::sampler::SamplerOptions;
@@ -13,6 +16,7 @@ wasm_bindgen_test::wasm_bindgen_test_configure!(run_in_dedicated_worker);
 const TINY: &[u8] = include_bytes!("golden/tiny/tiny-Q4_0.gguf");
 
 fn load() -> Loaded {
+    assert_module();
     let mut loader = Loader::new();
     loader.push(TINY).expect("the file is read");
     loader.finish().expect("the model loads")

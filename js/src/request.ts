@@ -87,8 +87,15 @@ function localTime(date: Date): LocalTime {
 
 function toJson<T>(request: T): string {
   try {
-    return JSON.stringify(request);
+    return JSON.stringify(request, (_, value: unknown) =>
+      typeof value === "string" ? wellFormed(value) : value,
+    );
   } catch (cause) {
     throw invalid("`messages` and `tools` should be JSON", { cause });
   }
+}
+
+/** Half a surrogate pair becomes U+FFFD, as it does in the text that `tokenize` is given. */
+function wellFormed(text: string): string {
+  return text.replace(/\p{Surrogate}/gu, "\u{FFFD}");
 }

@@ -32,10 +32,13 @@ function number(low: number, high: number): Rule {
   };
 }
 
-function integer(low: number): Rule {
+/** The largest number of what wasm counts in 32 bits. */
+const MAX_COUNT = 2 ** 32 - 1;
+
+function integer(low: number, high = Number.MAX_SAFE_INTEGER): Rule {
   return {
     expected: `an integer of ${low} or more`,
-    accepts: (value) => Number.isSafeInteger(value) && Number(value) >= low,
+    accepts: (value) => Number.isSafeInteger(value) && Number(value) >= low && Number(value) <= high,
   };
 }
 
@@ -63,10 +66,10 @@ const requestOptions: Rules = { signal: abortSignal };
 
 const sampling: Rules = {
   model: string,
-  max_tokens: integer(1),
+  max_tokens: integer(1, MAX_COUNT),
   temperature: number(0, 2),
   top_p: number(0, 1),
-  top_k: integer(0),
+  top_k: integer(0, MAX_COUNT),
   seed: integer(0),
   ignore_eos: boolean,
   cache_prompt: boolean,
@@ -76,13 +79,19 @@ const sampling: Rules = {
 
 /** The tables, by what they are for. */
 export const RULES = {
-  "a chat completion": { ...sampling, messages, tools, max_completion_tokens: integer(1), template: string },
+  "a chat completion": {
+    ...sampling,
+    messages,
+    tools,
+    max_completion_tokens: integer(1, MAX_COUNT),
+    template: string,
+  },
   "a completion": { ...sampling, prompt: { ...string, required: true } },
   "the options of a request": requestOptions,
   "`loadModel`'s options": {
     onProgress: callback,
     signal: abortSignal,
-    contextLength: integer(1),
+    contextLength: integer(1, MAX_COUNT),
     wasmUrl: url,
     workerUrl: url,
   },

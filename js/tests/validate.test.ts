@@ -99,6 +99,7 @@ describe("what is refused", () => {
     [{ top_k: -1 }, "`top_k` should be an integer of 0 or more, got -1"],
     [{ seed: 2 ** 53 }, "`seed` should be an integer of 0 or more, got 9007199254740992"],
     [{ max_tokens: 0 }, "`max_tokens` should be an integer of 1 or more, got 0"],
+    [{ max_tokens: 2 ** 32 }, "`max_tokens` should be an integer of 1 or more, got 4294967296"],
     [{ max_completion_tokens: "9" }, '`max_completion_tokens` should be an integer of 1 or more, got "9"'],
     [
       { max_tokens: 1, max_completion_tokens: 1 },

@@ -2,6 +2,7 @@
 //! Capacity grows by doubling up to the context, so a short chat pays for a short cache.
 
 use super::Config;
+use super::memory::room_for;
 use crate::Result;
 use candle_core::{DType, Device, Tensor};
 
@@ -24,14 +25,12 @@ struct Layer {
 
 impl KvCache {
     /// An empty cache for at most `n_ctx` positions.
+    ///
+    /// # Errors
+    /// `out_of_memory` if the first positions find no room.
     pub fn new(config: &Config, n_ctx: usize) -> Result<Self> {
         let shape = (config.n_head_kv, FIRST_CAPACITY.min(n_ctx), config.head_dim);
-        let layer = || -> Result<Layer> {
-            Ok(Layer {
-                k: Tensor::zeros(shape, DType::F32, &Device::Cpu)?,
-                v: Tensor::zeros(shape, DType::F32, &Device::Cpu)?,
-            })
-        };
+        let layer = || -> Result<Layer> { Ok(Layer { k: zeros(shape)?, v: zeros(shape)? }) };
         Ok(Self { layers: (0..config.n_layer).map(|_| layer()).collect::<Result<_>>()?, n_ctx, len: 0 })
     }
 
@@ -77,7 +76,13 @@ impl KvCache {
 
 fn grown(old: &Tensor, capacity: usize) -> Result<Tensor> {
     let (n_head_kv, _, head_dim) = old.dims3()?;
-    let new = Tensor::zeros((n_head_kv, capacity, head_dim), old.dtype(), old.device())?;
+    let new = zeros((n_head_kv, capacity, head_dim))?;
     new.slice_set(old, 1, 0)?;
     Ok(new)
+}
+
+fn zeros(shape: (usize, usize, usize)) -> Result<Tensor> {
+    let (n_head_kv, capacity, head_dim) = shape;
+    room_for("KV cache", n_head_kv * capacity * head_dim * size_of::<f32>())?;
+    Ok(Tensor::zeros(shape, DType::F32, &Device::Cpu)?)
 }

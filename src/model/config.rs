@@ -79,6 +79,12 @@ impl Config {
             )));
         }
         let head_dim = count_or(keys::KEY_LENGTH, n_embd / n_head)?;
+        // Their product is the width of a tensor, which on wasm32 must not wrap.
+        if n_head as u64 * head_dim as u64 > MAX_COUNT as u64 {
+            return Err(Error::invalid_model(format!(
+                "{n_head} heads of width {head_dim} are wider than {MAX_COUNT}"
+            )));
+        }
         let value_length = count_or(keys::VALUE_LENGTH, head_dim)?;
         if value_length != head_dim {
             return Err(Error::unsupported_model(format!(
@@ -150,7 +156,7 @@ fn rope_freq_scale(metadata: &Metadata, architecture: &str) -> Result<f32> {
     }
 }
 
-/// An upper bound for every count of a model's shape, so that products of three fit 64 bits.
+/// An upper bound for every count of a model's shape, far beyond any model's.
 const MAX_COUNT: usize = 1 << 20;
 
 fn positive(metadata: &Metadata, key: &str) -> Result<usize> {

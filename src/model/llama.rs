@@ -1,5 +1,6 @@
 //! The forward pass, top to bottom. `n_tok` tokens go through together; `pos` tokens came before them.
 
+use super::memory::room_for;
 use super::rope::{Rope, Rotation};
 use super::weights::Weights;
 use super::{Config, KvCache};
@@ -238,6 +239,11 @@ impl Weight {
     fn new(weight: Arc<QTensor>) -> Result<Self> {
         Ok(match weight.dtype() {
             GgmlDType::Q4_1 => Self::Q4_1(Q4_1Linear::new(weight)?),
+            // Candle multiplies these as f32, of which it makes a copy.
+            GgmlDType::F32 | GgmlDType::F16 | GgmlDType::BF16 => {
+                room_for("weights as f32", weight.shape().elem_count().saturating_mul(size_of::<f32>()))?;
+                Self::Candle(QMatMul::from_arc(weight)?)
+            }
             _ => Self::Candle(QMatMul::from_arc(weight)?),
         })
     }

@@ -7,6 +7,7 @@
 mod cache;
 mod config;
 mod llama;
+mod memory;
 mod rope;
 mod weights;
 

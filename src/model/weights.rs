@@ -1,9 +1,10 @@
 //! The weights, taken tensor by tensor as the file streams by: the directory is checked before the first byte of
 //! data, and one buffer of one tensor's size is all that is held besides the finished weights.
 
+use super::memory::{no_room, room_for};
 use super::{Config, Llama};
 use crate::gguf::{TensorInfo, TensorType};
-use crate::{Error, ErrorKind, Result};
+use crate::{Error, Result};
 use candle_core::Device;
 use candle_core::quantized::{GgmlDType, QStorage, QTensor};
 use std::borrow::Cow;
@@ -30,6 +31,14 @@ impl WeightsBuilder {
     /// `invalid_model` for a tensor that is missing or has another shape; `unsupported_model` for one that
     /// the forward pass does not know or whose type Candle does not read.
     pub fn new(config: Config, directory: Vec<TensorInfo>) -> Result<Self> {
+        // Before a name is made for each tensor that the metadata promises.
+        if config.n_layer > directory.len() {
+            return Err(Error::invalid_model(format!(
+                "`block_count` is {}, but the file has only {} tensors",
+                config.n_layer,
+                directory.len()
+            )));
+        }
         let mut expected = expected_tensors(&config);
         for info in &directory {
             let Some(Expected { shape, .. }) = expected.remove(&info.name) else {
@@ -60,17 +69,11 @@ impl WeightsBuilder {
         let Some(info) = self.directory.get(index) else {
             return Err(Error::internal(format!("there is no tensor {index}")));
         };
-        let too_large = || {
-            Error::new(
-                ErrorKind::OutOfMemory,
-                format!("tensor `{}` needs {} bytes more than there are", info.name, info.n_bytes),
-            )
-        };
-        let n_bytes = usize::try_from(info.n_bytes).map_err(|_| too_large())?;
+        let n_bytes = usize::try_from(info.n_bytes).map_err(|_| no_room(&info.name, info.n_bytes))?;
         if at == 0 {
             let n_words = n_bytes.div_ceil(size_of::<u64>());
             self.pending.clear();
-            self.pending.try_reserve_exact(n_words).map_err(|_| too_large())?;
+            self.pending.try_reserve_exact(n_words).map_err(|_| no_room(&info.name, info.n_bytes))?;
             self.pending.resize(n_words, 0);
         }
         let at = at as usize;
@@ -81,6 +84,8 @@ impl WeightsBuilder {
         place.copy_from_slice(bytes);
 
         if at + bytes.len() == n_bytes {
+            // Candle copies the blocks, and aborts where it finds no room.
+            room_for(&info.name, n_bytes)?;
             let storage =
                 QStorage::from_data(Cow::Borrowed(&pending[..n_bytes]), &Device::Cpu, candle_type(info)?)?;
             let tensor = QTensor::new(storage, info.shape.as_slice())?;

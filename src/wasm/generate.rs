@@ -1,7 +1,6 @@
 //! The JSON of requests and steps. Fields are spelled as in `js/src/wasm-contract.ts`: OpenAI's snake_case.
 
-use crate::Result;
-use crate::chat::{ChatRequest, ChatTemplate, LocalTime};
+use crate::chat::{ChatRequest, LocalTime};
 use crate::sampler::SamplerOptions;
 use crate::session::{self, FinishReason, Step};
 use serde::{Deserialize, Serialize};
@@ -10,14 +9,8 @@ use serde::{Deserialize, Serialize};
 #[derive(Deserialize)]
 pub(super) struct TemplateRequest {
     #[serde(flatten)]
-    request: ChatRequest,
-    now: LocalTime,
-}
-
-impl TemplateRequest {
-    pub(super) fn render(&self, template: &ChatTemplate) -> Result<String> {
-        template.render(&self.request, self.now)
-    }
+    pub(super) request: ChatRequest,
+    pub(super) now: LocalTime,
 }
 
 /// A conversation to answer or a raw text to continue.

@@ -5,7 +5,6 @@ mod generate;
 mod js;
 
 use crate::chat::ChatTemplate;
-use crate::gguf::Header;
 use crate::info::ModelInfo;
 use crate::load;
 use crate::session::Session;
@@ -16,7 +15,7 @@ use wasm_bindgen::prelude::*;
 
 /// Context allocated where the page does not say, if the model was trained on as much.
 const DEFAULT_CONTEXT_LENGTH: usize = 4096;
-const WASM_PAGE: usize = 65_536;
+const WASM_PAGE: u64 = 65_536;
 
 #[wasm_bindgen(start)]
 fn start() {
@@ -53,18 +52,20 @@ impl Loader {
 
     /// The model, when the file has ended, with room for `contextLength` tokens (4096, or what it was trained on).
     pub fn finish(self, #[wasm_bindgen(js_name = contextLength)] n_ctx: Option<usize>) -> JsResult<Model> {
-        let load::Loaded { header, tokenizer, template, llama } = self.0.finish().map_err(to_js)?;
+        let load::Loaded { info, tokenizer, template, template_error, llama } =
+            self.0.finish().map_err(to_js)?;
         let n_ctx = n_ctx.unwrap_or(DEFAULT_CONTEXT_LENGTH.min(llama.config().n_ctx_train));
         let session = Session::new(llama, tokenizer, n_ctx).map_err(to_js)?;
-        Ok(Model { header, template, session })
+        Ok(Model { info, template, template_error, session })
     }
 }
 
 /// A model, ready to be asked.
 #[wasm_bindgen]
 pub struct Model {
-    header: Header,
-    template: Result<ChatTemplate>,
+    info: ModelInfo,
+    template: ChatTemplate,
+    template_error: Option<Error>,
     session: Session,
 }
 
@@ -75,17 +76,17 @@ impl Model {
     pub fn info(&self) -> JsResult<String> {
         #[derive(serde::Serialize)]
         #[serde(rename_all = "camelCase")]
-        struct Loaded {
+        struct Loaded<'a> {
             #[serde(flatten)]
-            model: ModelInfo,
+            model: &'a ModelInfo,
             context_length: usize,
-            memory: usize,
+            memory: u64,
             module: String,
         }
         let loaded = Loaded {
-            model: ModelInfo::from_header(&self.header).map_err(to_js)?,
+            model: &self.info,
             context_length: self.session.n_ctx(),
-            memory: core::arch::wasm32::memory_size::<0>() * WASM_PAGE,
+            memory: core::arch::wasm32::memory_size::<0>() as u64 * WASM_PAGE,
             module: module_name(),
         };
         to_json(&loaded)
@@ -110,7 +111,7 @@ impl Model {
     #[wasm_bindgen(js_name = applyChatTemplate)]
     pub fn apply_chat_template(&self, request: &str) -> JsResult<String> {
         let request: TemplateRequest = from_json(request)?;
-        self.template().and_then(|template| request.render(template)).map_err(to_js)
+        self.render(&request).map_err(to_js)
     }
 
     /// Begins a request, the JSON of a `GenerateRequest`, and returns the number of its prompt's tokens.
@@ -118,10 +119,9 @@ impl Model {
         let request: GenerateRequest = from_json(request)?;
         let prompt = match &request.prompt {
             Prompt::Text(text) => self.session.tokenizer().encode(text, true, true),
-            Prompt::Chat(chat) => self
-                .template()
-                .and_then(|template| chat.render(template))
-                .and_then(|rendered| self.session.tokenizer().encode_prompt(&rendered)),
+            Prompt::Chat(chat) => {
+                self.render(chat).and_then(|rendered| self.session.tokenizer().encode_prompt(&rendered))
+            }
         };
         let request = request.with_prompt(prompt.map_err(to_js)?);
         let prompt_tokens = request.prompt.len();
@@ -142,8 +142,11 @@ impl Model {
 }
 
 impl Model {
-    /// The chat template, or once more why it does not compile.
-    fn template(&self) -> Result<&ChatTemplate> {
-        self.template.as_ref().map_err(|error| Error::new(error.kind(), error.detail()))
+    /// The prompt, by the template that comes with the request or the model's own, if that compiles.
+    fn render(&self, TemplateRequest { request, now }: &TemplateRequest) -> Result<String> {
+        match &self.template_error {
+            Some(error) if request.template.is_none() => Err(Error::new(error.kind(), error.detail())),
+            _ => self.template.render(request, *now),
+        }
     }
 }

@@ -1,0 +1,202 @@
+//! A model's shape as its metadata and directory tell it, and each way they can be wrong.
+
+use tallow::ErrorKind;
+use tallow::gguf::{Array, Metadata, TensorInfo, TensorType, Value};
+use tallow::model::{Config, WeightsBuilder};
+
+/// The metadata of a small model, with `changes`; `None` leaves a key out.
+fn metadata(changes: &[(&str, Option<Value>)]) -> Metadata {
+    let text = |text: &str| Value::String(text.to_owned());
+    let usual = [
+        ("general.architecture", text("llama")),
+        ("llama.context_length", Value::U32(128)),
+        ("llama.embedding_length", Value::U32(64)),
+        ("llama.block_count", Value::U32(1)),
+        ("llama.feed_forward_length", Value::U32(96)),
+        ("llama.attention.head_count", Value::U32(4)),
+        ("llama.attention.head_count_kv", Value::U32(2)),
+        ("llama.attention.layer_norm_rms_epsilon", Value::F32(1e-5)),
+        ("tokenizer.ggml.tokens", Value::Array(Array::String(vec!["a".into(), "b".into(), "c".into()]))),
+    ];
+    let mut metadata = Metadata::default();
+    for (key, value) in usual {
+        if changes.iter().all(|(changed, _)| *changed != key) {
+            metadata.insert(key.to_owned(), value).expect("each key once");
+        }
+    }
+    for (key, value) in changes {
+        if let Some(value) = value {
+            metadata.insert((*key).to_owned(), value.clone()).expect("each key once");
+        }
+    }
+    metadata
+}
+
+/// The tensors of that model.
+fn directory() -> Vec<TensorInfo> {
+    let shapes: [(&str, &[usize]); 11] = [
+        ("token_embd.weight", &[3, 64]),
+        ("output_norm.weight", &[64]),
+        ("blk.0.attn_norm.weight", &[64]),
+        ("blk.0.attn_q.weight", &[64, 64]),
+        ("blk.0.attn_k.weight", &[32, 64]),
+        ("blk.0.attn_v.weight", &[32, 64]),
+        ("blk.0.attn_output.weight", &[64, 64]),
+        ("blk.0.ffn_norm.weight", &[64]),
+        ("blk.0.ffn_gate.weight", &[96, 64]),
+        ("blk.0.ffn_up.weight", &[96, 64]),
+        ("blk.0.ffn_down.weight", &[64, 96]),
+    ];
+    let info = |(name, shape): (&str, &[usize])| TensorInfo {
+        name: name.to_owned(),
+        dtype: TensorType::F32,
+        shape: shape.to_vec(),
+        offset: 0,
+        n_bytes: 4 * shape.iter().product::<usize>() as u64,
+    };
+    shapes.into_iter().map(info).collect()
+}
+
+#[test]
+fn what_a_file_leaves_out_follows_from_the_rest() {
+    let config =
+        Config::from_metadata(&metadata(&[("llama.attention.head_count_kv", None)])).expect("a config");
+    assert_eq!((config.n_head_kv, config.head_dim, config.n_rot, config.n_vocab), (4, 16, 16, 3));
+    assert_eq!((config.rope_freq_base, config.rope_freq_scale), (10_000.0, 1.0));
+
+    let scaled = [
+        ("llama.rope.scaling.type", Some(Value::String("linear".into()))),
+        ("llama.rope.scaling.factor", Some(Value::F32(4.0))),
+        ("llama.attention.key_length", Some(Value::U32(24))),
+        ("llama.attention.value_length", Some(Value::U32(24))),
+        ("llama.rope.dimension_count", Some(Value::U32(8))),
+    ];
+    let config = Config::from_metadata(&metadata(&scaled)).expect("a config");
+    assert_eq!((config.head_dim, config.n_rot, config.rope_freq_scale), (24, 8, 0.25));
+}
+
+#[test]
+fn a_shape_that_makes_no_sense_is_refused_by_name() {
+    let u32 = |value| Some(Value::U32(value));
+    let text = |text: &str| Some(Value::String(text.to_owned()));
+    let cases: [(&[(&str, Option<Value>)], ErrorKind, &str); 13] = [
+        (
+            &[("general.architecture", text("qwen2"))],
+            ErrorKind::UnsupportedModel,
+            "`general.architecture` is `qwen2`; Tallow runs `llama`",
+        ),
+        (
+            &[("llama.expert_count", u32(8))],
+            ErrorKind::UnsupportedModel,
+            "`llama.expert_count` is 8; mixtures of experts are not supported",
+        ),
+        (
+            &[("llama.rope.scaling.type", text("yarn"))],
+            ErrorKind::UnsupportedModel,
+            "`llama.rope.scaling.type` is `yarn`; Tallow scales positions `linear` or not at all",
+        ),
+        (
+            &[("llama.attention.value_length", u32(8))],
+            ErrorKind::UnsupportedModel,
+            "`llama.attention.value_length` is 8, but keys are 16 wide; both must be the same",
+        ),
+        (
+            &[("llama.block_count", None)],
+            ErrorKind::InvalidModel,
+            "metadata key `llama.block_count` is missing",
+        ),
+        (
+            &[("llama.block_count", u32(0))],
+            ErrorKind::InvalidModel,
+            "metadata key `llama.block_count` should be in 1..=1048576, but is 0",
+        ),
+        (
+            &[("llama.embedding_length", text("wide"))],
+            ErrorKind::InvalidModel,
+            "metadata key `llama.embedding_length` should be of type u32, but is string",
+        ),
+        (
+            &[("llama.attention.head_count_kv", u32(3))],
+            ErrorKind::InvalidModel,
+            "`llama.attention.head_count_kv` should divide the 4 query heads, but is 3",
+        ),
+        (
+            &[("llama.embedding_length", u32(66))],
+            ErrorKind::InvalidModel,
+            "`llama.attention.key_length` is missing and the width 66 is no multiple of 4 heads",
+        ),
+        (
+            &[("llama.rope.dimension_count", u32(17))],
+            ErrorKind::InvalidModel,
+            "`llama.rope.dimension_count` should be even and at most 16, but is 17",
+        ),
+        (
+            &[("llama.attention.layer_norm_rms_epsilon", Some(Value::F32(f32::NAN)))],
+            ErrorKind::InvalidModel,
+            "metadata key `llama.attention.layer_norm_rms_epsilon` should be positive and finite, but is NaN",
+        ),
+        (
+            &[("llama.rope.freq_base", Some(Value::F32(-1.0)))],
+            ErrorKind::InvalidModel,
+            "metadata key `llama.rope.freq_base` should be positive and finite, but is -1",
+        ),
+        // On 32 bits the product would wrap to the width 65536.
+        (
+            &[
+                ("llama.attention.head_count", u32(65_537)),
+                ("llama.attention.head_count_kv", u32(1)),
+                ("llama.attention.key_length", u32(65_536)),
+            ],
+            ErrorKind::InvalidModel,
+            "65537 heads of width 65536 are wider than 1048576",
+        ),
+    ];
+    for (changes, kind, detail) in cases {
+        let error = Config::from_metadata(&metadata(changes)).expect_err(detail);
+        assert_eq!((error.kind(), error.detail()), (kind, detail));
+    }
+}
+
+#[test]
+fn a_directory_that_is_no_llamas_is_refused_by_name() {
+    let config = || Config::from_metadata(&metadata(&[])).expect("a config");
+    assert!(WeightsBuilder::new(config(), directory()).is_ok());
+
+    type Change = fn(&mut Vec<TensorInfo>);
+    let cases: [(Change, ErrorKind, &str); 4] = [
+        (
+            |tensors| drop(tensors.remove(3)),
+            ErrorKind::InvalidModel,
+            "tensor `blk.0.attn_q.weight` is missing",
+        ),
+        (
+            |tensors| tensors[4].shape = vec![64, 64],
+            ErrorKind::InvalidModel,
+            "tensor `blk.0.attn_k.weight` should have the shape [32, 64], but has [64, 64]",
+        ),
+        (
+            |tensors| tensors[2].name = "blk.0.attn_gate.weight".to_owned(),
+            ErrorKind::UnsupportedModel,
+            "tensor `blk.0.attn_gate.weight` is no part of the Llama architecture as Tallow runs it",
+        ),
+        (
+            |tensors| tensors[3].dtype = TensorType::IQ4_XS,
+            ErrorKind::UnsupportedModel,
+            "tensor `blk.0.attn_q.weight` is of type IQ4_XS, which is not supported",
+        ),
+    ];
+    for (change, kind, detail) in cases {
+        let mut tensors = directory();
+        change(&mut tensors);
+        let error = WeightsBuilder::new(config(), tensors).expect_err(detail);
+        assert_eq!((error.kind(), error.detail()), (kind, detail));
+    }
+}
+
+#[test]
+fn blocks_without_tensors_cost_no_memory() {
+    let many = metadata(&[("llama.block_count", Some(Value::U32(1 << 20)))]);
+    let config = Config::from_metadata(&many).expect("the count itself is allowed");
+    let error = WeightsBuilder::new(config, directory()).expect_err("there are eleven tensors");
+    assert_eq!(error.detail(), "`block_count` is 1048576, but the file has only 11 tensors");
+}
