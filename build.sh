@@ -5,6 +5,7 @@
 #   ./build.sh test                   build, then run every test; the last line counts them
 #   ./build.sh build                  the two wasm modules, the npm package (js/dist), the demo page (www/dist)
 #   ./build.sh lint                   formats, clippy natively and for wasm, the TypeScript checks
+#   ./build.sh bench                  build, then race Candle's own model in one Chromium; see benches/README.md
 #   ./build.sh setup                  install what the others need, and stop there
 #
 # Everything that is built once and kept lies under $TALLOW_CACHE (default ~/.cache/tallow), shared between clones.
@@ -200,18 +201,23 @@ wasm() {
   cp "$TARGET/${MODULES[0]}"/glue/tallow.{js,d.ts} js/src/wasm/
 }
 
-# One module and its glue, into the target folder's `glue`; nothing is done twice for the same cargo output.
 wasm_module() {
-  local module=$1 glue=$TARGET/$1/glue built=$TARGET/$1/wasm32-unknown-unknown/wasm/tallow.wasm hash
-  wasm_cargo "$module" build --quiet --locked --profile wasm --lib --features wasm
+  wasm_cargo "$1" build --quiet --locked --profile wasm --lib --features wasm
+  wasm_glue "$1" tallow
+}
+
+# What cargo built, optimised, and its glue, into the target folder's `glue`: `wasm_glue MODULE CRATE`. Nothing is done
+# twice for the same cargo output.
+wasm_glue() {
+  local glue=$TARGET/$1/glue built=$TARGET/$1/wasm32-unknown-unknown/wasm/$2.wasm hash
   hash=$(cat "$built" build.sh package-lock.json | sha256sum)
   [ "$(cat "$glue/made-from" 2>/dev/null)" = "$hash" ] && return
   rm -rf "$glue"
-  "$WASM_BINDGEN/wasm-bindgen" --target web --omit-default-module-path --out-dir "$glue" --out-name tallow "$built"
+  "$WASM_BINDGEN/wasm-bindgen" --target web --omit-default-module-path --out-dir "$glue" --out-name "$2" "$built"
   local features=(simd relaxed-simd threads bulk-memory nontrapping-float-to-int sign-ext mutable-globals
     reference-types multivalue)
   npx --no-install wasm-opt -O3 "${features[@]/#/--enable-}" --strip-debug --strip-producers \
-    "$glue/tallow_bg.wasm" -o "$glue/optimized.wasm"
+    "$glue/$2_bg.wasm" -o "$glue/optimized.wasm"
   echo "$hash" >"$glue/made-from"
 }
 
@@ -355,10 +361,27 @@ test() {
   [ $failed = 0 ]
 }
 
+# ---------------------------------------------------------------------------------------------------- measuring
+
+# Candle's own quantized Llama, built with the flags of the module `simd128`.
+stock_candle() {
+  say "building stock Candle"
+  wasm_cargo stock_candle build --quiet --locked --profile wasm --manifest-path benches/stock_candle/Cargo.toml
+  wasm_glue stock_candle stock_candle
+}
+
+bench() {
+  build
+  model
+  browser
+  stock_candle
+  node benches/run.js "$TARGET/stock_candle/glue"
+}
+
 case "${1:-}" in
-run | test | build | lint | setup) "$@" ;;
+run | test | build | lint | bench | setup) "$@" ;;
 *)
-  sed -n '4,10s/^# \{0,1\}//p' "$0" >&2
+  sed -n '4,11s/^# \{0,1\}//p' "$0" >&2
   exit 2
   ;;
 esac

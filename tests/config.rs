@@ -79,7 +79,8 @@ fn what_a_file_leaves_out_follows_from_the_rest() {
 fn a_shape_that_makes_no_sense_is_refused_by_name() {
     let u32 = |value| Some(Value::U32(value));
     let text = |text: &str| Some(Value::String(text.to_owned()));
-    let cases: [(&[(&str, Option<Value>)], ErrorKind, &str); 13] = [
+    type Changes<'a> = &'a [(&'a str, Option<Value>)];
+    let cases: [(Changes, ErrorKind, &str); 13] = [
         (
             &[("general.architecture", text("qwen2"))],
             ErrorKind::UnsupportedModel,
