@@ -53,6 +53,8 @@ export interface ApplyChatTemplateOptions extends RequestOptions {
   addGenerationPrompt?: boolean | undefined;
   /** A Jinja template in place of the model's own. */
   template?: string | undefined;
+  /** Further variables of the template, such as `{ enable_thinking: false }`. */
+  variables?: Record<string, unknown> | undefined;
 }
 
 /**

@@ -108,6 +108,8 @@ export interface ChatCompletionCreateParamsBase extends SamplingParams {
   max_completion_tokens?: number | null | undefined;
   /** A Jinja template in place of the model's own. */
   template?: string | null | undefined;
+  /** Further variables of the template, such as `{ enable_thinking: false }`. */
+  chat_template_kwargs?: Record<string, unknown> | null | undefined;
 }
 
 /** A chat completion that arrives in one piece. */

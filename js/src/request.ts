@@ -17,7 +17,11 @@ export function chatRequest(body: ChatCompletionCreateParams): string {
       "`max_tokens` and `max_completion_tokens` mean the same; one of them should be given, got both",
     );
   }
-  const chat = templateFields(body.messages, { tools: body.tools, template: body.template });
+  const chat = templateFields(body.messages, {
+    tools: body.tools,
+    template: body.template,
+    variables: body.chat_template_kwargs,
+  });
   return toJson<GenerateRequest>({ chat, ...samplingFields(body, max_tokens ?? max_completion_tokens) });
 }
 
@@ -41,6 +45,7 @@ function templateFields(
     tools?: TemplateRequest["tools"] | null | undefined;
     addGenerationPrompt?: boolean | null | undefined;
     template?: string | null | undefined;
+    variables?: Record<string, unknown> | null | undefined;
   },
 ): TemplateRequest {
   return {
@@ -48,6 +53,7 @@ function templateFields(
     ...(options.tools && { tools: options.tools }),
     add_generation_prompt: options.addGenerationPrompt ?? true,
     ...(options.template != null && { template: options.template }),
+    ...(options.variables && { chat_template_kwargs: options.variables }),
     now: localTime(new Date()),
   };
 }

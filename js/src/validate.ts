@@ -62,6 +62,7 @@ const messages: Rule = {
   required: true,
 };
 const tools = arrayOf("objects", isObject);
+const object: Rule = { expected: "an object", accepts: isObject };
 const requestOptions: Rules = { signal: abortSignal };
 
 const sampling: Rules = {
@@ -74,7 +75,7 @@ const sampling: Rules = {
   ignore_eos: boolean,
   cache_prompt: boolean,
   stream: boolean,
-  stream_options: { expected: "an object", accepts: isObject, fields: { include_usage: boolean } },
+  stream_options: { ...object, fields: { include_usage: boolean } },
 };
 
 /** The tables, by what they are for. */
@@ -85,6 +86,7 @@ export const RULES = {
     tools,
     max_completion_tokens: integer(1, MAX_COUNT),
     template: string,
+    chat_template_kwargs: object,
   },
   "a completion": { ...sampling, prompt: { ...string, required: true } },
   "the options of a request": requestOptions,
@@ -117,6 +119,7 @@ export const RULES = {
     tools,
     addGenerationPrompt: boolean,
     template: string,
+    variables: object,
   },
 } satisfies Record<string, Rules>;
 

@@ -74,6 +74,7 @@ export interface TemplateRequest {
   add_generation_prompt: boolean;
   /** In place of the model's own. */
   template?: string;
+  chat_template_kwargs?: Record<string, unknown>;
   now: LocalTime;
 }
 

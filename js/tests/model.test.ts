@@ -132,12 +132,14 @@ describe("the other methods", () => {
       now,
     });
     const tools = [{ type: "function" as const, function: { name: "clock" } }];
-    const options = { tools, addGenerationPrompt: false, template: "{{ messages }}" };
+    const variables = { enable_thinking: false };
+    const options = { tools, addGenerationPrompt: false, template: "{{ messages }}", variables };
     expect(JSON.parse(await model.applyChatTemplate(MESSAGES, options))).toEqual({
       messages: MESSAGES,
       tools,
       add_generation_prompt: false,
       template: "{{ messages }}",
+      chat_template_kwargs: variables,
       now,
     });
     vi.useRealTimers();

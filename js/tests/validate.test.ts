@@ -49,7 +49,15 @@ describe("what reaches the engine", () => {
       "seed",
       "ignore_eos",
     ];
-    const others = ["cache_prompt", "tools", "template", "model", "stream", "stream_options"];
+    const others = [
+      "cache_prompt",
+      "tools",
+      "template",
+      "chat_template_kwargs",
+      "model",
+      "stream",
+      "stream_options",
+    ];
     const body = Object.fromEntries([...fields, ...others].map((field) => [field, nothing]));
     expect(chat(body)).toEqual({ chat: { messages, add_generation_prompt: true, now }, ...defaults });
   });

@@ -169,6 +169,25 @@ test("a seed decides an answer at temperature 1", async ({ page }) => {
   expect(answers[0]).not.toBe(answers[2]);
 });
 
+test("templates take variables, and text that is no Unicode does no harm", async ({ page }) => {
+  await openPackage(page);
+  await load(page, "relaxed");
+  const prompts = await page.evaluate(async () => {
+    const half = "a\ud83d";
+    const messages = [{ role: "user" as const, content: `Hi ${half}` }];
+    const template = "{{ messages[0].content }}|{{ mood }}|{{ bos_token }}";
+    return {
+      own: await model.applyChatTemplate(messages),
+      replaced: await model.applyChatTemplate(messages, { template, variables: { mood: "good" } }),
+    };
+  });
+  expect(prompts.own).toBe(
+    "<|im_start|>system\nYou are a helpful AI assistant named SmolLM, trained by Hugging Face<|im_end|>\n" +
+      "<|im_start|>user\nHi a\ufffd<|im_end|>\n<|im_start|>assistant\n",
+  );
+  expect(prompts.replaced).toBe("Hi a\ufffd|good|<|im_start|>");
+});
+
 test("what is wrong with a request is named", async ({ page }) => {
   await openPackage(page);
   await load(page, "relaxed");
