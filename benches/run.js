@@ -80,26 +80,40 @@ function median(values) {
 }
 
 /**
- * Median tokens per second.
- * @param {Run[]} runs
+ * Tokens per second in one run.
+ * @param {Run} run
  */
-function rates(runs) {
+const rates = ({ timings }) => ({
+  prompt: (1000 * N_PROMPT) / timings.prompt_ms,
+  decode: (1000 * N_DECODE) / timings.predicted_ms,
+});
+
+/**
+ * Medians of an engine's rates, and of their ratios to stock Candle's in the same round: neighbours in time, so that a
+ * processor that slows down for a while does so for both.
+ * @param {Run[]} runs
+ * @param {Run[]} stock
+ */
+function summary(runs, stock) {
+  const rounds = runs.map((run, round) => ({ own: rates(run), stock: rates(stock[round]) }));
   return {
-    prompt: median(runs.map(({ timings }) => (1000 * N_PROMPT) / timings.prompt_ms)),
-    decode: median(runs.map(({ timings }) => (1000 * N_DECODE) / timings.predicted_ms)),
+    prompt: median(rounds.map(({ own }) => own.prompt)),
+    decode: median(rounds.map(({ own }) => own.decode)),
+    promptRatio: median(rounds.map(({ own, stock }) => own.prompt / stock.prompt)),
+    decodeRatio: median(rounds.map(({ own, stock }) => own.decode / stock.decode)),
   };
 }
 
+/** @param {Record<string, ReturnType<typeof summary>>} engines */
 function table(engines) {
-  const { stock } = engines;
   const row = (name, ...cells) => name.padEnd(18) + cells.map((cell) => cell.padStart(14)).join("");
-  const lines = Object.entries(engines).map(([engine, { prompt, decode }]) =>
+  const lines = Object.entries(engines).map(([engine, { prompt, decode, promptRatio, decodeRatio }]) =>
     row(
       NAMES[engine],
       prompt.toFixed(1),
       decode.toFixed(1),
-      `${(prompt / stock.prompt).toFixed(2)} x`,
-      `${(decode / stock.decode).toFixed(2)} x`,
+      `${promptRatio.toFixed(2)} x`,
+      `${decodeRatio.toFixed(2)} x`,
     ),
   );
   return [row("", "prompt tok/s", "decode tok/s", "prompt/stock", "decode/stock"), ...lines].join("\n");
@@ -109,7 +123,7 @@ function table(engines) {
 async function main([stock]) {
   if (!stock) throw new Error("the folder of stock Candle's glue is missing: run `./build.sh bench`");
   const cpu = cpus()[0]?.model.trim() ?? "unknown";
-  const load = loadavg()[0];
+  const loadBefore = loadavg()[0];
   const server = await serve(stock);
   // As in playwright.config.ts.
   const browser = await chromium.launch({
@@ -127,9 +141,9 @@ async function main([stock]) {
   try {
     const page = await browser.newPage();
     page.on("pageerror", (error) => console.error(error));
-    page.on("console", (message) => console.error(message.text()));
     await page.goto(`http://127.0.0.1:${server.address().port}/page.html`);
     await page.waitForFunction(() => "prepare" in globalThis);
+    page.on("console", (message) => console.error(message.text()));
     if (!(await page.evaluate(() => crossOriginIsolated)))
       throw new Error("the page should be cross-origin isolated, and is not");
 
@@ -140,17 +154,18 @@ async function main([stock]) {
     );
     const runs = await race(page, prompt);
 
-    const engines = Object.fromEntries(ENGINES.map((engine) => [engine, rates(runs[engine])]));
+    const engines = Object.fromEntries(ENGINES.map((engine) => [engine, summary(runs[engine], runs.stock)]));
     const texts = ENGINES.map((engine) => runs[engine][0].text);
     const agree = texts.every((text) => text === texts[0]);
     const about = {
       date: new Date().toISOString(),
       browser: `Chromium ${browser.version()}`,
       cpu,
-      load,
+      load: { before: loadBefore, after: loadavg()[0] },
       model,
     };
-    console.log(`${about.browser}; ${cpu}; load average ${load.toFixed(2)}`);
+    const [before, after] = Object.values(about.load).map((load) => load.toFixed(2));
+    console.log(`${about.browser}; ${cpu}; load average ${before} before, ${after} after`);
     console.log(`${model}; prompt ${N_PROMPT} tokens, decode ${N_DECODE}; medians of ${ROUNDS} rounds\n`);
     console.log(table(engines));
     console.log(`\nThe greedy texts ${agree ? "are the same" : "differ"}.`);
