@@ -281,7 +281,10 @@ lint() {
   if ! cargo fmt --version >/dev/null 2>&1 || ! cargo clippy --version >/dev/null 2>&1; then
     if has rustup; then rustup component add rustfmt clippy; else install "linting Rust" rustfmt-web rust-web-clippy; fi
   fi
-  cargo fmt --check || fail "run 'cargo fmt'."
+  local crate
+  for crate in Cargo.toml benches/stock_candle/Cargo.toml; do
+    cargo fmt --check --manifest-path "$crate" || fail "run 'cargo fmt --manifest-path $crate'."
+  done
   cargo clippy --quiet --locked --all-targets -- -D warnings
   wasm_clippy -- -D warnings
   build
