@@ -278,6 +278,7 @@ wasm_clippy() {
 
 lint() {
   setup
+  claim_target
   if ! cargo fmt --version >/dev/null 2>&1 || ! cargo clippy --version >/dev/null 2>&1; then
     if has rustup; then rustup component add rustfmt clippy; else install "linting Rust" rustfmt-web rust-web-clippy; fi
   fi
