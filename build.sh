@@ -307,13 +307,16 @@ suite() {
   NO_COLOR=1 FORCE_COLOR=0 "$@" 2>&1 | tee "$log" || status=$?
   counts=$(grep -E '^test result:|^ +Tests +|^ +[0-9]+ (passed|failed|flaky|interrupted|did not run)\b' "$log" || true)
   rm -f "$log"
-  good=$(grep -oE '[0-9]+ passed' <<<"$counts" | awk '{n += $1} END {print n + 0}')
-  bad=$(grep -oE '[0-9]+ (failed|flaky|interrupted|did not run)' <<<"$counts" | awk '{n += $1} END {print n + 0}')
+  good=$(sum 'passed' <<<"$counts")
+  bad=$(sum '(failed|flaky|interrupted|did not run)' <<<"$counts")
   # A runner that fails without counting, or counts nothing at all, is itself a failure.
   if [ "$bad" = 0 ] && { [ $status != 0 ] || [ "$good" = 0 ]; }; then bad=1; fi
   passed=$((passed + good)) failed=$((failed + bad))
   [ "$bad" = 0 ] || say "test: $name: $bad failed"
 }
+
+# Adds up the numbers before a word.
+sum() { { grep -oE "[0-9]+ $1" || true; } | awk '{n += $1} END {print n + 0}'; }
 
 native_tests() {
   cargo test --locked --no-fail-fast
