@@ -157,7 +157,7 @@ export class SettingsPanel extends LitElement {
         min="0"
         max=${maxSeed}
         step="1"
-        placeholder="random"
+        placeholder="any"
         aria-describedby="seed-hint"
         aria-invalid=${this.wrong?.key === "seed"}
         .value=${this.settings.seed === null ? "" : String(this.settings.seed)}
