@@ -1,6 +1,6 @@
 //! The loops that time is spent in: algorithm x instruction set, one `cfg` fork, which callers never see.
 //!
-//! `portable` is the oracle; `simd128` gives the same bits. A weight type without a loop here runs through Candle.
+//! `portable` is the oracle; `simd128` is written to give the same bits. A weight type without a loop here runs through Candle.
 //! For now that is every type but Q4_1, which Candle 0.11.1 multiplies without SIMD on wasm32, and with activations
 //! of 8 bits that carry the default model's log-probabilities further from float32 than llama.cpp is.
 

@@ -237,15 +237,15 @@ impl Linear {
 
 impl Weight {
     fn new(weight: Arc<QTensor>) -> Result<Self> {
-        Ok(match weight.dtype() {
-            GgmlDType::Q4_1 => Self::Q4_1(Q4_1Linear::new(weight)?),
+        match weight.dtype() {
+            GgmlDType::Q4_1 => return Ok(Self::Q4_1(Q4_1Linear::new(weight)?)),
             // Candle multiplies these as f32, of which it makes a copy.
             GgmlDType::F32 | GgmlDType::F16 | GgmlDType::BF16 => {
                 room_for("weights as f32", weight.shape().elem_count().saturating_mul(size_of::<f32>()))?;
-                Self::Candle(QMatMul::from_arc(weight)?)
             }
-            _ => Self::Candle(QMatMul::from_arc(weight)?),
-        })
+            _ => {}
+        }
+        Ok(Self::Candle(QMatMul::from_arc(weight)?))
     }
 }
 
