@@ -6,7 +6,7 @@ mod module;
 use module::assert_module;
 use serde_json::{Value, json};
 use tallow::chat::{
-    ChatRequest, ChatTemplate, LocalTime, MAX_OUTPUT_LEN, MAX_SOURCE_LEN, MAX_STEPS, Message,
+    ChatRequest, ChatTemplate, LocalTime, MAX_OUTPUT_LEN, MAX_RUN_TIME, MAX_SOURCE_LEN, MAX_STEPS, Message,
 };
 use tallow::gguf::{self, Metadata};
 use tallow::{Error, ErrorKind, Result};
@@ -182,6 +182,31 @@ fn runs_that_would_not_end_meet_a_limit() {
     assert_eq!(
         output.as_deref(),
         Some(&*format!("the chat template exceeds its limit of {MAX_OUTPUT_LEN} bytes of output"))
+    );
+}
+
+/// Looking at a long text is one step, but takes its time.
+#[test]
+fn slow_runs_meet_their_deadline() {
+    let long = "{% set x = 'a' * 1000000 %}{% set y = 'a' * 1000000 %}";
+    for slow in [
+        // Each seen at another place: where it prints, decides, assigns, and at a loop's turns alone.
+        "{% for i in range(100000) %}{{ '' if x[-i] == y }}{% endfor %}",
+        "{% for i in range(100000) if x[-i] == y %}{% endfor %}",
+        "{% macro m(i) %}{% set z = x[-i] %}{% endmacro %}{% for i in range(100000) %}{{ m(i) }}{% endfor %}",
+        "{% for i in range(100000) %}{% with z = x[-i] %}{% endwith %}{% endfor %}",
+    ] {
+        let begun = web_time::Instant::now();
+        let detail = detail_on_small_stack(format!("{long}{slow}"));
+        let detail = detail.unwrap_or_else(|| panic!("{slow} ended by itself after {:?}", begun.elapsed()));
+        let limits =
+            [format!("limit of {} s", MAX_RUN_TIME.as_secs()), format!("limit of {MAX_STEPS} steps")];
+        assert!(limits.iter().any(|limit| detail.ends_with(limit)), "{slow}: {detail}");
+    }
+    let many = "{{ ([x] * 1000)|sort|length }}";
+    assert_eq!(
+        detail_on_small_stack(format!("{long}{many}")).as_deref(),
+        Some(&*format!("line 1: the chat template exceeds its limit of {MAX_STEPS} steps"))
     );
 }
 

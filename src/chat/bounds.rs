@@ -1,11 +1,16 @@
 //! How much a template may use. The sixty templates in wide use that were tried stay below, also for conversations
 //! of hundreds of messages, but for one that goes through all messages for each.
 
+use web_time::Duration;
+
 /// Bytes of a template's source. The longest in wide use has 17 KB.
 pub const MAX_SOURCE_LEN: usize = 256 * 1024;
 
 /// Steps of a run. A step is one instruction or 64 bytes of data made, so this bounds memory (128 MB) as well as time.
 pub const MAX_STEPS: u64 = 2_000_000;
+
+/// How long a run takes at most, but for its last expression. Templates in wide use take milliseconds.
+pub const MAX_RUN_TIME: Duration = Duration::from_secs(3);
 
 /// Bytes of the prompt: more than a context of a million tokens holds.
 pub const MAX_OUTPUT_LEN: usize = 8 * 1024 * 1024;

@@ -2,15 +2,19 @@
 
 use super::arguments::{bind, flag, invalid, text};
 use super::bounds::{MAX_TEXT_LEN, MAX_VALUE_DEPTH, MAX_WIDTH};
+use super::deadline::{Deadline, in_time, turns};
 use super::methods::is_space;
 use super::tojson::tojson;
 use super::value::{Dict, View, python_str};
 use minijinja::value::{Kwargs, Rest, Tuple, ValueKind, ValueOrKwargs};
-use minijinja::{Environment, Error, State, Value, filters as builtin};
+use minijinja::{Environment, Error, State, Value, filters as builtin, tests};
 
 /// Puts the filters, the tests and the way of printing into `environment`.
 pub(super) fn add_to(environment: &mut Environment) {
-    environment.set_formatter(|out, _, value| Ok(out.write_str(&python_str(value))?));
+    environment.set_formatter(|out, state, value| {
+        Deadline::of(state).check()?;
+        Ok(out.write_str(&python_str(value))?)
+    });
 
     environment.add_filter("bounded", bounded);
     environment.add_filter("bounded_attribute", bounded_attribute);
@@ -20,14 +24,44 @@ pub(super) fn add_to(environment: &mut Environment) {
     environment.add_filter("e", escape);
     environment.add_filter("escape", escape);
     environment.add_filter("float", float);
+    environment.add_filter("in_time", in_time);
     environment.add_filter("indent", indent);
     environment.add_filter("int", int);
     environment.add_filter("items", items);
+    environment.add_filter("max", |state: &State, list: Value, kwargs: Kwargs| {
+        pay_for_texts(state, &list)?;
+        builtin::max(state, list, kwargs)
+    });
+    environment.add_filter("min", |state: &State, list: Value, kwargs: Kwargs| {
+        pay_for_texts(state, &list)?;
+        builtin::min(state, list, kwargs)
+    });
     environment.add_filter("sort", sort);
     environment.add_filter("string", string);
     environment.add_filter("tojson", tojson);
     environment.add_filter("trim", trim);
+    environment.add_filter("turns", turns);
     environment.add_filter("unique", unique);
+
+    let comparisons: [(&[&'static str], fn(&Value, &Value) -> bool); 6] = [
+        (&["eq", "equalto", "=="], tests::is_eq),
+        (&["ne", "!="], tests::is_ne),
+        (&["lt", "lessthan", "<"], tests::is_lt),
+        (&["le", "<="], tests::is_le),
+        (&["gt", "greaterthan", ">"], tests::is_gt),
+        (&["ge", ">="], tests::is_ge),
+    ];
+    for (names, compare) in comparisons {
+        for name in names {
+            environment.add_test(*name, move |state: &mut State, value: &Value, other: &Value| {
+                Deadline::of(state).check().map(|()| compare(value, other))
+            });
+        }
+    }
+    environment.add_test("in", |state: &mut State, value: &Value, other: &Value| {
+        Deadline::of(state).check()?;
+        tests::is_in(state, value, other)
+    });
 
     environment.add_test("callable", is_callable);
     environment.add_test("iterable", is_iterable);
@@ -39,7 +73,7 @@ pub(super) fn add_to(environment: &mut Environment) {
 /// A loop may wrap a namespace's attribute once more each time, or slice it; minijinja drops, prints and walks such
 /// values recursively, up to the end of the stack. Slices, which are lazy, become lists, as they are in Python.
 /// Long texts are compared and indexed in one step each, however long.
-fn bounded(state: &State, value: Value) -> Result<Value, Error> {
+fn bounded(state: &mut State, value: Value) -> Result<Value, Error> {
     if is_namespace(&value) {
         for name in value.try_iter()? {
             bounded_attribute(state, value.get_item(&name)?)?;
@@ -50,7 +84,8 @@ fn bounded(state: &State, value: Value) -> Result<Value, Error> {
 }
 
 /// What `{% set %}` assigns to a namespace's attribute: as [`bounded`], and no namespace, which could be that one.
-fn bounded_attribute(state: &State, value: Value) -> Result<Value, Error> {
+fn bounded_attribute(state: &mut State, value: Value) -> Result<Value, Error> {
+    Deadline::of(state).check()?;
     if value.as_str().is_some_and(|text| text.len() > MAX_TEXT_LEN) {
         return Err(invalid(format!("a variable's text exceeds its limit of {MAX_TEXT_LEN} bytes")));
     }
@@ -205,7 +240,19 @@ fn items(value: &Value) -> Result<Value, Error> {
     value.try_iter()?.map(|key| Ok(Value::from(Tuple::from([key.clone(), value.get_item(&key)?])))).collect()
 }
 
+/// Pays for looking at the texts of a list, which may be one long text many times over.
+fn pay_for_texts(state: &State, list: &Value) -> Result<(), Error> {
+    if !matches!(list.kind(), ValueKind::Seq | ValueKind::Iterable) {
+        return Ok(());
+    }
+    for item in list.try_iter()? {
+        state.consume_fuel(1 + item.as_str().map_or(0, str::len) as u64 / 64)?;
+    }
+    Ok(())
+}
+
 fn sort(state: &State, value: Value, args: Rest<ValueOrKwargs>) -> Result<Value, Error> {
+    pay_for_texts(state, &value)?;
     let names = ["reverse", "case_sensitive", "attribute"];
     builtin::sort(state, value, by_name(names, bind(&args.into_values(), names)?))
 }
@@ -225,6 +272,7 @@ fn trim(value: &Value, args: Rest<ValueOrKwargs>) -> Result<String, Error> {
 }
 
 fn unique(state: &State, value: Value, args: Rest<ValueOrKwargs>) -> Result<Value, Error> {
+    pay_for_texts(state, &value)?;
     let names = ["case_sensitive", "attribute"];
     builtin::unique(state, value, by_name(names, bind(&args.into_values(), names)?))
 }

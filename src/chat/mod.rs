@@ -7,7 +7,7 @@
 //! The language is minijinja's, brought as near to `transformers.utils.chat_template_utils` as its hooks allow:
 //! `filters` and `methods` hold what differs, `tojson` and `strftime` are Python's, `source` reads what minijinja's
 //! parser does not know. Templates are untrusted: the source's size and nesting, the run's steps (which pay for
-//! memory too), its recursion and its output are bounded, and running out of a bound is a `template_error`.
+//! memory too), its time, its recursion and its output are bounded, and running out of a bound is a `template_error`.
 //!
 //! # What differs from `transformers`
 //! - Going through `none` is going through nothing, where jinja2 fails: templates that loop over `tools` without
@@ -21,6 +21,7 @@
 
 mod arguments;
 mod bounds;
+mod deadline;
 mod filters;
 mod methods;
 mod request;
@@ -30,7 +31,7 @@ mod template;
 mod tojson;
 mod value;
 
-pub use bounds::{MAX_OUTPUT_LEN, MAX_SOURCE_LEN, MAX_STEPS};
+pub use bounds::{MAX_OUTPUT_LEN, MAX_RUN_TIME, MAX_SOURCE_LEN, MAX_STEPS};
 pub use request::{ChatRequest, Message};
 pub use strftime::LocalTime;
 pub use template::{ChatTemplate, DEFAULT_TEMPLATE};

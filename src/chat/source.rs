@@ -9,6 +9,8 @@
 //!   same scope.
 //! - `{% set x = expr %}` becomes `{% set x = (expr)|bounded %}`, and `{% set x.y = expr %}` likewise; see
 //!   `filters::bounded`.
+//! - `{% if expr %}` becomes `{% if (expr)|in_time %}`, and `{% for x in expr if expr %}` becomes
+//!   `{% for x in (expr)|turns if (expr)|in_time %}`; see `deadline`.
 //! - `{{ a|safe + b }}` becomes `{{ a|safe + (b)|e }}`: what is added to a safe text is escaped in jinja2, and in
 //!   minijinja only under `autoescape`.
 //!
@@ -57,6 +59,15 @@ struct Level {
     /// Whether a summand that is to be escaped is open.
     escaping: bool,
 }
+
+/// How an expression ends.
+enum End<'s> {
+    /// With its tag, before this offset, which is that of the `-` or `+` of `-%}`.
+    Tag(usize),
+    /// With this word.
+    Word(&'s str),
+}
+use End::{Tag, Word};
 
 struct Reader<'s> {
     source: &'s str,
@@ -114,19 +125,24 @@ impl<'s> Reader<'s> {
                 self.at += "set".len();
                 return self.set();
             }
-            "elif" => {
-                let branches = self.blocks.pop().unwrap_or(0);
+            word @ ("if" | "elif") => {
+                let branches = if word == "elif" { self.blocks.pop().unwrap_or(0) } else { 0 };
                 self.open_block(branches + 1)?;
+                self.at += word.len();
+                return self.filtered("in_time", &[]).map(|_| ());
             }
-            "autoescape" | "block" | "call" | "filter" | "for" | "if" | "macro" | "with" => {
-                self.open_block(1)?
+            "for" => {
+                self.open_block(1)?;
+                self.at += "for".len();
+                return self.for_loop();
             }
+            "autoescape" | "block" | "call" | "filter" | "macro" | "with" => self.open_block(1)?,
             word if word.starts_with("end") => {
                 self.blocks.pop();
             }
             _ => {}
         }
-        self.expression("%}").map(|_| ())
+        self.expression("%}")
     }
 
     fn open_block(&mut self, depth: usize) -> Result<()> {
@@ -146,21 +162,58 @@ impl<'s> Reader<'s> {
         }
         if !assigned.starts_with('=') {
             self.open_block(1)?;
-            return self.expression("%}").map(|_| ());
+            return self.expression("%}");
         }
-        let filter = if target.contains('.') { ")|bounded_attribute " } else { ")|bounded " };
         self.at += target_len + 1;
-        self.copy_to(self.at);
-        self.prepared.push('(');
-        if let Some(end) = self.expression("%}")? {
-            self.copy_to(end);
-            self.prepared.push_str(filter);
-        }
-        Ok(())
+        self.filtered(if target.contains('.') { "bounded_attribute" } else { "bounded" }, &[]).map(|_| ())
     }
 
-    /// From within a tag past its `end`; where the expression ends, without the `-` or `+` of `-%}`.
-    fn expression(&mut self, end: &str) -> Result<Option<usize>> {
+    /// From behind `for` past `%}`.
+    fn for_loop(&mut self) -> Result<()> {
+        let mut end = self.expression_until("%}", &["in"])?;
+        if let Some(Word("in")) = end {
+            self.at += "in".len();
+            end = self.filtered("turns", &["if", "recursive"])?;
+        }
+        if let Some(Word("if")) = end {
+            self.at += "if".len();
+            end = self.filtered("in_time", &["recursive"])?;
+        }
+        match end {
+            Some(Word(_)) => self.expression("%}"),
+            _ => Ok(()),
+        }
+    }
+
+    /// Puts the expression that the reader is at through `filter`.
+    fn filtered(&mut self, filter: &str, words: &[&str]) -> Result<Option<End<'s>>> {
+        self.copy_to(self.at);
+        let opening = self.prepared.len();
+        let start = self.at;
+        let end = self.expression_until("%}", words)?;
+        let expression_end = match end {
+            Some(Tag(at)) => at,
+            Some(Word(_)) => self.at,
+            None => return Ok(end),
+        };
+        // Nothing is left nothing, for minijinja to name.
+        if !self.source[start..expression_end].trim().is_empty() {
+            self.prepared.insert_str(opening, " (");
+            self.copy_to(expression_end);
+            self.prepared.push_str(")|");
+            self.prepared.push_str(filter);
+            self.prepared.push(' ');
+        }
+        Ok(end)
+    }
+
+    /// From within a tag past its `end`.
+    fn expression(&mut self, end: &str) -> Result<()> {
+        self.expression_until(end, &[]).map(|_| ())
+    }
+
+    /// From within a tag past its `end`, or up to one of `words` outside of brackets.
+    fn expression_until(&mut self, end: &str, words: &[&str]) -> Result<Option<End<'s>>> {
         let mut levels = vec![Level::default()];
         let mut previous = "";
         while let Some(c) = self.rest().chars().next() {
@@ -175,11 +228,12 @@ impl<'s> Reader<'s> {
                 c => c.len_utf8(),
             };
             let token = &rest[..len];
+            let stops = levels.len() == 1 && previous != "." && words.contains(&token);
             let signed_end = rest.strip_prefix(['-', '+']).is_some_and(|rest| rest.starts_with(end));
             let ends = levels.len() == 1 && (signed_end || rest.starts_with(end));
             if let Some(level) = levels.last_mut() {
                 level.chain += 1;
-                self.escape_sum(level, token, ends);
+                self.escape_sum(level, token, ends || stops);
                 level.safe = match (previous, token) {
                     ("|", "safe") => true,
                     _ => level.safe && token == "+",
@@ -188,7 +242,10 @@ impl<'s> Reader<'s> {
             if ends {
                 let expression_end = self.at;
                 self.at += usize::from(signed_end) + end.len();
-                return Ok(Some(expression_end));
+                return Ok(Some(Tag(expression_end)));
+            }
+            if stops {
+                return Ok(Some(Word(token)));
             }
             match token {
                 "(" | "[" | "{" => levels.push(Level::default()),
