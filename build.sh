@@ -84,7 +84,9 @@ wasm_bindgen() {
   WASM_BINDGEN=$TOOLS/wasm-bindgen-$version/bin
   [ -x "$WASM_BINDGEN/wasm-bindgen" ] && return
   say "installing wasm-bindgen $version"
-  cargo install --quiet wasm-bindgen-cli --version "$version" --root "$TOOLS/wasm-bindgen-$version" ||
+  # Run a few times, so not worth optimising: that would be a third of a first build.
+  CARGO_PROFILE_RELEASE_OPT_LEVEL=1 CARGO_PROFILE_RELEASE_LTO=off CARGO_PROFILE_RELEASE_CODEGEN_UNITS=16 \
+    cargo install --quiet wasm-bindgen-cli --version "$version" --root "$TOOLS/wasm-bindgen-$version" ||
     fail "wasm-bindgen-cli $version could not be installed; check the network and run this again."
 }
 

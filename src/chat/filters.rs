@@ -43,7 +43,8 @@ pub(super) fn add_to(environment: &mut Environment) {
     environment.add_filter("turns", turns);
     environment.add_filter("unique", unique);
 
-    let comparisons: [(&[&'static str], fn(&Value, &Value) -> bool); 6] = [
+    type Compare = fn(&Value, &Value) -> bool;
+    let comparisons: [(&[&str], Compare); 6] = [
         (&["eq", "equalto", "=="], tests::is_eq),
         (&["ne", "!="], tests::is_ne),
         (&["lt", "lessthan", "<"], tests::is_lt),
