@@ -1,40 +1,335 @@
 //! The loops in plain Rust: the oracle of the other files, and what runs natively.
+//!
+//! Four rows go together as they do in SIMD, and every sum is made in the same order, so that an instruction set without
+//! fused multiply-add gives the same bits.
 
-use super::{BlockQ4_1, BlockQ16, QK4_1, f16_to_f32};
+use super::activations::{Block32, Block256, Bytes, Chunk as _};
+use super::layout::{GROUP, PackedType, QK, QK_K, QUAD, q4_0, q4_1, q4_k, q5_0, q5_1, q5_k, q6_k, q8_0};
 
-/// The dot products of one `row` of weights with each of `xs`, all of one length:
-/// `sum over blocks of d_w · d_x · sum(q_w · q_x) + m_w · sum(x)`.
-///
-/// Products are summed in four lanes, as 128-bit SIMD does it, so that every file gives the same bits.
-#[inline(never)]
-pub(crate) fn vec_dot_q4_1_q16<const N: usize>(row: &[BlockQ4_1], xs: [&[BlockQ16]; N]) -> [f32; N] {
-    let mut lanes = [[0.0_f32; 4]; N];
-    let mut mins = [0.0_f32; N];
-    for (i, w) in row.iter().enumerate() {
-        let (d, m) = (f16_to_f32(w.d), f16_to_f32(w.m));
-        let mut q_w = [0_i32; QK4_1];
-        for (k, q) in w.qs.iter().enumerate() {
-            q_w[k] = i32::from(q & 0x0F);
-            q_w[k + QK4_1 / 2] = i32::from(q >> 4);
-        }
-        for n in 0..N {
-            let x = &xs[n][i];
-            let mut sums = [0_i32; 4];
-            // Lane l takes the pairs 2l and 2l + 1 of every eight.
-            for (q_w, q_x) in q_w.chunks_exact(8).zip(x.qs.chunks_exact(8)) {
-                for l in 0..4 {
-                    sums[l] +=
-                        q_w[2 * l] * i32::from(q_x[2 * l]) + q_w[2 * l + 1] * i32::from(q_x[2 * l + 1]);
-                }
+/// How this file's loops take activations.
+pub(crate) type Chunk = Bytes;
+
+/// Tokens that go together, which share one unpacking of the weights.
+pub(crate) const TILE: usize = 16;
+
+/// What a test can ask for: which file's loops run.
+#[cfg(test)]
+pub(crate) const NAME: &str = "portable";
+
+/// The f32 of an f16 that is finite. Its bits, moved to f32's places, are the number times 2^-112.
+pub(super) fn f16_to_f32(bits: u16) -> f32 {
+    const TWO_TO_112: f32 = f32::from_bits((127 + 112) << 23);
+    let moved = (i32::from(bits as i16) << 13) as u32 & 0x8FFF_E000;
+    f32::from_bits(moved) * TWO_TO_112
+}
+
+/// Whole numbers as a packed vector has them: byte i of lane r at 4r + i.
+type Vector = [i16; 16];
+
+/// A quad of the 32-family, unpacked: vector c has k = 4c + i; weight k of row r is `d[r] · q + m[r]`.
+struct Quad32 {
+    q: [Vector; QK / 4],
+    d: [f32; QUAD],
+    m: [f32; QUAD],
+}
+
+/// A quad of the K-family, unpacked: vector c has k = 4c + i; weight k of row r is
+/// `d[r] · scales[k / 16][r] · q - dmin[r] · mins[k / 32][r]`.
+struct Quad256 {
+    q: [Vector; QK_K / 4],
+    scales: [[i32; QUAD]; QK_K / 16],
+    mins: [[i32; QUAD]; QK_K / 32],
+    d: [f32; QUAD],
+    dmin: [f32; QUAD],
+}
+
+/// Vector `v` of a quad, each byte by itself.
+fn vector(quad: &[u8], v: usize, number: impl Fn(u8) -> i16) -> Vector {
+    let bytes: &[u8; 16] = quad[16 * v..16 * v + 16].try_into().expect("16 bytes");
+    bytes.map(number)
+}
+
+/// Adds bit `bit` of each byte of vector `v`, as bit 4.
+fn add_bit_4(q: &mut Vector, quad: &[u8], v: usize, bit: usize) {
+    for (q, high) in q.iter_mut().zip(vector(quad, v, |byte| i16::from(byte >> bit & 1) << 4)) {
+        *q += high;
+    }
+}
+
+fn f16s(quad: &[u8], at: usize) -> [f32; QUAD] {
+    std::array::from_fn(|r| f16_to_f32(u16::from_le_bytes([quad[at + 2 * r], quad[at + 2 * r + 1]])))
+}
+
+fn f32s(quad: &[u8], at: usize) -> [f32; QUAD] {
+    std::array::from_fn(|r| f32::from_le_bytes(std::array::from_fn(|i| quad[at + 4 * r + i])))
+}
+
+impl Quad32 {
+    fn new(ty: PackedType, quad: &[u8]) -> Self {
+        let halves = |offset: i16| {
+            std::array::from_fn(|c| {
+                vector(quad, c % 4, |byte| i16::from(if c < 4 { byte & 0x0F } else { byte >> 4 }) - offset)
+            })
+        };
+        let with_bit_4 = |offset: i16, high: usize| {
+            let mut q: [Vector; QK / 4] = halves(offset);
+            q.iter_mut().enumerate().for_each(|(c, q)| add_bit_4(q, quad, high / 16, c));
+            q
+        };
+        let no_m = [0.0; QUAD];
+        match ty {
+            PackedType::Q4_0 => Self { q: halves(8), d: f16s(quad, q4_0::D), m: no_m },
+            PackedType::Q4_1 => Self { q: halves(0), d: f16s(quad, q4_1::D), m: f16s(quad, q4_1::M) },
+            PackedType::Q5_0 => Self { q: with_bit_4(16, q5_0::HIGH), d: f16s(quad, q5_0::D), m: no_m },
+            PackedType::Q5_1 => {
+                Self { q: with_bit_4(0, q5_1::HIGH), d: f16s(quad, q5_1::D), m: f16s(quad, q5_1::M) }
             }
-            for l in 0..4 {
-                lanes[n][l] += sums[l] as f32 * (d * x.d);
-            }
-            mins[n] += m * x.sum;
+            PackedType::Q8_0 => Self {
+                q: std::array::from_fn(|c| vector(quad, c, |byte| i16::from(byte as i8))),
+                d: f16s(quad, q8_0::D),
+                m: no_m,
+            },
+            PackedType::Q4_K | PackedType::Q5_K | PackedType::Q6_K => unreachable!("of the K-family"),
         }
     }
-    std::array::from_fn(|n| {
-        let [a, b, c, d] = lanes[n];
-        (a + b) + (c + d) + mins[n]
-    })
+}
+
+impl Quad256 {
+    fn new(ty: PackedType, quad: &[u8]) -> Self {
+        let mut unpacked = Self {
+            q: [[0; 16]; QK_K / 4],
+            scales: [[0; QUAD]; QK_K / 16],
+            mins: [[0; QUAD]; QK_K / 32],
+            d: [0.0; QUAD],
+            dmin: [0.0; QUAD],
+        };
+        match ty {
+            PackedType::Q4_K => {
+                unpacked.halves(quad);
+                unpacked.scales_and_mins(quad, q4_k::SCALES, q4_k::MINS);
+                (unpacked.d, unpacked.dmin) = (f32s(quad, q4_k::D), f32s(quad, q4_k::DMIN));
+            }
+            PackedType::Q5_K => {
+                unpacked.halves(quad);
+                for (v, q) in unpacked.q.iter_mut().enumerate() {
+                    add_bit_4(q, quad, q5_k::HIGH / 16 + v % 8, v / 8);
+                }
+                unpacked.scales_and_mins(quad, q5_k::SCALES, q5_k::MINS);
+                (unpacked.d, unpacked.dmin) = (f32s(quad, q5_k::D), f32s(quad, q5_k::DMIN));
+            }
+            PackedType::Q6_K => {
+                for (v, q) in unpacked.q.iter_mut().enumerate() {
+                    let (sub, c) = (v / 4, v % 4);
+                    *q = if c < 3 {
+                        vector(quad, 3 * sub + c, |byte| i16::from(byte & 0x3F) - 32)
+                    } else {
+                        let upper = |p: usize| vector(quad, 3 * sub + p, |byte| i16::from(byte >> 6));
+                        let (a, b, c) = (upper(0), upper(1), upper(2));
+                        std::array::from_fn(|l| (a[l] | b[l] << 2 | c[l] << 4) - 32)
+                    };
+                }
+                for (sub, scales) in unpacked.scales.iter_mut().enumerate() {
+                    *scales = std::array::from_fn(|r| i32::from(quad[q6_k::SCALES + QUAD * sub + r] as i8));
+                }
+                unpacked.d = f32s(quad, q6_k::D);
+            }
+            _ => unreachable!("of the 32-family"),
+        }
+        unpacked
+    }
+
+    fn halves(&mut self, quad: &[u8]) {
+        for (v, q) in self.q.iter_mut().enumerate() {
+            let (pair, upper, c) = (v / 16, v % 16 / 8, v % 8);
+            let at = 8 * pair + c;
+            *q = vector(quad, at, |byte| i16::from(if upper == 0 { byte & 0x0F } else { byte >> 4 }));
+        }
+    }
+
+    fn scales_and_mins(&mut self, quad: &[u8], scales: usize, mins: usize) {
+        for sub in 0..QK_K / 32 {
+            let scale = std::array::from_fn(|r| i32::from(quad[scales + QUAD * sub + r]));
+            (self.scales[2 * sub], self.scales[2 * sub + 1]) = (scale, scale);
+            self.mins[sub] = std::array::from_fn(|r| i32::from(quad[mins + 8 * (sub / 2) + 2 * r + sub % 2]));
+        }
+    }
+}
+
+/// The products of `q` and `chunks`, four rows at once.
+fn dot(q: &[Vector], chunks: &[Chunk]) -> [i32; QUAD] {
+    let mut sums = [0; 16];
+    for (q, chunk) in q.iter().zip(chunks) {
+        let a = chunk.get().map(i16::from);
+        for (l, sum) in sums.iter_mut().enumerate() {
+            *sum += i32::from(q[l]) * i32::from(a[l % 4]);
+        }
+    }
+    std::array::from_fn(|r| sums[4 * r..4 * r + 4].iter().sum())
+}
+
+/// The dot products of a group of rows, packed as `ty`, with the activations of `T` tokens.
+#[inline(never)]
+pub(crate) fn dots32<const T: usize>(
+    ty: PackedType,
+    group: &[u8],
+    x: [&[Block32<Chunk>]; T],
+) -> [[f32; GROUP]; T] {
+    let mut y = [[0.0; GROUP]; T];
+    for (index, quad) in group.chunks_exact(ty.quad_bytes()).enumerate() {
+        let (block, half) = (index / 2, index % 2);
+        let w = Quad32::new(ty, quad);
+        for t in 0..T {
+            let x = &x[t][block];
+            let sums = dot(&w.q, &x.chunks);
+            for r in 0..QUAD {
+                let y = &mut y[t][QUAD * half + r];
+                *y += sums[r] as f32 * (w.d[r] * x.d);
+                if matches!(ty, PackedType::Q4_1 | PackedType::Q5_1) {
+                    *y += w.m[r] * x.sum;
+                }
+            }
+        }
+    }
+    y
+}
+
+/// As [`dots32`], for the K-family.
+#[inline(never)]
+pub(crate) fn dots256<const T: usize>(
+    ty: PackedType,
+    group: &[u8],
+    x: [&[Block256<Chunk>]; T],
+) -> [[f32; GROUP]; T] {
+    let mut y = [[0.0; GROUP]; T];
+    let n_blocks = group.len() / ty.quad_bytes() / 2;
+    for (index, quad) in group.chunks_exact(ty.quad_bytes()).enumerate() {
+        let (half, block) = (index / n_blocks, index % n_blocks);
+        let w = Quad256::new(ty, quad);
+        for t in 0..T {
+            let x = &x[t][block];
+            let mut scaled = [0; QUAD];
+            for (sub, scales) in w.scales.iter().enumerate() {
+                let sums = dot(&w.q[4 * sub..4 * sub + 4], &x.chunks[4 * sub..4 * sub + 4]);
+                for r in 0..QUAD {
+                    scaled[r] += scales[r] * sums[r];
+                }
+            }
+            let mut mins = [0; QUAD];
+            for (min, sum) in w.mins.iter().zip(x.sums) {
+                for r in 0..QUAD {
+                    mins[r] += min[r] * i32::from(sum);
+                }
+            }
+            for r in 0..QUAD {
+                let y = &mut y[t][QUAD * half + r];
+                *y += scaled[r] as f32 * (w.d[r] * x.d);
+                if ty != PackedType::Q6_K {
+                    *y -= mins[r] as f32 * (w.dmin[r] * x.d);
+                }
+            }
+        }
+    }
+    y
+}
+
+/// The weights of row `row` of a group, `n_blocks` blocks of them.
+pub(crate) fn unpack_row(ty: PackedType, group: &[u8], n_blocks: usize, row: usize) -> Vec<f32> {
+    let mut weights = Vec::with_capacity(n_blocks * ty.block_len());
+    let (half, r) = (row / QUAD, row % QUAD);
+    for block in 0..n_blocks {
+        let quad = &group[ty.quad_offset(n_blocks, block, half)..];
+        if ty.block_len() == QK {
+            let w = Quad32::new(ty, quad);
+            weights.extend(
+                w.q.iter().flat_map(|q| &q[4 * r..4 * r + 4]).map(|&q| w.d[r] * f32::from(q) + w.m[r]),
+            );
+        } else {
+            let w = Quad256::new(ty, quad);
+            let numbers = w.q.iter().flat_map(|q| &q[4 * r..4 * r + 4]);
+            weights.extend(numbers.enumerate().map(|(k, &q)| {
+                let scaled = w.d[r] * w.scales[k / 16][r] as f32 * f32::from(q);
+                scaled - w.dmin[r] * w.mins[k / 32][r] as f32
+            }));
+        }
+    }
+    weights
+}
+
+/// The largest magnitude.
+pub(crate) fn max_abs(x: &[f32]) -> f32 {
+    x.iter().fold(0.0_f32, |largest, x| largest.max(x.abs()))
+}
+
+/// `x · scale`, rounded to the nearest integers, ties to even; none may be over 127.
+pub(crate) fn round_to(x: &[f32], scale: f32, chunks: &mut [Chunk]) {
+    let (fours, _) = x.as_chunks::<4>();
+    for (chunk, four) in chunks.iter_mut().zip(fours) {
+        *chunk = Chunk::new(four.map(|x| (x * scale).round_ties_even() as i8));
+    }
+}
+
+/// x · weight / sqrt(mean(x²) + eps), to `y`.
+pub(crate) fn rms_norm(x: &[f32], weight: &[f32], eps: f32, y: &mut [f32]) {
+    let squares: f32 = x.iter().map(|x| x * x).sum();
+    let scale = 1.0 / (squares / x.len() as f32 + eps).sqrt();
+    for ((y, x), weight) in y.iter_mut().zip(x).zip(weight) {
+        *y = x * scale * weight;
+    }
+}
+
+/// silu(gate) · up, to `gate`.
+pub(crate) fn silu_mul(gate: &mut [f32], up: &[f32]) {
+    for (gate, up) in gate.iter_mut().zip(up) {
+        *gate = *gate / (1.0 + (-*gate).exp()) * up;
+    }
+}
+
+/// `y` + x, to `y`.
+pub(crate) fn add(y: &mut [f32], x: &[f32]) {
+    for (y, x) in y.iter_mut().zip(x) {
+        *y += x;
+    }
+}
+
+/// The f16 nearest to each of `x`, ties to even; what is too large becomes the largest, what is too small for a normal
+/// f16 becomes 0, since x64 multiplies subnormal numbers a hundred times slower.
+pub(crate) fn to_f16(x: &[f32], y: &mut [u16]) {
+    for (x, y) in x.iter().zip(y) {
+        let sign = (x.to_bits() >> 16 & 0x8000) as u16;
+        let magnitude = x.abs().min(F16_MAX);
+        *y = if magnitude < F16_MIN_NORMAL {
+            sign
+        } else {
+            // Half a step up, less one where the lower of two is even; then the exponent's other bias.
+            let bits = magnitude.to_bits();
+            let rounded = bits + 0x0FFF + (bits >> 13 & 1);
+            sign | ((rounded >> 13) - ((127 - 15) << 10)) as u16
+        };
+    }
+}
+
+pub(super) const F16_MAX: f32 = 65_504.0;
+pub(super) const F16_MIN_NORMAL: f32 = 1.0 / 16_384.0;
+
+/// What [`attend`] wants its queries multiplied by.
+pub(crate) const QUERY_SCALE: f32 = 1.0;
+
+/// Softmax-weighted sums of values, for queries that see the first positions of one key/value head; see
+/// [`Attend`](super::Attend).
+pub(crate) fn attend(attend: &super::Attend, y: &mut [f32]) {
+    let width = attend.width;
+    let row = |rows: &[u16], pos: usize, d: usize| f16_to_f32(rows[pos * width + d]);
+    for ((q, &n_seen), y) in attend.q.chunks_exact(width).zip(attend.n_seen).zip(y.chunks_exact_mut(width)) {
+        let scores: Vec<f32> =
+            (0..n_seen).map(|pos| (0..width).map(|d| q[d] * row(attend.k, pos, d)).sum()).collect();
+        let largest = scores.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+        let weights: Vec<f32> = scores.iter().map(|score| (score - largest).exp()).collect();
+        let total: f32 = weights.iter().sum();
+        y.fill(0.0);
+        for (pos, weight) in weights.iter().enumerate() {
+            for (d, y) in y.iter_mut().enumerate() {
+                *y += weight / total * row(attend.v, pos, d);
+            }
+        }
+    }
 }

@@ -1,43 +1,127 @@
-//! The loops in 128-bit SIMD, for both wasm modules.
+//! Dots of 16-bit pairs, which every engine has: activations and weights are widened, even bytes and odd ones apart.
 
-use super::{BlockQ4_1, BlockQ16, f16_to_f32};
+use super::activations::{Block32, Block256, Words};
+use super::layout::{GROUP, PackedType};
+use super::simd::{self, Dot};
 use core::arch::wasm32::*;
 
-/// As [`portable::vec_dot_q4_1_q16`](super::portable::vec_dot_q4_1_q16). 16-bit products by pairs: a block of 32
-/// weights takes 11 instructions to unpack, shared by all of `xs`, and 15 for each of `xs`.
-#[inline(never)]
-pub(crate) fn vec_dot_q4_1_q16<const N: usize>(row: &[BlockQ4_1], xs: [&[BlockQ16]; N]) -> [f32; N] {
-    let xs = xs.map(|x| &x[..row.len()]);
-    let mut lanes = [f32x4_splat(0.0); N];
-    let mut mins = [0.0_f32; N];
-    for (i, w) in row.iter().enumerate() {
-        let (d, m) = (f16_to_f32(w.d), f16_to_f32(w.m));
-        // SAFETY: `qs` is 16 bytes long, and a v128 load needs no alignment.
-        let q = unsafe { v128_load(w.qs.as_ptr().cast()) };
-        let low = v128_and(q, u8x16_splat(0x0F));
-        let high = v128_and(u16x8_shr(q, 4), u8x16_splat(0x0F));
-        let q_w = [
-            u16x8_extend_low_u8x16(low),
-            u16x8_extend_high_u8x16(low),
-            u16x8_extend_low_u8x16(high),
-            u16x8_extend_high_u8x16(high),
-        ];
-        for n in 0..N {
-            let x = &xs[n][i];
-            let q_x = x.qs.as_ptr();
-            // SAFETY: `qs` is 32 numbers of 16 bits long; `part` is 0 to 3.
-            let dot =
-                |part: usize| unsafe { i32x4_dot_i16x8(q_w[part], v128_load(q_x.add(8 * part).cast())) };
-            let sums = i32x4_add(i32x4_add(dot(0), dot(1)), i32x4_add(dot(2), dot(3)));
-            let scaled = f32x4_mul(f32x4_convert_i32x4(sums), f32x4_splat(d * x.d));
-            lanes[n] = f32x4_add(lanes[n], scaled);
-            mins[n] += m * x.sum;
+pub(crate) use super::portable::unpack_row;
+pub(crate) use super::simd_float::{QUERY_SCALE, add, attend, rms_norm, silu_mul, to_f16};
+pub(crate) use simd::max_abs;
+
+/// How this file's loops take activations.
+pub(crate) type Chunk = Words;
+
+/// Tokens that go together, which share one unpacking of the weights: with 8 rows, 8 accumulators.
+pub(crate) const TILE: usize = 4;
+
+/// What a test can ask for: which file's loops run.
+#[cfg(test)]
+pub(crate) const NAME: &str = "simd128";
+
+struct Plain;
+
+impl Dot for Plain {
+    type Chunk = Words;
+    const PARTS: usize = 4;
+
+    #[inline(always)]
+    unsafe fn start(pairs: *const [i16; 2], bias: i16) -> v128 {
+        if bias == 0 {
+            return i32x4_splat(0);
+        }
+        // SAFETY: the caller's.
+        i32x4_dot_i16x8(unsafe { v128_load32_splat(pairs.cast()) }, i16x8_splat(-bias))
+    }
+
+    #[inline(always)]
+    unsafe fn add(sum: v128, a: *const Words, q: v128) -> v128 {
+        // SAFETY: the caller's: a chunk is two pairs.
+        let (even, odd) = unsafe { (v128_load32_splat(a.cast()), v128_load32_splat(a.cast::<u32>().add(1))) };
+        let sum = i32x4_add(sum, i32x4_dot_i16x8(even, v128_and(q, u16x8_splat(0x00FF))));
+        i32x4_add(sum, i32x4_dot_i16x8(odd, u16x8_shr(q, 8)))
+    }
+
+    /// Halves 0 to 3 of each 16 bits: low and high of the even byte, low and high of the odd one.
+    #[inline(always)]
+    fn halves(w: v128, part: usize) -> v128 {
+        match part {
+            0 => v128_and(w, u16x8_splat(0x000F)),
+            1 => v128_and(u16x8_shr(w, 4), u16x8_splat(0x000F)),
+            2 => v128_and(u16x8_shr(w, 8), u16x8_splat(0x000F)),
+            _ => u16x8_shr(w, 12),
         }
     }
-    std::array::from_fn(|n| {
-        let lane = lanes[n];
-        let (a, b) = (f32x4_extract_lane::<0>(lane), f32x4_extract_lane::<1>(lane));
-        let (c, d) = (f32x4_extract_lane::<2>(lane), f32x4_extract_lane::<3>(lane));
-        (a + b) + (c + d) + mins[n]
-    })
+
+    #[inline(always)]
+    unsafe fn add_halves(sum: v128, low: *const Words, high: *const Words, part: usize, q: v128) -> v128 {
+        let pairs = if part % 2 == 0 { low } else { high }.cast::<u32>();
+        // SAFETY: the caller's: a chunk is two pairs.
+        i32x4_add(sum, i32x4_dot_i16x8(unsafe { v128_load32_splat(pairs.add(part / 2)) }, q))
+    }
+
+    #[inline(always)]
+    fn sum(sum: v128) -> v128 {
+        sum
+    }
+
+    #[inline(always)]
+    fn scaled(sum: v128, scales: v128, sub: usize) -> v128 {
+        i32x4_mul(sum, simd::lanes_u8(scales, sub))
+    }
+
+    #[inline(always)]
+    fn scaled_signed(sum: v128, scales: v128, sub: usize) -> v128 {
+        i32x4_mul(sum, simd::lanes_i8(scales, sub))
+    }
+
+    #[inline(always)]
+    unsafe fn add_signed(sum: v128, a: *const Words, w: v128) -> v128 {
+        // SAFETY: the caller's: a chunk is two pairs.
+        let (even, odd) = unsafe { (v128_load32_splat(a.cast()), v128_load32_splat(a.cast::<u32>().add(1))) };
+        let sum = i32x4_add(sum, i32x4_dot_i16x8(even, i16x8_shr(i16x8_shl(w, 8), 8)));
+        i32x4_add(sum, i32x4_dot_i16x8(odd, i16x8_shr(w, 8)))
+    }
+
+    #[inline(always)]
+    fn mul_add(a: v128, b: v128, c: v128) -> v128 {
+        mul_add(a, b, c)
+    }
+}
+
+/// a · b + c, rounded twice.
+#[inline(always)]
+pub(super) fn mul_add(a: v128, b: v128, c: v128) -> v128 {
+    f32x4_add(f32x4_mul(a, b), c)
+}
+
+/// As [`portable::dots32`](super::portable::dots32).
+pub(crate) fn dots32<const T: usize>(
+    ty: PackedType,
+    group: &[u8],
+    x: [&[Block32<Chunk>]; T],
+) -> [[f32; GROUP]; T] {
+    simd::dots32::<Plain, T>(ty, group, x)
+}
+
+/// As [`portable::dots256`](super::portable::dots256).
+pub(crate) fn dots256<const T: usize>(
+    ty: PackedType,
+    group: &[u8],
+    x: [&[Block256<Chunk>]; T],
+) -> [[f32; GROUP]; T] {
+    simd::dots256::<Plain, T>(ty, group, x)
+}
+
+/// `x · scale`, rounded to the nearest integers, ties to even; none may be over 127.
+pub(crate) fn round_to(x: &[f32], scale: f32, chunks: &mut [Chunk]) {
+    assert!(x.len() == 4 * chunks.len());
+    for (four, chunk) in x.chunks_exact(4).zip(chunks) {
+        // SAFETY: four numbers are a vector, and a chunk is half of one.
+        unsafe {
+            let q = simd::rounded(four.as_ptr(), scale);
+            let words = i16x8_shuffle::<0, 4, 2, 6, 0, 0, 0, 0>(q, q);
+            v128_store64_lane::<0>(words, (&raw mut *chunk).cast());
+        }
+    }
 }

@@ -1,10 +1,12 @@
-//! The KV cache: keys and values of the positions seen so far, per layer `[kv_head][position][head_dim]`, f32.
+//! The KV cache: keys and values of the positions seen so far, per layer `[kv_head][position][head_dim]`, f16.
 //! Capacity grows by doubling up to the context, so a short chat pays for a short cache.
 
 use super::Config;
 use super::memory::room_for;
 use crate::Result;
+use crate::ops::{Append, Heads, Part, Rotation};
 use candle_core::{DType, Device, Tensor};
+use half::f16;
 
 /// Positions allocated at first.
 const FIRST_CAPACITY: usize = 256;
@@ -13,14 +15,16 @@ const FIRST_CAPACITY: usize = 256;
 #[derive(Debug)]
 pub struct KvCache {
     layers: Vec<Layer>,
+    heads: Heads,
     n_ctx: usize,
     len: usize,
 }
 
+/// One layer's keys and values, each `(n_head_kv, capacity, width)`, f16.
 #[derive(Debug)]
-struct Layer {
-    k: Tensor, // (n_head_kv, capacity, head_dim)
-    v: Tensor, // (n_head_kv, capacity, head_dim)
+pub(super) struct Layer {
+    pub(super) k: Tensor,
+    pub(super) v: Tensor,
 }
 
 impl KvCache {
@@ -29,9 +33,11 @@ impl KvCache {
     /// # Errors
     /// `out_of_memory` if the first positions find no room.
     pub fn new(config: &Config, n_ctx: usize) -> Result<Self> {
-        let shape = (config.n_head_kv, FIRST_CAPACITY.min(n_ctx), config.head_dim);
+        let heads = config.heads();
+        let shape = (heads.n_head_kv, FIRST_CAPACITY.min(n_ctx), heads.width());
         let layer = || -> Result<Layer> { Ok(Layer { k: zeros(shape)?, v: zeros(shape)? }) };
-        Ok(Self { layers: (0..config.n_layer).map(|_| layer()).collect::<Result<_>>()?, n_ctx, len: 0 })
+        let layers = (0..config.n_layer).map(|_| layer()).collect::<Result<_>>()?;
+        Ok(Self { layers, heads, n_ctx, len: 0 })
     }
 
     /// Positions held.
@@ -54,19 +60,19 @@ impl KvCache {
         self.len = self.len.min(len);
     }
 
-    /// Writes one layer's `k` and `v`, `(n_head_kv, n_tok, head_dim)`, behind the positions held, and returns all
-    /// keys and values of that layer, `(n_head_kv, len + n_tok, head_dim)`. The positions count as held only
-    /// after [`advance`](Self::advance), when every layer has written them.
-    pub(super) fn append(&mut self, layer: usize, k: &Tensor, v: &Tensor) -> Result<(Tensor, Tensor)> {
-        let end = self.len + k.dim(1)?;
-        let Layer { k: k_all, v: v_all } = &mut self.layers[layer];
-        for (all, new) in [(&mut *k_all, k), (&mut *v_all, v)] {
+    /// Writes one layer's keys and values of `qkv`, `(n_tok, (n_head + 2 · n_head_kv) · head_dim)`, behind the
+    /// positions held, and returns the layer. The positions count as held only after [`advance`](Self::advance), when
+    /// every layer has written them.
+    pub(super) fn append(&mut self, layer: usize, qkv: &Tensor, rotation: &Rotation) -> Result<&Layer> {
+        let end = self.len + qkv.dim(0)?;
+        let layer = &mut self.layers[layer];
+        for (part, all) in [(Part::Keys, &mut layer.k), (Part::Values, &mut layer.v)] {
             if end > all.dim(1)? {
                 *all = grown(all, end.next_power_of_two().min(self.n_ctx))?;
             }
-            all.slice_set(&new.contiguous()?, 1, self.len)?;
+            all.inplace_op2(qkv, &Append { heads: self.heads, part, rotation, pos: self.len })?;
         }
-        Ok((k_all.narrow(1, 0, end)?, v_all.narrow(1, 0, end)?))
+        Ok(layer)
     }
 
     pub(super) fn advance(&mut self, n_tok: usize) {
@@ -75,14 +81,14 @@ impl KvCache {
 }
 
 fn grown(old: &Tensor, capacity: usize) -> Result<Tensor> {
-    let (n_head_kv, _, head_dim) = old.dims3()?;
-    let new = zeros((n_head_kv, capacity, head_dim))?;
+    let (n_head_kv, _, width) = old.dims3()?;
+    let new = zeros((n_head_kv, capacity, width))?;
     new.slice_set(old, 1, 0)?;
     Ok(new)
 }
 
 fn zeros(shape: (usize, usize, usize)) -> Result<Tensor> {
-    let (n_head_kv, capacity, head_dim) = shape;
-    room_for("KV cache", n_head_kv * capacity * head_dim * size_of::<f32>())?;
-    Ok(Tensor::zeros(shape, DType::F32, &Device::Cpu)?)
+    let (n_head_kv, capacity, width) = shape;
+    room_for("KV cache", n_head_kv * capacity * width * size_of::<f16>())?;
+    Ok(Tensor::zeros(shape, DType::F16, &Device::Cpu)?)
 }

@@ -1,6 +1,7 @@
 //! The numbers that shape a Llama model, read from the file's metadata and checked against each other.
 
 use crate::gguf::{Metadata, keys};
+use crate::ops::Heads;
 use crate::{Error, Result};
 
 /// The shape of a Llama model. Each field's line gives its GGUF key under the architecture's name.
@@ -121,6 +122,10 @@ impl Config {
             rope_freq_scale: rope_freq_scale(metadata, architecture)?,
             rms_eps: positive_f32(metadata, &key(keys::RMS_EPSILON))?,
         })
+    }
+
+    pub(super) fn heads(&self) -> Heads {
+        Heads { n_head: self.n_head, n_head_kv: self.n_head_kv, head_dim: self.head_dim }
     }
 
     /// Width of all query heads side by side.

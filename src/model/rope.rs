@@ -5,21 +5,13 @@
 //! scaling, which a GGUF file carries as the tensor `rope_freqs.weight`.
 
 use super::Config;
-use crate::Result;
-use candle_core::{Device, Tensor};
+use crate::ops::Rotation;
 
 /// What a head is turned by, per position.
 #[derive(Debug)]
 pub(super) struct Rope {
     /// Radians per position, of each of the `n_rot / 2` pairs.
     freqs: Vec<f64>,
-    n_rot: usize,
-}
-
-/// Cosines and sines of `n_tok` positions, each `(n_tok, n_rot / 2)`; made once per call, used by every layer.
-pub(super) struct Rotation {
-    cos: Tensor,
-    sin: Tensor,
     n_rot: usize,
 }
 
@@ -34,31 +26,11 @@ impl Rope {
         Self { freqs: freqs.collect(), n_rot: config.n_rot }
     }
 
-    /// The rotation of positions `pos..pos + n_tok`. Angles are computed in f64: at position 100 000 an f32
-    /// angle is off by 0.004 rad.
-    pub(super) fn at(&self, pos: usize, n_tok: usize) -> Result<Rotation> {
-        let angles = || (pos..pos + n_tok).flat_map(|p| self.freqs.iter().map(move |freq| p as f64 * freq));
-        let table = |values: Vec<f32>| Tensor::from_vec(values, (n_tok, self.freqs.len()), &Device::Cpu);
-        Ok(Rotation {
-            cos: table(angles().map(|angle| angle.cos() as f32).collect())?,
-            sin: table(angles().map(|angle| angle.sin() as f32).collect())?,
-            n_rot: self.n_rot,
-        })
-    }
-}
-
-impl Rotation {
-    /// Turns the first `n_rot` dimensions of every head of `x`, `(n_head, n_tok, head_dim)`.
-    pub(super) fn apply(&self, x: &Tensor) -> Result<Tensor> {
-        let head_dim = x.dim(2)?;
-        let turn = |x: &Tensor| -> Result<Tensor> {
-            let x = x.contiguous()?.unsqueeze(0)?; // (1, n_head, n_tok, n_rot)
-            Ok(candle_nn::rotary_emb::rope_i(&x, &self.cos, &self.sin)?.squeeze(0)?)
-        };
-        if self.n_rot == head_dim {
-            return turn(x);
-        }
-        let turned = turn(&x.narrow(2, 0, self.n_rot)?)?;
-        Ok(Tensor::cat(&[turned, x.narrow(2, self.n_rot, head_dim - self.n_rot)?], 2)?)
+    /// The rotation of positions `pos..pos + n_tok`; made once per call, used by every layer. Angles are computed in
+    /// f64: at position 100 000 an f32 angle is off by 0.004 rad.
+    pub(super) fn at(&self, pos: usize, n_tok: usize) -> Rotation {
+        let angles = (pos..pos + n_tok).flat_map(|p| self.freqs.iter().map(move |freq| p as f64 * freq));
+        let (sin, cos) = angles.map(|angle| (angle.sin() as f32, angle.cos() as f32)).unzip();
+        Rotation { cos, sin, n_rot: self.n_rot }
     }
 }

@@ -1,99 +1,185 @@
-//! Matrix products with quantized weights.
+//! Products with weights, and what goes before and after them in one step.
 
-use crate::kernels::{BlockQ4_1, BlockQ16, QK4_1, vec_dot_q4_1_q16};
-use candle_core::quantized::{GgmlDType, QTensor};
-use candle_core::{CpuStorage, CustomOp1, Error, Layout, Result, Shape};
+use super::slice;
+use crate::kernels::{self, Activations, Output, PackedMatrix};
+use candle_core::quantized::{QMatMul, QTensor};
+use candle_core::{CpuStorage, CustomOp1, CustomOp2, Device, Error, Layout, Module, Result, Shape, Tensor};
+use std::cell::OnceCell;
 use std::sync::Arc;
 
-/// x · weightᵀ for a weight `(n_out, n_in)` of Q4_1, with activations of 16 bits: `(n_tok, n_in)` to `(n_tok, n_out)`.
-#[derive(Debug, Clone)]
-pub(crate) struct Q4_1Linear {
-    weight: Arc<QTensor>,
+/// A matrix `(n_out, n_in)`.
+#[derive(Debug)]
+pub(crate) enum Weight {
+    /// Of a type that has kernels here.
+    Packed(PackedMatrix),
+    /// Of any that Candle multiplies.
+    Candle { tensor: Arc<QTensor>, product: QMatMul, n_out: usize, n_in: usize },
 }
 
-/// Tokens that share one unpacking of a row of weights.
-const TILE: usize = 4;
+/// x · weightᵀ + bias
+#[derive(Debug, Clone)]
+pub(crate) struct Projection {
+    pub(crate) weight: Arc<Weight>,
+    pub(crate) bias: Option<Vec<f32>>, // (n_out)
+}
 
-impl Q4_1Linear {
+/// RMS norm, then several projections side by side: `(n_tok, n_in)` to `(n_tok, sum of n_out)`.
+#[derive(Debug)]
+pub(crate) struct NormedProjection {
+    pub(crate) norm: Vec<f32>, // (n_in)
+    pub(crate) eps: f32,
+    pub(crate) parts: Vec<Projection>,
+}
+
+/// RMS norm, then silu(gate) · up: `(n_tok, n_in)` to `(n_tok, n_ff)`. Its parts are gate and up.
+#[derive(Debug)]
+pub(crate) struct GatedProjection(pub(crate) NormedProjection);
+
+/// A projection added to the residual stream: `(n_tok, n_in)` and `(n_tok, n_out)` to `(n_tok, n_out)`.
+#[derive(Debug)]
+pub(crate) struct ResidualProjection(pub(crate) Projection);
+
+impl Weight {
     /// # Errors
-    /// If `weight` is no matrix of Q4_1.
-    pub(crate) fn new(weight: Arc<QTensor>) -> Result<Self> {
-        if weight.dtype() != GgmlDType::Q4_1 || weight.rank() != 2 {
-            return Err(Error::Msg(format!("{weight:?} is no matrix of Q4_1")));
+    /// If `tensor` is no matrix.
+    pub(crate) fn candle(tensor: QTensor) -> Result<Self> {
+        let (n_out, n_in) = tensor.shape().dims2()?;
+        let tensor = Arc::new(tensor);
+        Ok(Self::Candle { product: QMatMul::from_arc(tensor.clone())?, tensor, n_out, n_in })
+    }
+
+    /// `(n_out, n_in)`
+    pub(crate) fn dims(&self) -> (usize, usize) {
+        match self {
+            Self::Packed(matrix) => (matrix.n_out(), matrix.n_in()),
+            Self::Candle { n_out, n_in, .. } => (*n_out, *n_in),
         }
-        Ok(Self { weight })
+    }
+
+    /// The rows `ids`, `(ids.len(), n_in)`.
+    pub(crate) fn rows(&self, ids: &[u32]) -> Result<Tensor> {
+        let shape = (ids.len(), self.dims().1);
+        match self {
+            Self::Packed(matrix) => {
+                let rows = ids.iter().flat_map(|&id| matrix.row(id as usize)).collect();
+                Tensor::from_vec::<_, f32>(rows, shape, &Device::Cpu)
+            }
+            Self::Candle { tensor, .. } => tensor.embedding(&Tensor::new(ids, &Device::Cpu)?),
+        }
     }
 }
 
-impl CustomOp1 for Q4_1Linear {
+/// What goes into several projections, rounded once for each family of weights among them.
+struct Inputs<'x> {
+    x: &'x [f32], // (n_tok, n_in)
+    n_tok: usize,
+    rounded: [OnceCell<Activations>; 2],
+}
+
+impl<'x> Inputs<'x> {
+    fn new(x: &'x [f32], n_tok: usize) -> Self {
+        Self { x, n_tok, rounded: Default::default() }
+    }
+
+    fn rounded(&self, matrix: &PackedMatrix) -> &Activations {
+        self.rounded[usize::from(matrix.is_k())].get_or_init(|| Activations::new(matrix, self.x))
+    }
+
+    /// Multiplies with all of `parts`, side by side into `(n_tok, sum of n_out)`.
+    fn project(&self, parts: &[Projection]) -> Result<Vec<f32>> {
+        let width: usize = parts.iter().map(|part| part.weight.dims().0).sum();
+        let mut y = vec![0.0; self.n_tok * width];
+        let mut column = 0;
+        for part in parts {
+            let (n_out, n_in) = part.weight.dims();
+            if self.x.len() != self.n_tok * n_in {
+                let detail = format!("{} numbers are no {} rows of {n_in}", self.x.len(), self.n_tok);
+                return Err(Error::Msg(detail));
+            }
+            match &*part.weight {
+                Weight::Packed(matrix) => {
+                    let y = Output::new(&mut y, self.n_tok, column);
+                    matrix.multiply(self.rounded(matrix), 0..matrix.n_groups(), y);
+                }
+                Weight::Candle { product, .. } => {
+                    let x = Tensor::from_slice(self.x, (self.n_tok, n_in), &Device::Cpu)?;
+                    let part = product.forward(&x)?.flatten_all()?.to_vec1::<f32>()?;
+                    for (y, part) in y.chunks_exact_mut(width).zip(part.chunks_exact(n_out)) {
+                        y[column..column + n_out].copy_from_slice(part);
+                    }
+                }
+            }
+            if let Some(bias) = &part.bias {
+                for y in y.chunks_exact_mut(width) {
+                    kernels::add(&mut y[column..column + n_out], bias);
+                }
+            }
+            column += n_out;
+        }
+        Ok(y)
+    }
+}
+
+impl NormedProjection {
+    fn run(&self, storage: &CpuStorage, layout: &Layout) -> Result<(Vec<f32>, usize)> {
+        let (n_tok, n_in) = layout.shape().dims2()?;
+        let x = slice(storage, layout)?;
+        if n_in != self.norm.len() {
+            return Err(Error::Msg(format!("a norm of {} does not go over {layout:?}", self.norm.len())));
+        }
+        let mut normed = vec![0.0; x.len()];
+        for (x, y) in x.chunks_exact(n_in).zip(normed.chunks_exact_mut(n_in)) {
+            kernels::rms_norm(x, &self.norm, self.eps, y);
+        }
+        Ok((Inputs::new(&normed, n_tok).project(&self.parts)?, n_tok))
+    }
+}
+
+impl CustomOp1 for NormedProjection {
     fn name(&self) -> &'static str {
-        "q4_1-linear"
+        "normed-projection"
     }
 
     fn cpu_fwd(&self, storage: &CpuStorage, layout: &Layout) -> Result<(CpuStorage, Shape)> {
-        let (n_tok, n_in) = layout.shape().dims2()?;
-        let (n_out, n_weight) = self.weight.shape().dims2()?;
-        let Some((begin, end)) = layout.contiguous_offsets().filter(|_| n_in == n_weight) else {
-            return Err(Error::Msg(format!("{layout:?} does not go through {:?}", self.weight)));
-        };
-        let x = BlockQ16::quantize(&storage.as_slice::<f32>()?[begin..end]);
-        let bytes = self.weight.data()?;
-        let weight: &[BlockQ4_1] = bytemuck::try_cast_slice(&bytes).map_err(Error::wrap)?;
-
-        let n_blocks = n_in / QK4_1;
-        let x_row = |tok: usize| &x[tok * n_blocks..(tok + 1) * n_blocks];
-        let mut y = vec![0.0; n_tok * n_out]; // (n_tok, n_out)
-        for (out, row) in weight.chunks_exact(n_blocks).enumerate() {
-            let mut tok = 0;
-            while tok + TILE <= n_tok {
-                let dots = vec_dot_q4_1_q16::<TILE>(row, std::array::from_fn(|i| x_row(tok + i)));
-                for (i, dot) in dots.into_iter().enumerate() {
-                    y[(tok + i) * n_out + out] = dot;
-                }
-                tok += TILE;
-            }
-            for tok in tok..n_tok {
-                [y[tok * n_out + out]] = vec_dot_q4_1_q16(row, [x_row(tok)]);
-            }
-        }
-        Ok((CpuStorage::F32(y), (n_tok, n_out).into()))
+        let (y, n_tok) = self.run(storage, layout)?;
+        let width = y.len() / n_tok;
+        Ok((CpuStorage::F32(y), (n_tok, width).into()))
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use candle_core::{Device, Module, Tensor};
-
-    /// Against Candle's dequantized weights: what is left is the rounding of activations to 16 bits, `2^-16` of the
-    /// largest in a block, over up to `n_in` weights below 1.
-    #[test]
-    fn equals_the_dequantized_product() -> Result<()> {
-        for (n_in, n_out) in [(32, 1), (32, 3), (64, 5), (576, 7)] {
-            let values = |n: usize, step: f32| (0..n).map(|i| (i as f32 * step).sin()).collect::<Vec<_>>();
-            let weight = Tensor::from_vec(values(n_in * n_out, 0.37), (n_out, n_in), &Device::Cpu)?;
-            let weight = Arc::new(QTensor::quantize(&weight, GgmlDType::Q4_1)?);
-            let exact = weight.dequantize(&Device::Cpu)?;
-            let linear = Q4_1Linear::new(weight)?;
-            for n_tok in [1, 2, 3, 4, 5, 8, 9] {
-                let x = Tensor::from_vec(values(n_tok * n_in, 0.11), (n_tok, n_in), &Device::Cpu)?;
-                let y = x.apply_op1_no_bwd(&linear)?;
-                let expected = candle_nn::Linear::new(exact.clone(), None).forward(&x)?;
-                let off = (y - expected)?.abs()?.max_all()?.to_scalar::<f32>()?;
-                let bound = n_in as f32 * 2_f32.powi(-16);
-                assert!(off <= bound, "{n_tok} x {n_in} to {n_out}: off by {off}, {bound} allowed");
-            }
-        }
-        Ok(())
+impl CustomOp1 for GatedProjection {
+    fn name(&self) -> &'static str {
+        "gated-projection"
     }
 
-    #[test]
-    fn another_width_or_type_is_refused() -> Result<()> {
-        let weight = Tensor::zeros((2, 32), candle_core::DType::F32, &Device::Cpu)?;
-        let linear = Q4_1Linear::new(Arc::new(QTensor::quantize(&weight, GgmlDType::Q4_1)?))?;
-        let x = Tensor::zeros((1, 64), candle_core::DType::F32, &Device::Cpu)?;
-        assert!(x.apply_op1_no_bwd(&linear).is_err());
-        assert!(Q4_1Linear::new(Arc::new(QTensor::quantize(&weight, GgmlDType::Q4_0)?)).is_err());
-        Ok(())
+    fn cpu_fwd(&self, storage: &CpuStorage, layout: &Layout) -> Result<(CpuStorage, Shape)> {
+        let (mut y, n_tok) = self.0.run(storage, layout)?; // (n_tok, 2 · n_ff)
+        let n_ff = y.len() / n_tok / 2;
+        for tok in 0..n_tok {
+            let (gate, up) = y[2 * tok * n_ff..2 * (tok + 1) * n_ff].split_at_mut(n_ff);
+            kernels::silu_mul(gate, up);
+            y.copy_within(2 * tok * n_ff..(2 * tok + 1) * n_ff, tok * n_ff);
+        }
+        y.truncate(n_tok * n_ff);
+        Ok((CpuStorage::F32(y), (n_tok, n_ff).into()))
+    }
+}
+
+impl CustomOp2 for ResidualProjection {
+    fn name(&self) -> &'static str {
+        "residual-projection"
+    }
+
+    fn cpu_fwd(
+        &self,
+        x: &CpuStorage,
+        x_layout: &Layout,
+        residual: &CpuStorage,
+        residual_layout: &Layout,
+    ) -> Result<(CpuStorage, Shape)> {
+        let n_tok = x_layout.shape().dims2()?.0;
+        let mut y = Inputs::new(slice(x, x_layout)?, n_tok).project(std::slice::from_ref(&self.0))?;
+        kernels::add(&mut y, slice(residual, residual_layout)?);
+        Ok((CpuStorage::F32(y), residual_layout.shape().clone()))
     }
 }

@@ -1,5 +1,18 @@
-//! Candle's operations that are carried out by [`kernels`](crate::kernels).
+//! Candle's operations that are carried out by [`kernels`](crate::kernels), in coarse steps: what Candle keeps of each
+//! is one allocation and a few checks.
 
+mod attention;
 mod linear;
 
-pub(crate) use linear::Q4_1Linear;
+pub(crate) use attention::{Append, Attention, Heads, Part, Rotation};
+pub(crate) use linear::{GatedProjection, NormedProjection, Projection, ResidualProjection, Weight};
+
+use candle_core::{CpuStorage, Error, Layout, Result};
+
+/// The numbers of a contiguous tensor.
+fn slice<'s>(storage: &'s CpuStorage, layout: &Layout) -> Result<&'s [f32]> {
+    match layout.contiguous_offsets() {
+        Some((begin, end)) => Ok(&storage.as_slice::<f32>()?[begin..end]),
+        None => Err(Error::Msg(format!("{layout:?} should be contiguous"))),
+    }
+}

@@ -1,0 +1,269 @@
+//! How packed weights lie in memory, and how a file's blocks come there.
+//!
+//! Four rows lie together, by fours of k: the 16 bytes of a vector are rows 0 to 3 (its 32-bit lanes), in each of which
+//! are the weights k to k + 3. So a lane of an accumulator is a row, nothing is ever added across lanes, and the scales
+//! of four rows are a vector too. `quad` below is one block of k for four rows; `byte(v, r, i)` is byte i of lane r of
+//! its vector v.
+//!
+//! A matrix is cut into groups of [`GROUP`] rows, whose last one is padded with zeros. In the 32-family the two quads of
+//! a group alternate block by block, in the K-family they follow each other, so that a thread reads one sequential
+//! stream: from memory, two streams 4.6 KB apart were read at 8 GB/s and one at 20-23 GB/s.
+//!
+//! | type | quad | bytes of a quad |
+//! | --- | --- | --- |
+//! | Q4_0 | 4 vectors: low half k = 4v + i, high half k + 16; d: 4 f16 | 72 for 32 k |
+//! | Q4_1 | as Q4_0; then m: 4 f16 | 80 |
+//! | Q5_0 | as Q4_0; a vector between, whose bit c is bit 4 of k = 4c + i | 88 |
+//! | Q5_1 | as Q5_0; then m | 96 |
+//! | Q8_0 | 8 vectors: k = 4v + i; d: 4 f16 | 136 |
+//! | Q4_K | 32 vectors: v = 8j + c, low half k = 64j + 4c + i, high half k + 32; scales\[sub\]\[row\]; mins\[sub / 2\]\[row\]\[sub % 2\]; d, dmin: 4 f32 each | 608 for 256 k |
+//! | Q5_K | as Q4_K; 8 vectors before the scales, whose bit s is bit 4 of k = 32s + 4c + i | 736 |
+//! | Q6_K | for each 16 k 3 vectors b of w\[c\]\[r\]\[i\], k = 4c + i: `b[c] = w[c] \| bits 2c and 2c + 1 of w[3] << 6`; scales\[sub\]\[row\]; d: 4 f32 | 848 |
+
+use super::portable::f16_to_f32;
+
+/// Weights in a block of the 32-family.
+pub(crate) const QK: usize = 32;
+
+/// Weights in a block of the K-family.
+pub(crate) const QK_K: usize = 256;
+
+/// Rows in a group.
+pub(crate) const GROUP: usize = 8;
+
+/// Rows in a quad.
+pub(super) const QUAD: usize = 4;
+
+/// Where things are within a quad.
+pub(super) mod q4_0 {
+    pub(crate) const D: usize = 64;
+    pub(crate) const BYTES: usize = 72;
+}
+pub(super) mod q4_1 {
+    pub(crate) const D: usize = 64;
+    pub(crate) const M: usize = 72;
+    pub(crate) const BYTES: usize = 80;
+}
+pub(super) mod q5_0 {
+    pub(crate) const HIGH: usize = 64;
+    pub(crate) const D: usize = 80;
+    pub(crate) const BYTES: usize = 88;
+}
+pub(super) mod q5_1 {
+    pub(crate) const HIGH: usize = 64;
+    pub(crate) const D: usize = 80;
+    pub(crate) const M: usize = 88;
+    pub(crate) const BYTES: usize = 96;
+}
+pub(super) mod q8_0 {
+    pub(crate) const D: usize = 128;
+    pub(crate) const BYTES: usize = 136;
+}
+pub(super) mod q4_k {
+    pub(crate) const SCALES: usize = 512;
+    pub(crate) const MINS: usize = 544;
+    pub(crate) const D: usize = 576;
+    pub(crate) const DMIN: usize = 592;
+    pub(crate) const BYTES: usize = 608;
+}
+pub(super) mod q5_k {
+    pub(crate) const HIGH: usize = 512;
+    pub(crate) const SCALES: usize = 640;
+    pub(crate) const MINS: usize = 672;
+    pub(crate) const D: usize = 704;
+    pub(crate) const DMIN: usize = 720;
+    pub(crate) const BYTES: usize = 736;
+}
+pub(super) mod q6_k {
+    pub(crate) const SCALES: usize = 768;
+    pub(crate) const D: usize = 832;
+    pub(crate) const BYTES: usize = 848;
+}
+
+/// A file's type of weights that has a packed layout.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[allow(non_camel_case_types)]
+pub(crate) enum PackedType {
+    Q4_0,
+    Q4_1,
+    Q5_0,
+    Q5_1,
+    Q8_0,
+    Q4_K,
+    Q5_K,
+    Q6_K,
+}
+
+impl PackedType {
+    /// Every type, in the order of the table above.
+    #[cfg(test)]
+    pub(crate) const ALL: [Self; 8] =
+        [Self::Q4_0, Self::Q4_1, Self::Q5_0, Self::Q5_1, Self::Q8_0, Self::Q4_K, Self::Q5_K, Self::Q6_K];
+
+    /// Weights in a block.
+    pub(crate) fn block_len(self) -> usize {
+        match self {
+            Self::Q4_0 | Self::Q4_1 | Self::Q5_0 | Self::Q5_1 | Self::Q8_0 => QK,
+            Self::Q4_K | Self::Q5_K | Self::Q6_K => QK_K,
+        }
+    }
+
+    /// Bytes of a block of one row in the file.
+    pub(crate) fn file_bytes(self) -> usize {
+        match self {
+            Self::Q4_0 => 18,
+            Self::Q4_1 => 20,
+            Self::Q5_0 => 22,
+            Self::Q5_1 => 24,
+            Self::Q8_0 => 34,
+            Self::Q4_K => 144,
+            Self::Q5_K => 176,
+            Self::Q6_K => 210,
+        }
+    }
+
+    /// Bytes of a packed block of four rows.
+    pub(crate) fn quad_bytes(self) -> usize {
+        match self {
+            Self::Q4_0 => q4_0::BYTES,
+            Self::Q4_1 => q4_1::BYTES,
+            Self::Q5_0 => q5_0::BYTES,
+            Self::Q5_1 => q5_1::BYTES,
+            Self::Q8_0 => q8_0::BYTES,
+            Self::Q4_K => q4_k::BYTES,
+            Self::Q5_K => q5_k::BYTES,
+            Self::Q6_K => q6_k::BYTES,
+        }
+    }
+
+    /// Where in a group the quad of `block` and rows 0 to 3 or, with `half` 1, rows 4 to 7 begins.
+    pub(crate) fn quad_offset(self, n_blocks: usize, block: usize, half: usize) -> usize {
+        let index = match self.block_len() {
+            QK => 2 * block + half,
+            _ => half * n_blocks + block,
+        };
+        index * self.quad_bytes()
+    }
+
+    /// Packs row `row` (0 to 3) of a quad: `file` is its block as in the file.
+    pub(super) fn pack(self, file: &[u8], row: usize, quad: &mut [u8]) {
+        let mut lane = Lane { quad, row };
+        match self {
+            Self::Q4_0 => {
+                lane.words(q4_0::D, &file[..2]);
+                lane.spread(0, &file[2..]);
+            }
+            Self::Q4_1 => {
+                lane.words(q4_1::D, &file[..2]);
+                lane.words(q4_1::M, &file[2..4]);
+                lane.spread(0, &file[4..]);
+            }
+            Self::Q5_0 => {
+                lane.words(q5_0::D, &file[..2]);
+                lane.high_bits(q5_0::HIGH, &file[2..6]);
+                lane.spread(0, &file[6..]);
+            }
+            Self::Q5_1 => {
+                lane.words(q5_1::D, &file[..2]);
+                lane.words(q5_1::M, &file[2..4]);
+                lane.high_bits(q5_1::HIGH, &file[4..8]);
+                lane.spread(0, &file[8..]);
+            }
+            Self::Q8_0 => {
+                lane.words(q8_0::D, &file[..2]);
+                // The kernels turn a weight's sign, which -128 has no room for. Quantizers do not write it.
+                let clamped: [u8; QK] =
+                    std::array::from_fn(|k| if file[2 + k] == 0x80 { 0x81 } else { file[2 + k] });
+                lane.spread(0, &clamped);
+            }
+            Self::Q4_K => {
+                lane.scales_and_mins(q4_k::SCALES, q4_k::MINS, q4_k::D, q4_k::DMIN, &file[..16]);
+                lane.spread(0, &file[16..]);
+            }
+            Self::Q5_K => {
+                lane.scales_and_mins(q5_k::SCALES, q5_k::MINS, q5_k::D, q5_k::DMIN, &file[..16]);
+                lane.spread(q5_k::HIGH, &file[16..48]);
+                lane.spread(0, &file[48..]);
+            }
+            Self::Q6_K => {
+                for sub in 0..QK_K / 16 {
+                    let w: [u8; 16] = std::array::from_fn(|k| q6_k_weight(file, 16 * sub + k));
+                    let planes: [u8; 12] = std::array::from_fn(|k| {
+                        let (c, i) = (k / 4, k % 4);
+                        w[k] | ((w[12 + i] >> (2 * c)) & 3) << 6
+                    });
+                    lane.spread(48 * sub, &planes);
+                }
+                for sub in 0..QK_K / 16 {
+                    lane.quad[q6_k::SCALES + QUAD * sub + row] = file[192 + sub];
+                }
+                lane.f32(q6_k::D, &file[208..]);
+            }
+        }
+    }
+}
+
+/// A row of a quad being packed.
+struct Lane<'q> {
+    quad: &'q mut [u8],
+    row: usize,
+}
+
+impl Lane<'_> {
+    /// Bytes by fours, to this row's lane of the vectors from `at` on.
+    fn spread(&mut self, at: usize, bytes: &[u8]) {
+        for (v, four) in bytes.chunks_exact(4).enumerate() {
+            let lane = at + 16 * v + 4 * self.row;
+            self.quad[lane..lane + 4].copy_from_slice(four);
+        }
+    }
+
+    /// An f16, as it is.
+    fn words(&mut self, at: usize, f16: &[u8]) {
+        let at = at + 2 * self.row;
+        self.quad[at..at + 2].copy_from_slice(f16);
+    }
+
+    /// An f16 as f32.
+    fn f32(&mut self, at: usize, f16: &[u8]) {
+        let at = at + 4 * self.row;
+        let value = f16_to_f32(u16::from_le_bytes([f16[0], f16[1]]));
+        self.quad[at..at + 4].copy_from_slice(&value.to_le_bytes());
+    }
+
+    /// 32 bits, one per k, to bit c of the byte of k = 4c + i.
+    fn high_bits(&mut self, at: usize, bits: &[u8]) {
+        let bits = u32::from_le_bytes([bits[0], bits[1], bits[2], bits[3]]);
+        let bytes: [u8; 4] =
+            std::array::from_fn(|i| (0..8).fold(0, |byte, c| byte | ((bits >> (4 * c + i)) as u8 & 1) << c));
+        self.spread(at, &bytes);
+    }
+
+    /// The head of a block of Q4_K or Q5_K: d and dmin, and the scales and mins of 6 bits.
+    fn scales_and_mins(&mut self, scales: usize, mins: usize, d: usize, dmin: usize, head: &[u8]) {
+        self.f32(d, &head[..2]);
+        self.f32(dmin, &head[2..4]);
+        for sub in 0..8 {
+            let (scale, min) = scale_and_min(&head[4..], sub);
+            self.quad[scales + QUAD * sub + self.row] = scale;
+            self.quad[mins + 8 * (sub / 2) + 2 * self.row + sub % 2] = min;
+        }
+    }
+}
+
+/// GGML's `get_scale_min_k4`: eight scales and eight mins of 6 bits in 12 bytes.
+fn scale_and_min(packed: &[u8], sub: usize) -> (u8, u8) {
+    if sub < 4 {
+        (packed[sub] & 63, packed[sub + 4] & 63)
+    } else {
+        (packed[sub + 4] & 0x0F | (packed[sub - 4] >> 6) << 4, packed[sub + 4] >> 4 | (packed[sub] >> 6) << 4)
+    }
+}
+
+/// Weight k of a block of Q6_K, 0 to 63: low halves in `ql` (128 bytes), the upper two bits in `qh` (64 bytes).
+fn q6_k_weight(file: &[u8], k: usize) -> u8 {
+    let (half, quarter, l) = (k / 128, k % 128 / 32, k % 32);
+    let low = file[64 * half + 32 * (quarter % 2) + l] >> (4 * (quarter / 2)) & 0x0F;
+    let high = file[128 + 32 * half + l] >> (2 * quarter) & 3;
+    low | high << 4
+}

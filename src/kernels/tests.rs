@@ -1,0 +1,426 @@
+//! Every kernel against the oracle, and the oracle against Candle, natively and in a browser.
+
+use super::activations::{Block, Block32, Block256, Chunk};
+use super::layout::{GROUP, PackedType, QK, QK_K, QUAD};
+use super::{Activations, Output, PackedMatrix, isa, portable};
+use candle_core::Device;
+use candle_core::quantized::{GgmlDType, QStorage, QTensor};
+use std::borrow::Cow;
+#[cfg(target_arch = "wasm32")]
+use wasm_bindgen_test::wasm_bindgen_test as test;
+
+#[cfg(target_arch = "wasm32")]
+wasm_bindgen_test::wasm_bindgen_test_configure!(run_in_dedicated_worker);
+
+/// The file whose loops run, as `build.sh` asked for it.
+fn assert_kernels() {
+    let expected = match option_env!("TALLOW_TEST_MODULE") {
+        None => "portable",
+        Some(module) => module,
+    };
+    assert_eq!(isa::NAME, expected);
+}
+
+/// Both forms of the relaxed dots, or what there is else.
+fn each_form(run: impl Fn()) {
+    assert_kernels();
+    #[cfg(all(target_arch = "wasm32", target_feature = "relaxed-simd"))]
+    {
+        use super::relaxed::form::{Form, choose};
+        for form in [Form::Fours32, Form::Pairs16] {
+            choose(form);
+            run();
+        }
+    }
+    #[cfg(not(all(target_arch = "wasm32", target_feature = "relaxed-simd")))]
+    run();
+}
+
+/// Numbers that look random, the same each time.
+struct Noise(u64);
+
+impl Noise {
+    fn next(&mut self) -> u64 {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        self.0
+    }
+
+    fn byte(&mut self) -> u8 {
+        (self.next() >> 32) as u8
+    }
+
+    /// -1 to 1.
+    fn real(&mut self) -> f32 {
+        (self.next() >> 40) as f32 / (1 << 23) as f32 - 1.0
+    }
+}
+
+fn ggml(ty: PackedType) -> GgmlDType {
+    match ty {
+        PackedType::Q4_0 => GgmlDType::Q4_0,
+        PackedType::Q4_1 => GgmlDType::Q4_1,
+        PackedType::Q5_0 => GgmlDType::Q5_0,
+        PackedType::Q5_1 => GgmlDType::Q5_1,
+        PackedType::Q8_0 => GgmlDType::Q8_0,
+        PackedType::Q4_K => GgmlDType::Q4K,
+        PackedType::Q5_K => GgmlDType::Q5K,
+        PackedType::Q6_K => GgmlDType::Q6K,
+    }
+}
+
+/// Where the f16 of a file's block are.
+fn scales_of(ty: PackedType) -> &'static [usize] {
+    match ty {
+        PackedType::Q4_0 | PackedType::Q5_0 | PackedType::Q8_0 => &[0],
+        PackedType::Q4_1 | PackedType::Q5_1 | PackedType::Q4_K | PackedType::Q5_K => &[0, 2],
+        PackedType::Q6_K => &[208],
+    }
+}
+
+/// A matrix as in a file: every bit random but those of the f16, which `scale` gives.
+fn file(
+    ty: PackedType,
+    n_out: usize,
+    n_in: usize,
+    noise: &mut Noise,
+    scale: impl Fn(&mut Noise) -> f32,
+) -> Vec<u8> {
+    let n_blocks = n_out * n_in / ty.block_len();
+    let mut bytes: Vec<u8> = (0..n_blocks * ty.file_bytes()).map(|_| noise.byte()).collect();
+    for block in bytes.chunks_exact_mut(ty.file_bytes()) {
+        for &at in scales_of(ty) {
+            block[at..at + 2].copy_from_slice(&half::f16::from_f32(scale(noise)).to_le_bytes());
+        }
+        if ty == PackedType::Q8_0 {
+            // Which is clamped; see its own test.
+            block[2..].iter_mut().filter(|w| **w == 0x80).for_each(|w| *w = 0x7F);
+        }
+    }
+    bytes
+}
+
+fn packed(ty: PackedType, n_out: usize, n_in: usize, file: &[u8]) -> PackedMatrix {
+    let mut matrix = PackedMatrix::new(ty, n_out, n_in).expect("room");
+    for (row, bytes) in file.chunks_exact(matrix.file_row_bytes()).enumerate() {
+        matrix.set_row(row, bytes);
+    }
+    matrix
+}
+
+fn candles_weights(ty: PackedType, n_out: usize, n_in: usize, file: &[u8]) -> Vec<f32> {
+    let storage = QStorage::from_data(Cow::Borrowed(file), &Device::Cpu, ggml(ty)).expect("a matrix");
+    let weight = QTensor::new(storage, (n_out, n_in)).and_then(|w| w.dequantize(&Device::Cpu));
+    weight.and_then(|w| w.flatten_all()?.to_vec1()).expect("weights")
+}
+
+fn multiply(matrix: &PackedMatrix, x: &[f32]) -> Vec<f32> {
+    let n_tok = x.len() / matrix.n_in();
+    // A column before and one behind stay as they are.
+    let stride = matrix.n_out() + 2;
+    let mut y = vec![f32::NAN; n_tok * stride];
+    let x = Activations::new(matrix, x);
+    matrix.multiply(&x, 0..matrix.n_groups(), Output::new(&mut y, n_tok, 1));
+    assert!(y.chunks_exact(stride).all(|y| y[0].is_nan() && y[stride - 1].is_nan()));
+    y.chunks_exact(stride).flat_map(|y| &y[1..stride - 1]).copied().collect()
+}
+
+/// Rows at the seams of quads and groups; columns of one to three blocks; tokens at the seams of tiles.
+fn shapes(ty: PackedType) -> impl Iterator<Item = (usize, usize, usize)> {
+    [1, 3, 4, 5, 7, 8, 9, 12, 17].into_iter().flat_map(move |n_out| {
+        [1, 2, 3].into_iter().flat_map(move |n_blocks| {
+            [1, 3, 4, 5, 9, 17].into_iter().map(move |n_tok| (n_out, n_blocks * ty.block_len(), n_tok))
+        })
+    })
+}
+
+/// With scales of 1 and whole activations every step of a sum is exact but for one rounding to f32, which is the same
+/// everywhere: all bits are equal.
+#[test]
+fn products_equal_the_oracles_bit_by_bit() {
+    each_form(|| {
+        let mut noise = Noise(0x9E37_79B9_7F4A_7C15);
+        for ty in PackedType::ALL {
+            for (n_out, n_in, n_tok) in shapes(ty) {
+                let file = file(ty, n_out, n_in, &mut noise, |_| 1.0);
+                let matrix = packed(ty, n_out, n_in, &file);
+                let mut x: Vec<f32> =
+                    (0..n_tok * n_in).map(|_| f32::from(noise.byte() as i8).max(-127.0)).collect();
+                x.iter_mut().step_by(QK).for_each(|x| *x = 127.0);
+                let y = multiply(&matrix, &x);
+                let expected = oracle(&matrix, &x);
+                for (i, (y, expected)) in y.iter().zip(&expected).enumerate() {
+                    assert_eq!(
+                        y.to_bits(),
+                        expected.to_bits(),
+                        "{ty:?} {n_out}x{n_in}, {n_tok}: {i}: {y} {expected}"
+                    );
+                }
+            }
+        }
+    });
+}
+
+/// The largest numbers of every type: no sum may leave the lane that it is made in.
+#[test]
+fn the_largest_numbers_do_not_overflow() {
+    each_form(|| {
+        for ty in PackedType::ALL {
+            let (n_out, n_in, n_tok) = (8, 2 * ty.block_len(), 4);
+            for bits in [0x00, 0xFF, 0x7F, 0x81] {
+                let mut file = vec![bits; n_out * n_in / ty.block_len() * ty.file_bytes()];
+                for block in file.chunks_exact_mut(ty.file_bytes()) {
+                    for &at in scales_of(ty) {
+                        block[at..at + 2].copy_from_slice(&half::f16::ONE.to_le_bytes());
+                    }
+                }
+                let matrix = packed(ty, n_out, n_in, &file);
+                for sign in [1.0, -1.0] {
+                    let x = vec![127.0 * sign; n_tok * n_in];
+                    assert_eq!(multiply(&matrix, &x), oracle(&matrix, &x), "{ty:?}, all bytes {bits:#x}");
+                }
+            }
+        }
+    });
+}
+
+/// With any scales, sums differ by their roundings: fused or not, each within half a unit of the largest partial sum.
+#[test]
+fn products_with_any_scale_come_near_the_oracles() {
+    each_form(|| {
+        let mut noise = Noise(0xD1B5_4A32_D192_ED03);
+        for ty in PackedType::ALL {
+            for (n_out, n_in, n_tok) in shapes(ty) {
+                let file = file(ty, n_out, n_in, &mut noise, |noise| noise.real() * 0.01);
+                let matrix = packed(ty, n_out, n_in, &file);
+                let x: Vec<f32> = (0..n_tok * n_in).map(|_| noise.real() * 3.0).collect();
+                let (y, expected) = (multiply(&matrix, &x), oracle(&matrix, &x));
+                let weights = candles_weights(ty, n_out, n_in, &file);
+                for (i, (y, expected)) in y.iter().zip(&expected).enumerate() {
+                    let (tok, row) = (i / n_out, i % n_out);
+                    let (x, w) = (&x[tok * n_in..][..n_in], &weights[row * n_in..][..n_in]);
+                    let size: f32 = x.iter().zip(w).map(|(x, w)| (x * w).abs()).sum();
+                    let mins = 8.0; // the parts of a sum, of which mins are one, may be larger than the sum
+                    assert!(
+                        (y - expected).abs() <= mins * size * f32::EPSILON,
+                        "{ty:?}: {y} {expected} {size}"
+                    );
+                }
+            }
+        }
+    });
+}
+
+/// Against weights that Candle unpacks: what is left is the rounding of activations to 8 bits, half a step each.
+#[test]
+fn the_oracle_equals_candles_weights() {
+    let mut noise = Noise(0x2545_F491_4F6C_DD1D);
+    for ty in PackedType::ALL {
+        let (n_out, n_in) = (13, 2 * ty.block_len());
+        let file = file(ty, n_out, n_in, &mut noise, |noise| noise.real() * 0.1);
+        let matrix = packed(ty, n_out, n_in, &file);
+        let weights = candles_weights(ty, n_out, n_in, &file);
+        for row in 0..n_out {
+            let expected = &weights[row * n_in..][..n_in];
+            let largest = portable::max_abs(expected);
+            for (w, expected) in matrix.row(row).iter().zip(expected) {
+                assert!(
+                    (w - expected).abs() <= 4.0 * largest * f32::EPSILON,
+                    "{ty:?} row {row}: {w} {expected}"
+                );
+            }
+        }
+        let x: Vec<f32> = (0..3 * n_in).map(|_| noise.real()).collect();
+        for (i, y) in oracle(&matrix, &x).into_iter().enumerate() {
+            let (x, w) = (&x[i / n_out * n_in..][..n_in], &weights[i % n_out * n_in..][..n_in]);
+            let exact: f32 = x.iter().zip(w).map(|(x, w)| x * w).sum();
+            let half_steps: f32 = w.iter().map(|w| w.abs() * 0.5 / 127.0).sum();
+            assert!(
+                (y - exact).abs() <= half_steps + exact.abs() * 1e-5,
+                "{ty:?}: {y} {exact}, {half_steps}"
+            );
+        }
+    }
+}
+
+#[test]
+fn the_one_weight_without_a_negative_is_clamped() {
+    let mut block = vec![0x80; PackedType::Q8_0.file_bytes()];
+    block[..2].copy_from_slice(&half::f16::ONE.to_le_bytes());
+    assert_eq!(packed(PackedType::Q8_0, 1, QK, &block).row(0), [-127.0; QK]);
+}
+
+#[test]
+fn activations_are_rounded_to_the_nearest_step() {
+    assert_kernels();
+    let mut noise = Noise(0xA076_1D64_78BD_642F);
+    for size in [0.0, 1e-30, 1.0, 1e4, 1e30] {
+        let x: Vec<f32> = (0..QK_K).map(|_| noise.real() * size).collect();
+        let block = Block256::quantize(&x);
+        let largest = portable::max_abs(&x);
+        assert_eq!(block.d, largest / 127.0);
+        let scale = if size > 0.0 { 127.0 / largest } else { 0.0 };
+        let q: Vec<i8> = block.chunks.iter().flat_map(|chunk| chunk.get()).collect();
+        let expected: Vec<i8> = x.iter().map(|x| (x * scale).round_ties_even() as i8).collect();
+        assert_eq!(q, expected);
+        for (i, sum) in block.sums.iter().enumerate() {
+            assert_eq!(*sum, q[32 * i..32 * i + 32].iter().map(|q| i16::from(*q)).sum::<i16>());
+        }
+        for (i, [low, high]) in block.pairs.iter().enumerate() {
+            let of = |from: usize| {
+                q[16 * i..16 * i + 16]
+                    .iter()
+                    .enumerate()
+                    .filter(|(k, _)| k % 4 / 2 == from)
+                    .map(|(_, q)| i16::from(*q))
+                    .sum::<i16>()
+            };
+            assert_eq!((*low, *high), (of(0), of(1)));
+        }
+        let block = Block32::quantize(&x[..QK]);
+        let sum: i32 = block.chunks.iter().flat_map(|chunk| chunk.get()).map(i32::from).sum();
+        assert_eq!(block.sum, block.d * sum as f32);
+        assert_eq!(i32::from(block.pairs[0]) + i32::from(block.pairs[1]), sum);
+    }
+}
+
+#[test]
+fn f16_conversion_equals_halfs_for_every_finite_number() {
+    for bits in (0..=u16::MAX).filter(|bits| bits & 0x7C00 != 0x7C00) {
+        let expected = half::f16::from_bits(bits).to_f32().to_bits();
+        assert_eq!(portable::f16_to_f32(bits).to_bits(), expected, "{bits:#06x}");
+    }
+}
+
+/// The product by the portable loops, whatever runs here.
+fn oracle(matrix: &PackedMatrix, x: &[f32]) -> Vec<f32> {
+    let (n_out, n_in, ty) = (matrix.n_out(), matrix.n_in(), matrix.ty());
+    let mut y = Vec::new();
+    for x in x.chunks_exact(n_in) {
+        let groups = (0..matrix.n_groups()).flat_map(|group| {
+            let group = matrix.group_bytes(group);
+            let [dots] = match Activations::new(matrix, x) {
+                Activations::By32(x) => {
+                    let x: Vec<_> = x.iter().map(Block32::to_bytes).collect();
+                    portable::dots32(ty, group, [&x])
+                }
+                Activations::By256(x) => {
+                    let x: Vec<_> = x.iter().map(Block256::to_bytes).collect();
+                    portable::dots256(ty, group, [&x])
+                }
+            };
+            dots
+        });
+        y.extend(groups.take(n_out));
+    }
+    assert!(GROUP == 2 * QUAD);
+    y
+}
+
+impl<C: Chunk> Block32<C> {
+    fn to_bytes(&self) -> Block32<portable::Chunk> {
+        let Self { chunks, pairs, d, sum } = *self;
+        Block32 { chunks: chunks.map(|chunk| Chunk::new(chunk.get())), pairs, d, sum }
+    }
+}
+
+impl<C: Chunk> Block256<C> {
+    fn to_bytes(&self) -> Block256<portable::Chunk> {
+        let Self { chunks, pairs, sums, d } = *self;
+        Block256 { chunks: chunks.map(|chunk| Chunk::new(chunk.get())), pairs, sums, d }
+    }
+}
+
+fn reals(n: usize, size: f32, noise: &mut Noise) -> Vec<f32> {
+    (0..n).map(|_| noise.real() * size).collect()
+}
+
+fn assert_near(what: &str, y: &[f32], expected: &[f32], bound: f32) {
+    for (i, (y, expected)) in y.iter().zip(expected).enumerate() {
+        assert!((y - expected).abs() <= bound, "{what}, {i}: {y}, expected {expected} within {bound}");
+    }
+}
+
+/// Sums of n squares in another order: within n roundings.
+#[test]
+fn norms_come_near_the_oracles() {
+    assert_kernels();
+    let mut noise = Noise(0x8538_ECB5_BD45_6EA3);
+    for n in [1, 3, 4, 5, 8, 575, 576, 577] {
+        let (x, weight) = (reals(n, 5.0, &mut noise), reals(n, 2.0, &mut noise));
+        let (mut y, mut expected) = (vec![0.0; n], vec![0.0; n]);
+        isa::rms_norm(&x, &weight, 1e-5, &mut y);
+        portable::rms_norm(&x, &weight, 1e-5, &mut expected);
+        assert_near("norm", &y, &expected, n as f32 * f32::EPSILON * portable::max_abs(&expected));
+    }
+}
+
+/// An e^x of 2 units of the last place, and four operations.
+#[test]
+fn gates_come_near_the_oracles() {
+    assert_kernels();
+    let mut noise = Noise(0xC2B2_AE3D_27D4_EB4F);
+    for n in [1, 3, 4, 5, 8, 1536, 1537] {
+        for size in [0.1, 10.0, 200.0] {
+            let (gate, up) = (reals(n, size, &mut noise), reals(n, 3.0, &mut noise));
+            let (mut y, mut expected) = (gate.clone(), gate.clone());
+            isa::silu_mul(&mut y, &up);
+            portable::silu_mul(&mut expected, &up);
+            for (y, expected) in y.iter().zip(&expected) {
+                assert!(
+                    (y - expected).abs() <= 8.0 * f32::EPSILON * expected.abs() + 1e-30,
+                    "{y} {expected}"
+                );
+            }
+        }
+    }
+}
+
+#[test]
+fn f16_equal_halfs_but_for_subnormal_and_infinite() {
+    assert_kernels();
+    let mut noise = Noise(0x1656_67B1_9E37_79F9);
+    for n in [1, 3, 4, 5, 4096] {
+        let mut x: Vec<f32> = (0..n).map(|_| f32::from_bits(noise.next() as u32)).collect();
+        x.iter_mut().filter(|x| !x.is_finite()).for_each(|x| *x = 65_519.99);
+        x[0] = 1.0 + 0.5 * 2.0_f32.powi(-10); // halfway, to even
+        let mut y = vec![0; n];
+        isa::to_f16(&x, &mut y);
+        for (x, y) in x.iter().zip(y) {
+            let expected = match half::f16::from_f32(x.clamp(-65_504.0, 65_504.0)) {
+                _ if x.abs() < 2.0_f32.powi(-14) => half::f16::from_f32(0.0_f32.copysign(*x)),
+                expected => expected,
+            };
+            assert_eq!(y, expected.to_bits(), "{x}");
+        }
+    }
+}
+
+/// Scores are within the roundings of `width` products, values within those of a weighted mean.
+#[test]
+fn attention_comes_near_the_oracles() {
+    assert_kernels();
+    let mut noise = Noise(0x27D4_EB2F_1656_67C5);
+    for width in [8, 64, 104] {
+        for n_ctx in [1, 2, 31, 32, 33, 64, 97] {
+            for n_q in [1, 2, 3, 4, 5, 9] {
+                let q = reals(n_q * width, 0.5, &mut noise);
+                let mut half = |size: f32| {
+                    let mut y = vec![0; n_ctx * width];
+                    portable::to_f16(&reals(n_ctx * width, size, &mut noise), &mut y);
+                    y
+                };
+                let (k, v) = (half(4.0), half(1.0));
+                let n_seen: Vec<usize> =
+                    (0..n_q).map(|i| (n_ctx + i).saturating_sub(n_q - 1).clamp(1, n_ctx)).collect();
+                let attend = super::Attend { q: &q, n_seen: &n_seen, k: &k, v: &v, width };
+                let (mut y, mut expected) = (vec![0.0; n_q * width], vec![0.0; n_q * width]);
+                portable::attend(&attend, &mut expected);
+                let scaled: Vec<f32> = q.iter().map(|q| q * isa::QUERY_SCALE).collect();
+                isa::attend(&super::Attend { q: &scaled, ..attend }, &mut y);
+                assert_near(&format!("{n_q} of {width}, {n_ctx}"), &y, &expected, 2e-5);
+            }
+        }
+    }
+}
