@@ -156,12 +156,13 @@ const CONTROL: i32 = 3;
 /// `Ġ` is the byte-level alphabet's space.
 const MERGES: [(&str, &str); 4] = [("t", "h"), ("th", "e"), ("Ġ", "the"), ("i", "n")];
 
-/// The 256 bytes, what the merges make, words that no text has, and the control tokens.
+/// Words that no text has, the 256 bytes, what the merges make, and the control tokens. The words come first, so that
+/// they are what the model says: of equal rows of the head the first wins. Bytes would not be UTF-8.
 fn tokens() -> Vec<String> {
-    let mut tokens: Vec<String> = (0..=255).map(|byte| byte_char(byte).to_string()).collect();
+    let n_words = N_VOCAB - N_CONTROL - MERGES.len() - 256;
+    let mut tokens: Vec<String> = (0..n_words).map(|i| format!("word{i}")).collect();
+    tokens.extend((0..=255).map(|byte| byte_char(byte).to_string()));
     tokens.extend(MERGES.map(|(left, right)| format!("{left}{right}")));
-    let n_words = N_VOCAB - N_CONTROL - tokens.len();
-    tokens.extend((0..n_words).map(|i| format!("word{i}")));
     tokens.extend(["<|begin_of_text|>", "<|end_of_text|>"].map(str::to_owned));
     tokens.extend((2..N_CONTROL).map(|i| format!("<|reserved_special_token_{i}|>")));
     tokens
@@ -203,7 +204,7 @@ mod tests {
         let tokens = tokens();
         assert_eq!(tokens.len(), N_VOCAB);
         assert_eq!(tokens.iter().collect::<HashSet<_>>().len(), N_VOCAB);
-        assert_eq!((tokens[usize::from(b' ')].as_str(), tokens[usize::from(b'A')].as_str()), ("Ġ", "A"));
+        assert_eq!([b' ', b'A', 0xad].map(byte_char), ['Ġ', 'A', 'Ń']);
     }
 
     #[test]
