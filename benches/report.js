@@ -43,7 +43,7 @@ function section(race, prompts, contestants) {
 
 const SPEEDS = [
   "contestant",
-  "prompt",
+  "tokens",
   "prompt tok/s",
   "decode tok/s",
   "prompt / wllama",
@@ -53,71 +53,72 @@ const SPEEDS = [
   "decode, of bound",
 ];
 
-/** A row for each prompt and contestant. @type {(race: Race, prompts: number[], contestants: Contestant[]) => string[][]} */
+/**
+ * A row for each length of the prompt and contestant; those of which nothing was measured are left out.
+ * @type {(race: Race, prompts: number[], contestants: Contestant[]) => string[][]}
+ */
 function speeds(race, prompts, contestants) {
-  return prompts.flatMap((n_prompt) =>
+  const rows = prompts.flatMap((n_prompt) =>
     contestants.map((contestant) => {
       const { name, engine, threads } = contestant;
+      const own = (rate) => shown(medianOf(race, ({ runs }) => rate(runs[name]?.[n_prompt])));
       const over = (rate, other) =>
         engine === "tallow" ? times(ratio(race, rate, [name, n_prompt], [other, n_prompt])) : "";
+      const ofBound = medianOf(
+        race,
+        ({ runs, bandwidth }) => (decodeRate(runs[name]?.[n_prompt]) * race.weightBytes) / bandwidth[threads],
+      );
       return [
         label(contestant),
         `${n_prompt}`,
-        shown(medianOf(race, ({ runs }) => promptRate(runs[name]?.[n_prompt]))),
-        shown(medianOf(race, ({ runs }) => decodeRate(runs[name]?.[n_prompt]))),
+        own(promptRate),
+        own(decodeRate),
         over(promptRate, `wllama-${threads}`),
         over(decodeRate, `wllama-${threads}`),
         over(promptRate, "stock-1"),
         over(decodeRate, "stock-1"),
-        percent(
-          medianOf(
-            race,
-            ({ runs, bandwidth }) =>
-              (decodeRate(runs[name]?.[n_prompt]) * race.weightBytes) / bandwidth[threads],
-          ),
-        ),
+        percent(ofBound),
       ];
     }),
   );
+  return rows.filter(([, , prompt]) => prompt);
 }
 
-const OWN = ["Tallow against itself", "prompt", "prompt tok/s", "decode tok/s"];
+const OWN = ["Tallow against itself", "tokens", "prompt", "decode"];
 
-/** Rows of what threads, relaxed SIMD and an empty cache are worth; those of which nothing was measured are left out. */
+/** What is compared with what, at the same depth. */
+const PAIRS = [
+  ["relaxed: 2 threads / 1", "relaxed-2", "relaxed-1"],
+  ["simd128: 2 threads / 1", "simd128-2", "simd128-1"],
+  ["1 thread: simd128 / relaxed", "simd128-1", "relaxed-1"],
+  ["2 threads: simd128 / relaxed", "simd128-2", "relaxed-2"],
+];
+
+/**
+ * What threads, relaxed SIMD and an empty cache are worth; rows of which nothing was measured are left out.
+ * @type {(race: Race, prompts: number[], contestants: Contestant[]) => string[][]}
+ */
 function ownRatios(race, prompts, contestants) {
-  const row = (title, n_prompt, above, below, rates = [promptRate, decodeRate]) => [
-    title,
-    `${n_prompt}`,
-    ...[promptRate, decodeRate].map((rate) =>
-      rates.includes(rate) ? times(ratio(race, rate, above, below)) : "",
-    ),
-  ];
-  const [shortest] = prompts;
-  const rows = prompts.flatMap((n_prompt) => [
-    ...["relaxed", "simd128"].map((module) =>
-      row(`${module}: 2 threads / 1`, n_prompt, [`${module}-2`, n_prompt], [`${module}-1`, n_prompt]),
-    ),
-    ...[1, 2].map((threads) =>
-      row(
-        `simd128 / relaxed, ${threads} thread${threads === 1 ? "" : "s"}`,
-        n_prompt,
-        [`simd128-${threads}`, n_prompt],
-        [`relaxed-${threads}`, n_prompt],
-      ),
-    ),
-    ...contestants
-      .filter(({ engine }) => engine === "tallow" && n_prompt !== shortest)
-      .map((contestant) =>
-        row(
-          `${label(contestant)}: at ${n_prompt} / at ${shortest}`,
-          n_prompt,
-          [contestant.name, n_prompt],
-          [contestant.name, shortest],
-          [decodeRate],
-        ),
-      ),
-  ]);
-  return rows.filter(([, , prompt, decode]) => prompt || decode);
+  const [shortest, ...longer] = prompts;
+  const pairs = prompts.flatMap((n_prompt) =>
+    PAIRS.map(([title, above, below]) => [
+      title,
+      `${n_prompt}`,
+      times(ratio(race, promptRate, [above, n_prompt], [below, n_prompt])),
+      times(ratio(race, decodeRate, [above, n_prompt], [below, n_prompt])),
+    ]),
+  );
+  const depths = longer.flatMap((n_prompt) =>
+    contestants
+      .filter(({ engine }) => engine === "tallow")
+      .map((contestant) => [
+        `${label(contestant)}: at ${n_prompt} / at ${shortest}`,
+        `${n_prompt}`,
+        "",
+        times(ratio(race, decodeRate, [contestant.name, n_prompt], [contestant.name, shortest])),
+      ]),
+  );
+  return [...pairs, ...depths].filter(([, , , decode]) => decode);
 }
 
 /** Tokens per second. @param {Run | undefined} run */
