@@ -5,7 +5,7 @@
 #   ./build.sh test                   build, then run every test; the last line counts them
 #   ./build.sh build                  the two wasm modules, the npm package (js/dist), the demo page (www/dist)
 #   ./build.sh lint                   formats, clippy natively and for wasm, the TypeScript checks
-#   ./build.sh bench                  build, then race Candle's own model in one Chromium; see benches/README.md
+#   ./build.sh bench [OPTION...]      build, then race wllama and stock Candle in one Chromium; see benches/README.md
 #   ./build.sh setup                  install what the others need, and stop there
 #
 # Everything that is built once and kept lies under $TALLOW_CACHE (default ~/.cache/tallow), shared between clones.
@@ -151,7 +151,7 @@ browser() {
 claim_target() {
   mkdir -p "$TARGET"
   [ "$(cat "$TARGET/built-for" 2>/dev/null)" = "$PWD" ] && return
-  find src tests examples -name '*.rs' -exec touch {} +
+  find src tests examples benches -name '*.rs' -exec touch {} +
   echo "$PWD" >"$TARGET/built-for"
 }
 
@@ -285,10 +285,11 @@ lint() {
     if has rustup; then rustup component add rustfmt clippy; else install "linting Rust" rustfmt-web rust-web-clippy; fi
   fi
   local crate
-  for crate in Cargo.toml benches/stock_candle/Cargo.toml; do
+  for crate in Cargo.toml benches/stock_candle/Cargo.toml benches/models/Cargo.toml; do
     cargo fmt --check --manifest-path "$crate" || fail "run 'cargo fmt --manifest-path $crate'."
   done
   cargo clippy --quiet --locked --all-targets -- -D warnings
+  cargo clippy --quiet --locked --all-targets --manifest-path benches/models/Cargo.toml -- -D warnings
   wasm_clippy -- -D warnings
   build
   npm run --silent check --workspaces
@@ -355,6 +356,7 @@ test() {
   build
   suite "the crate without features knows no wasm-bindgen" no_wasm_bindgen
   suite "Rust, natively" native_tests
+  suite "the benchmark's models" cargo test --locked --manifest-path benches/models/Cargo.toml
   both compile_wasm_tests
   local module
   for module in "${MODULES[@]}"; do
@@ -379,12 +381,27 @@ stock_candle() {
   wasm_glue stock_candle stock_candle
 }
 
+# The models of the benchmark besides the default one, made anew where what makes them has changed.
+bench_models() {
+  local kept=$CACHE/models/bench hash
+  hash=$(cat benches/models/Cargo.* benches/models/src/*.rs "$MODEL" | sha256sum)
+  if [ "$(cat "$kept/made-from" 2>/dev/null)" != "$hash" ]; then
+    say "making the models of the benchmark (1.2 GB)"
+    rm -rf "$kept"
+    cargo run --quiet --locked --manifest-path benches/models/Cargo.toml -- "$MODEL" "$kept" ||
+      fail "the models of the benchmark could not be made; the message is above."
+    echo "$hash" >"$kept/made-from"
+  fi
+  ln -sfn "$kept" models/bench
+}
+
 bench() {
   build
   model
   browser
   stock_candle
-  node benches/run.js "$TARGET/stock_candle/glue"
+  bench_models
+  node benches/run.js "$TARGET/stock_candle/glue" "$@"
 }
 
 case "${1:-}" in

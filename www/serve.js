@@ -25,12 +25,12 @@ const types = {
 /**
  * A request handler over `mounts`, pairs of URL prefix and folder; the first prefix that fits a path answers for it.
  * @param {[string, string][]} mounts
- * @param {{ isolation?: boolean }} [options]
+ * @param {{ isolation?: boolean, policy?: string }} [options] `policy` in place of the page's Content-Security-Policy
  * @returns {import("node:http").RequestListener}
  */
-export function fileHandler(mounts, { isolation = true } = {}) {
+export function fileHandler(mounts, { isolation = true, policy = contentSecurityPolicy } = {}) {
   return async (request, response) => {
-    response.setHeader("Content-Security-Policy", `${contentSecurityPolicy}; frame-ancestors 'none'`);
+    response.setHeader("Content-Security-Policy", `${policy}; frame-ancestors 'none'`);
     response.setHeader("X-Content-Type-Options", "nosniff");
     response.setHeader("Referrer-Policy", "no-referrer");
     if (isolation)
