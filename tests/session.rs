@@ -59,16 +59,16 @@ fn run(session: &mut Session, request: Request) -> (Answer, Timings) {
 #[test]
 fn the_prompt_goes_in_by_chunks_and_every_token_is_counted() {
     let mut session = session(256);
-    session.start(request(20..70)).expect("the request is good");
+    session.start(request(20..120)).expect("the request is good");
     let mut prefill = Vec::new();
     while let Step::Prefill { done, total } = session.step().expect("a step") {
         prefill.push((done, total));
     }
-    assert_eq!(prefill, [(16, 50), (32, 50), (48, 50), (50, 50)]);
+    assert_eq!(prefill, [(32, 100), (64, 100), (96, 100), (100, 100)]);
 
-    let (answer, timings) = run(&mut session, request(20..70));
+    let (answer, timings) = run(&mut session, request(20..120));
     assert_eq!((answer.ids.len(), answer.reason), (40, FinishReason::Length));
-    assert_eq!((timings.prompt_n + timings.cache_n, timings.predicted_n), (50, 40));
+    assert_eq!((timings.prompt_n + timings.cache_n, timings.predicted_n), (100, 40));
     assert!(timings.prompt.as_nanos() > 0 && timings.predicted.as_nanos() > 0);
 }
 

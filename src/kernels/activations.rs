@@ -6,7 +6,7 @@
 //! instruction set loads them.
 
 use super::isa;
-use super::layout::{QK, QK_K};
+use super::layout::{GROUP, PackedType, QK, QK_K};
 
 /// Four consecutive activations, k to k + 3.
 pub(crate) trait Chunk: bytemuck::Pod {
@@ -78,6 +78,8 @@ pub(crate) trait Block: Copy + Send + Sync {
     const LEN: usize;
     /// Rounds `x`, [`LEN`](Self::LEN) numbers.
     fn quantize(x: &[f32]) -> Self;
+    /// The dot products of a group of rows, packed as `ty`, with the activations of `T` tokens.
+    fn dots<const T: usize>(ty: PackedType, group: &[u8], x: [&[Self]; T]) -> [[f32; GROUP]; T];
 }
 
 /// The scale, and the numbers by fours.
@@ -104,6 +106,10 @@ impl Block for Block32<isa::Chunk> {
         let pairs = pair_sums(&chunks);
         Self { chunks, pairs, d, sum: d * f32::from(pairs[0] + pairs[1]) }
     }
+
+    fn dots<const T: usize>(ty: PackedType, group: &[u8], x: [&[Self]; T]) -> [[f32; GROUP]; T] {
+        isa::dots32(ty, group, x)
+    }
 }
 
 impl Block for Block256<isa::Chunk> {
@@ -119,5 +125,9 @@ impl Block for Block256<isa::Chunk> {
         }
         let sums = std::array::from_fn(|i| pairs[2 * i].iter().chain(&pairs[2 * i + 1]).sum());
         Self { chunks, pairs, sums, d }
+    }
+
+    fn dots<const T: usize>(ty: PackedType, group: &[u8], x: [&[Self]; T]) -> [[f32; GROUP]; T] {
+        isa::dots256(ty, group, x)
     }
 }

@@ -146,19 +146,12 @@ impl PackedMatrix {
     /// width, to their columns of `y`. Two threads may share `y` if their groups differ.
     pub(crate) fn multiply(&self, x: &Activations, groups: Range<usize>, y: Output) {
         match x {
-            Activations::By32(x) => self.multiply_by(x, groups, y, isa::dots32::<TILE>, isa::dots32::<1>),
-            Activations::By256(x) => self.multiply_by(x, groups, y, isa::dots256::<TILE>, isa::dots256::<1>),
+            Activations::By32(x) => self.multiply_by(x, groups, y),
+            Activations::By256(x) => self.multiply_by(x, groups, y),
         }
     }
 
-    fn multiply_by<'x, B>(
-        &self,
-        x: &'x [B],
-        groups: Range<usize>,
-        y: Output,
-        tile: fn(PackedType, &[u8], [&'x [B]; TILE]) -> [[f32; GROUP]; TILE],
-        single: fn(PackedType, &[u8], [&'x [B]; 1]) -> [[f32; GROUP]; 1],
-    ) {
+    fn multiply_by<B: Block>(&self, x: &[B], groups: Range<usize>, y: Output) {
         let n_blocks = self.n_blocks();
         let token = |tok: usize| &x[tok * n_blocks..(tok + 1) * n_blocks];
         for group in groups {
@@ -166,14 +159,14 @@ impl PackedMatrix {
             let n_rows = GROUP.min(self.n_out - row);
             let mut tok = 0;
             while tok + TILE <= y.n_tok {
-                let dots = tile(self.ty, weights, std::array::from_fn(|t| token(tok + t)));
+                let dots = B::dots::<TILE>(self.ty, weights, std::array::from_fn(|t| token(tok + t)));
                 for (t, dots) in dots.iter().enumerate() {
                     y.store(tok + t, row, &dots[..n_rows]);
                 }
                 tok += TILE;
             }
             for tok in tok..y.n_tok {
-                let [dots] = single(self.ty, weights, [token(tok)]);
+                let [dots] = B::dots(self.ty, weights, [token(tok)]);
                 y.store(tok, row, &dots[..n_rows]);
             }
         }

@@ -318,18 +318,19 @@ pub(crate) const QUERY_SCALE: f32 = 1.0;
 /// [`Attend`](super::Attend).
 pub(crate) fn attend(attend: &super::Attend, y: &mut [f32]) {
     let width = attend.width;
-    let row = |rows: &[u16], pos: usize, d: usize| f16_to_f32(rows[pos * width + d]);
+    let n_rows = attend.n_seen.iter().copied().max().unwrap_or(0);
+    let unpack =
+        |rows: &[u16]| rows[..n_rows * width].iter().map(|&bits| f16_to_f32(bits)).collect::<Vec<_>>();
+    let (k, v) = (unpack(attend.k), unpack(attend.v));
     for ((q, &n_seen), y) in attend.q.chunks_exact(width).zip(attend.n_seen).zip(y.chunks_exact_mut(width)) {
-        let scores: Vec<f32> =
-            (0..n_seen).map(|pos| (0..width).map(|d| q[d] * row(attend.k, pos, d)).sum()).collect();
+        let product = |k: &[f32]| q.iter().zip(k).map(|(q, k)| q * k).sum::<f32>();
+        let scores: Vec<f32> = k.chunks_exact(width).take(n_seen).map(product).collect();
         let largest = scores.iter().copied().fold(f32::NEG_INFINITY, f32::max);
         let weights: Vec<f32> = scores.iter().map(|score| (score - largest).exp()).collect();
         let total: f32 = weights.iter().sum();
         y.fill(0.0);
-        for (pos, weight) in weights.iter().enumerate() {
-            for (d, y) in y.iter_mut().enumerate() {
-                *y += weight / total * row(attend.v, pos, d);
-            }
+        for (weight, v) in weights.iter().zip(v.chunks_exact(width)) {
+            y.iter_mut().zip(v).for_each(|(y, v)| *y += weight / total * v);
         }
     }
 }

@@ -1,7 +1,7 @@
 //! Every kernel against the oracle, and the oracle against Candle, natively and in a browser.
 
 use super::activations::{Block, Block32, Block256, Chunk};
-use super::layout::{GROUP, PackedType, QK, QK_K, QUAD};
+use super::layout::{PackedType, QK, QK_K};
 use super::{Activations, Output, PackedMatrix, isa, portable};
 use candle_core::Device;
 use candle_core::quantized::{GgmlDType, QStorage, QTensor};
@@ -302,11 +302,11 @@ fn oracle(matrix: &PackedMatrix, x: &[f32]) -> Vec<f32> {
             let group = matrix.group_bytes(group);
             let [dots] = match Activations::new(matrix, x) {
                 Activations::By32(x) => {
-                    let x: Vec<_> = x.iter().map(Block32::to_bytes).collect();
+                    let x: Vec<_> = x.into_iter().map(Block32::to_bytes).collect();
                     portable::dots32(ty, group, [&x])
                 }
                 Activations::By256(x) => {
-                    let x: Vec<_> = x.iter().map(Block256::to_bytes).collect();
+                    let x: Vec<_> = x.into_iter().map(Block256::to_bytes).collect();
                     portable::dots256(ty, group, [&x])
                 }
             };
@@ -314,20 +314,19 @@ fn oracle(matrix: &PackedMatrix, x: &[f32]) -> Vec<f32> {
         });
         y.extend(groups.take(n_out));
     }
-    assert!(GROUP == 2 * QUAD);
     y
 }
 
 impl<C: Chunk> Block32<C> {
-    fn to_bytes(&self) -> Block32<portable::Chunk> {
-        let Self { chunks, pairs, d, sum } = *self;
+    fn to_bytes(self) -> Block32<portable::Chunk> {
+        let Self { chunks, pairs, d, sum } = self;
         Block32 { chunks: chunks.map(|chunk| Chunk::new(chunk.get())), pairs, d, sum }
     }
 }
 
 impl<C: Chunk> Block256<C> {
-    fn to_bytes(&self) -> Block256<portable::Chunk> {
-        let Self { chunks, pairs, sums, d } = *self;
+    fn to_bytes(self) -> Block256<portable::Chunk> {
+        let Self { chunks, pairs, sums, d } = self;
         Block256 { chunks: chunks.map(|chunk| Chunk::new(chunk.get())), pairs, sums, d }
     }
 }
