@@ -93,10 +93,21 @@ trait Format32 {
     ) -> [[v128; 2]; T];
 }
 
+/// Both vectors of halves or bytes at `offset`. Arrays are filled by loops here: `map` and `from_fn` stay calls.
+#[inline(always)]
+unsafe fn load2(w: [*const u8; 2], offset: usize) -> [v128; 2] {
+    // SAFETY: the caller's.
+    unsafe { [load(w[0].add(offset)), load(w[1].add(offset))] }
+}
+
 #[inline(always)]
 unsafe fn starts<D: Dot, const T: usize>(x: [*const Block32<D::Chunk>; T], bias: i16) -> [[v128; 2]; T] {
-    // SAFETY: the caller's: `x` points to blocks.
-    x.map(|x| [unsafe { D::start(&raw const (*x).pairs, bias) }; 2])
+    let mut starts = [[i32x4_splat(0); 2]; T];
+    for t in 0..T {
+        // SAFETY: the caller's: `x` points to blocks.
+        starts[t] = [unsafe { D::start(&raw const (*x[t]).pairs, bias) }; 2];
+    }
+    starts
 }
 
 struct Q4<const D: usize, const M: usize, const BYTES: usize, const BIAS: i16>;
@@ -126,9 +137,9 @@ impl<const D_AT: usize, const M: usize, const BYTES: usize, const BIAS: i16> For
         unsafe {
             let mut sums = starts::<D, T>(x, BIAS);
             unroll!(V in [0 1 2 3] {
-                let w = w.map(|w| load(w.add(16 * V)));
+                let w = load2(w, 16 * V);
                 for part in 0..D::PARTS {
-                    let q = w.map(|w| D::halves(w, part));
+                    let q = [D::halves(w[0], part), D::halves(w[1], part)];
                     for t in 0..T {
                         let chunks = (&raw const (*x[t]).chunks).cast::<D::Chunk>();
                         for r in 0..2 {
@@ -138,7 +149,10 @@ impl<const D_AT: usize, const M: usize, const BYTES: usize, const BIAS: i16> For
                     }
                 }
             });
-            sums.map(|sums| sums.map(|sum| D::sum(sum)))
+            for sums in &mut sums {
+                *sums = [D::sum(sums[0]), D::sum(sums[1])];
+            }
+            sums
         }
     }
 }
@@ -159,12 +173,13 @@ impl<const BYTES: usize, const M: usize, const BIAS: i16> Format32 for Q5<BYTES,
         unsafe {
             let mut sums = starts::<D, T>(x, BIAS);
             let mut lower = [[i32x4_splat(0); 2]; T];
-            let high = w.map(|w| load(w.add(q5_0::HIGH)));
+            let high = load2(w, q5_0::HIGH);
             unroll!(C in [0 1 2 3 4 5 6 7] {
-                let q: [v128; 2] = std::array::from_fn(|r| {
-                    let w = load(w[r].add(16 * (C % 4)));
-                    v128_or(half_bytes(w, C / 4), bit_4(high[r], C as u32))
-                });
+                let w = load2(w, 16 * (C % 4));
+                let mut q = [w[0]; 2];
+                for r in 0..2 {
+                    q[r] = v128_or(half_bytes(w[r], C / 4), bit_4(high[r], C as u32));
+                }
                 for t in 0..T {
                     let chunks = (&raw const (*x[t]).chunks).cast::<D::Chunk>();
                     for r in 0..2 {
@@ -176,12 +191,13 @@ impl<const BYTES: usize, const M: usize, const BIAS: i16> Format32 for Q5<BYTES,
                     }
                 }
             });
-            std::array::from_fn(|t| {
-                std::array::from_fn(|r| {
+            for t in 0..T {
+                for r in 0..2 {
                     let sum = D::sum(sums[t][r]);
-                    if BIAS == 0 { i32x4_add(lower[t][r], sum) } else { sum }
-                })
-            })
+                    sums[t][r] = if BIAS == 0 { i32x4_add(lower[t][r], sum) } else { sum };
+                }
+            }
+            sums
         }
     }
 }
@@ -200,7 +216,7 @@ impl Format32 for Q8 {
         // SAFETY: the caller's: `w` points to quads, `x` to blocks.
         unsafe {
             unroll!(C in [0 1 2 3 4 5 6 7] {
-                let w = w.map(|w| load(w.add(16 * C)));
+                let w = load2(w, 16 * C);
                 for t in 0..T {
                     let chunks = (&raw const (*x[t]).chunks).cast::<D::Chunk>();
                     for r in 0..2 {
@@ -230,7 +246,7 @@ unsafe fn tile32<F: Format32, D: Dot, const T: usize>(
         // SAFETY: the caller's; pointers advance once per block.
         unsafe {
             let sums = F::sums::<D, T>(w, x);
-            let d = w.map(|w| load_f16(w.add(F::D)));
+            let d = [load_f16(w[0].add(F::D)), load_f16(w[1].add(F::D))];
             for t in 0..T {
                 let d_x = v128_load32_splat((&raw const (*x[t]).d).cast());
                 for r in 0..2 {
@@ -238,7 +254,7 @@ unsafe fn tile32<F: Format32, D: Dot, const T: usize>(
                 }
             }
             if let Some(m_at) = F::M {
-                let m = w.map(|w| load_f16(w.add(m_at)));
+                let m = [load_f16(w[0].add(m_at)), load_f16(w[1].add(m_at))];
                 for t in 0..T {
                     let sum = v128_load32_splat((&raw const (*x[t]).sum).cast());
                     for r in 0..2 {
@@ -246,8 +262,10 @@ unsafe fn tile32<F: Format32, D: Dot, const T: usize>(
                     }
                 }
             }
-            w = w.map(|w| w.add(2 * F::BYTES));
-            x = x.map(|x| x.add(1));
+            w = [w[0].add(2 * F::BYTES), w[1].add(2 * F::BYTES)];
+            for x in &mut x {
+                *x = x.add(1);
+            }
         }
     }
     for t in 0..T {
@@ -325,9 +343,10 @@ impl Format256 for Q5K {
                         const V: usize = 4 * H + C;
                         let v = load(w.add(16 * (8 * J + V)));
                         let high = load(w.add(q5_k::HIGH + 16 * V));
-                        let q: [v128; 2] = std::array::from_fn(|half| {
-                            v128_or(half_bytes(v, half), bit_4(high, (2 * J + half) as u32))
-                        });
+                        let mut q = [v; 2];
+                        for half in 0..2 {
+                            q[half] = v128_or(half_bytes(v, half), bit_4(high, (2 * J + half) as u32));
+                        }
                         for t in 0..T {
                             let chunks = (&raw const (*x[t]).chunks).cast::<D::Chunk>();
                             for half in 0..2 {
@@ -355,12 +374,13 @@ impl Format256 for Q6K {
 
     /// With its bias of 32 the sum of 16 fits 16 bits in the end, wherever it wraps before.
     #[inline(always)]
-    unsafe fn sums<D: Dot, const T: usize>(w: *const u8, x: [*const Block256<D::Chunk>; T]) -> [v128; T] {
+    unsafe fn sums<D: Dot, const T: usize>(quad: *const u8, x: [*const Block256<D::Chunk>; T]) -> [v128; T] {
         let mut scaled = [i32x4_splat(0); T];
-        // SAFETY: the caller's: `w` points to a quad, `x` to blocks.
+        // SAFETY: the caller's: `quad` is one, `x` to blocks.
         unsafe {
             unroll!(S in [0 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15] {
-                let planes: [v128; 3] = std::array::from_fn(|p| load(w.add(48 * S + 16 * p)));
+                let w = quad.add(48 * S);
+                let planes = [load(w), load(w.add(16)), load(w.add(32))];
                 let rest = v128_or(
                     v128_or(
                         v128_and(u16x8_shr(planes[0], 6), u8x16_splat(0x03)),
@@ -374,7 +394,7 @@ impl Format256 for Q6K {
                     v128_and(planes[2], u8x16_splat(0x3F)),
                     rest,
                 ];
-                let scales = load(w.add(q6_k::SCALES + 16 * (S / 4)));
+                let scales = load(quad.add(q6_k::SCALES + 16 * (S / 4)));
                 for t in 0..T {
                     let chunks = (&raw const (*x[t]).chunks).cast::<D::Chunk>();
                     let mut sum = D::start((&raw const (*x[t]).pairs).cast::<[i16; 2]>().add(S), 32);
@@ -430,7 +450,9 @@ unsafe fn tile256<F: Format256, D: Dot, const T: usize>(
                     }
                 }
                 w = w.add(F::BYTES);
-                x = x.map(|x| x.add(1));
+                for x in &mut x {
+                    *x = x.add(1);
+                }
             }
         }
         for t in 0..T {

@@ -246,8 +246,10 @@ unsafe fn add_values<const Q: usize>(
         // SAFETY: the caller's; `d + 8 <= width`, of which `y` has `Q`.
         unsafe {
             let y = y.as_mut_ptr().add(d);
-            let mut sums: [[v128; 2]; Q] =
-                std::array::from_fn(|q| [load(y.add(q * width)), load(y.add(q * width + 4))]);
+            let mut sums = [[f32x4_splat(0.0); 2]; Q];
+            for q in 0..Q {
+                sums[q] = [load(y.add(q * width)), load(y.add(q * width + 4))];
+            }
             let mut v = attend.v.as_ptr().add(begin * width + d);
             for pos in 0..n {
                 let values = [load_f16(v), load_f16(v.add(4))];
