@@ -46,7 +46,7 @@ async function main([stockCandle, ...args]) {
     args,
     models.map(({ name }) => name),
   );
-  const date = new Date();
+  const started = { date: new Date().toISOString(), commit: commit() };
   const load = () => loadavg()[0].toFixed(2);
   const loadBefore = load();
 
@@ -66,8 +66,7 @@ async function main([stockCandle, ...args]) {
     for (const model of models.filter(({ name }) => options.models.includes(name)))
       races.push(await race(browser, model, contestants, means, options));
     const about = {
-      date: date.toISOString(),
-      commit: commit(),
+      ...started,
       command: ["./build.sh bench", ...args].join(" "),
       browser: browser.version,
       processor: `${cpus()[0]?.model.trim() ?? "unknown"}, ${cpus().length} cores`,
@@ -80,7 +79,8 @@ async function main([stockCandle, ...args]) {
   const markdown = report(results);
   console.log(markdown);
   await mkdir(here("results"), { recursive: true });
-  const file = here(`results/${results.about.date.slice(0, 10)}-${results.about.commit}`);
+  const minute = results.about.date.slice(0, 16).replace(":", "");
+  const file = here(`results/${minute}-${results.about.commit}`);
   await writeFile(`${file}.md`, markdown);
   await writeFile(`${file}.json`, `${JSON.stringify(results, undefined, 2)}\n`);
   console.log(`Every run: ${relative(process.cwd(), file)}.json`);

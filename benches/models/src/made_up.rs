@@ -11,6 +11,7 @@ use candle_core::quantized::{GgmlDType, QStorage, QTensor};
 use candle_core::{Device, Result, Tensor};
 use std::borrow::Cow;
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::path::Path;
 
 const N_LAYER: usize = 16;
@@ -30,25 +31,28 @@ const N_ROWS: usize = 256;
 /// Weights are uniform in `-SPAN..SPAN`: a product with `N_EMBD` of them is about as large as its input.
 const SPAN: f32 = 0.04;
 
+/// What the tensors that are the same have in common.
+type Kind = (Vec<usize>, GgmlDType);
+
 /// Writes the model to `path`, in Q4_K_M.
 pub fn make_up(path: &Path) -> Result<()> {
     let mix = Mix::Q4_K_M;
     let mut random = Random(1);
-    let mut made: HashMap<(Vec<usize>, GgmlDType), QTensor> = HashMap::new();
-    let directory: Vec<(String, Vec<usize>)> = directory();
-    for (name, shape) in &directory {
-        let dtype = mix.dtype(name, shape, N_LAYER);
-        if !made.contains_key(&(shape.clone(), dtype)) {
-            made.insert((shape.clone(), dtype), tensor(name, shape, dtype, &mut random)?);
-        }
-    }
-    let tensors: Vec<(String, &QTensor)> = directory
+    let mut made: HashMap<Kind, QTensor> = HashMap::new();
+    let directory: Vec<(String, Kind)> = directory()
         .into_iter()
         .map(|(name, shape)| {
             let dtype = mix.dtype(&name, &shape, N_LAYER);
-            (name, &made[&(shape, dtype)])
+            (name, (shape, dtype))
         })
         .collect();
+    for (name, kind) in &directory {
+        if let Entry::Vacant(place) = made.entry(kind.clone()) {
+            let (shape, dtype) = kind;
+            place.insert(tensor(name, shape, *dtype, &mut random)?);
+        }
+    }
+    let tensors: Vec<_> = directory.into_iter().map(|(name, kind)| (name, &made[&kind])).collect();
     write(path, &metadata(mix), &tensors)
 }
 
@@ -71,9 +75,7 @@ fn directory() -> Vec<(String, Vec<usize>)> {
             ("ffn_up", &[N_FF, N_EMBD]),
             ("ffn_down", &[N_EMBD, N_FF]),
         ];
-        directory.extend(
-            tensors.map(|(name, shape)| (format!("blk.{layer}.{name}.weight"), shape.to_vec())).into_iter(),
-        );
+        directory.extend(tensors.map(|(name, shape)| (format!("blk.{layer}.{name}.weight"), shape.to_vec())));
     }
     directory
 }
