@@ -18,6 +18,7 @@ mod ops;
 pub mod sampler;
 pub mod score;
 pub mod session;
+pub mod threads;
 pub mod tokenizer;
 #[cfg(feature = "wasm")]
 mod wasm;
