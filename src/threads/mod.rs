@@ -48,7 +48,8 @@ impl Pool {
     /// # Errors
     /// `invalid_request` if `n_threads` is not in 1..=64; `internal` if the system refuses a thread, as wasm does.
     pub fn new(n_threads: usize) -> Result<Self> {
-        let mut pool = Self::without_helpers(n_threads, None)?;
+        check_n_threads(n_threads)?;
+        let mut pool = Self::without_helpers(n_threads, None);
         for thread in 1..n_threads {
             let shared = Arc::clone(&pool.shared);
             let helper = std::thread::Builder::new()
@@ -68,17 +69,18 @@ impl Pool {
     /// `invalid_request` if `n_threads` is not in 1..=64.
     #[cfg(any(feature = "wasm", test))]
     pub(crate) fn of_workers(n_threads: usize, abandon: fn(Error) -> !) -> Result<Self> {
-        Self::without_helpers(n_threads, Some(abandon))
+        check_n_threads(n_threads)?;
+        Ok(Self::without_helpers(n_threads, Some(abandon)))
     }
 
-    fn without_helpers(n_threads: usize, abandon: Option<fn(Error) -> !>) -> Result<Self> {
-        if !(1..=MAX_THREADS).contains(&n_threads) {
-            return Err(Error::invalid_request(format!(
-                "the number of threads should be in 1..={MAX_THREADS}, got {n_threads}"
-            )));
-        }
+    /// The calling thread.
+    pub fn single() -> Self {
+        Self::without_helpers(1, None)
+    }
+
+    fn without_helpers(n_threads: usize, abandon: Option<fn(Error) -> !>) -> Self {
         let shared = Arc::new(Shared::new(n_threads));
-        Ok(Self { shared, pace: Mutex::new(Pace::default()), helpers: Vec::new(), abandon })
+        Self { shared, pace: Mutex::new(Pace::default()), helpers: Vec::new(), abandon }
     }
 
     /// The threads, the calling one included.
@@ -176,6 +178,15 @@ impl Drop for Pool {
             let _ = helper.join();
         }
     }
+}
+
+fn check_n_threads(n_threads: usize) -> Result<()> {
+    if !(1..=MAX_THREADS).contains(&n_threads) {
+        return Err(Error::invalid_request(format!(
+            "the number of threads should be in 1..={MAX_THREADS}, got {n_threads}"
+        )));
+    }
+    Ok(())
 }
 
 fn alone(n_items: usize, job: &Job) -> Result<()> {
