@@ -76,6 +76,19 @@ fn results_have_the_same_bits_on_any_number_of_threads() {
 }
 
 #[test]
+fn a_pool_of_one_calls_the_job_once_on_the_calling_thread() {
+    for pool in [Pool::single(), pool(1)] {
+        assert_eq!(pool.n_threads(), 1);
+        let calls = std::sync::Mutex::new(Vec::new());
+        let job = |items: Range<usize>| {
+            calls.lock().expect("no panic").push((items, std::thread::current().id()));
+        };
+        pool.run(100, &job).expect("a job");
+        assert_eq!(calls.into_inner().expect("no panic"), [(0..100, std::thread::current().id())]);
+    }
+}
+
+#[test]
 fn all_threads_take_part() {
     for n_threads in [1, 2, 3, 7] {
         pool(n_threads).meet().expect("every thread comes");

@@ -5,11 +5,11 @@
 //! takes chunks of the others' parts. The caller is thread 0. It waits only for those threads that have entered the
 //! job: one that the system did not run in time finds the gate closed, and its part done by the rest.
 //!
-//! Between jobs a thread spins for 30 us and then sleeps: handing a job over takes 0.1 us to one that spins and
-//! about 10 us to one that sleeps. On a machine whose cores are busy threads are slower than none, because the caller
-//! waits for those that lost their core in the middle of a chunk; see [`Pace`].
+//! Between jobs a thread spins for 30 us and then sleeps: handing a job over takes about 1 us to one that spins and
+//! 10 to 20 us to one that sleeps. On a machine whose cores are busy, threads can be slower than none, since the caller
+//! waits for those that lost their core in the middle of a chunk; `pace.rs` sees that and lets them rest.
 //!
-//! What always holds: a job's borrows end before `run` returns, and nothing is allocated while a job runs.
+//! What always holds: a job's borrows end before `run` returns, and nothing is allocated while jobs go well.
 
 mod pace;
 mod shared;
