@@ -217,7 +217,6 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::sync::mpsc;
 
     fn abandon(error: Error) -> ! {
         panic!("{error}")
@@ -248,17 +247,19 @@ mod tests {
     fn a_worker_that_dies_in_a_job_is_told_of_at_once_and_for_ever() {
         let (pool, _) = with_worker();
         let caller = std::thread::current().id();
-        let dying = Arc::clone(&pool);
-        let (died, death) = mpsc::channel::<()>();
+        let (dying, dead) = (Arc::clone(&pool), Arc::new(AtomicBool::new(false)));
         // The caller stays in its chunk until the worker is dead in one of its own.
-        let death = Mutex::new(death);
         let error = pool
             .run(2, &|_| {
                 if std::thread::current().id() == caller {
-                    let _ = lock(&death).recv();
+                    while !dead.load(Ordering::Relaxed) {
+                        std::thread::yield_now();
+                    }
                 } else {
-                    dying.lose(1);
-                    let _ = died.send(());
+                    // As one that is dead, it must not touch what the job borrows.
+                    let (pool, dead) = (Arc::clone(&dying), Arc::clone(&dead));
+                    pool.lose(1);
+                    dead.store(true, Ordering::Relaxed);
                     loop {
                         std::thread::park();
                     }
