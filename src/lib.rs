@@ -4,7 +4,8 @@
 //! The modules, in the order a request meets them: [`gguf`] reads the file; [`tokenizer`] and [`chat`] turn text
 //! and messages into token ids; [`model`] turns ids into logits and [`sampler`] logits into the next id;
 //! [`session`] runs a request to its end, and [`score`] tells how probable a given text is. [`load`] puts a model
-//! together from the bytes of its file, and [`info`] tells what the file says of itself.
+//! together from the bytes of its file, and [`info`] tells what the file says of itself. [`threads`] is the pool that
+//! a model computes on.
 
 mod error;
 
@@ -18,6 +19,7 @@ mod ops;
 pub mod sampler;
 pub mod score;
 pub mod session;
+pub mod threads;
 pub mod tokenizer;
 #[cfg(feature = "wasm")]
 mod wasm;

@@ -4,6 +4,7 @@ use crate::chat::{ChatTemplate, DEFAULT_TEMPLATE};
 use crate::gguf::{Header, Parser, Sink};
 use crate::info::ModelInfo;
 use crate::model::{Config, Llama, WeightsBuilder};
+use crate::threads::Pool;
 use crate::tokenizer::Tokenizer;
 use crate::{Error, Result};
 use std::sync::Arc;
@@ -12,6 +13,7 @@ use std::sync::Arc;
 pub struct Loader {
     parser: Parser,
     parts: Parts,
+    pool: Arc<Pool>,
 }
 
 /// All that a file holds.
@@ -24,6 +26,8 @@ pub struct Loaded {
     /// continues text all the same, and chats with a template that comes with the request.
     pub template_error: Option<Error>,
     pub llama: Llama,
+    /// The threads that compute.
+    pub pool: Arc<Pool>,
 }
 
 /// What has been made of the file so far; nothing before its header is complete.
@@ -39,10 +43,15 @@ struct Begun {
 }
 
 impl Loader {
-    /// A loader before the first byte.
+    /// A loader before the first byte, of a model that computes on the calling thread.
     #[allow(clippy::new_without_default)]
     pub fn new() -> Self {
-        Self { parser: Parser::new(), parts: Parts::default() }
+        Self::with_pool(Arc::new(Pool::single()))
+    }
+
+    /// A loader before the first byte, of a model that computes on `pool`.
+    pub fn with_pool(pool: Arc<Pool>) -> Self {
+        Self { parser: Parser::new(), parts: Parts::default(), pool }
     }
 
     /// Takes the next bytes of the file. A file that cannot be run is refused as soon as its header is complete.
@@ -68,7 +77,7 @@ impl Loader {
             return Err(Error::internal("the header was never handed on"));
         };
         let (tokenizer, llama) = (Arc::new(tokenizer), weights.finish()?);
-        Ok(Loaded { info, tokenizer, template, template_error, llama })
+        Ok(Loaded { info, tokenizer, template, template_error, llama, pool: self.pool })
     }
 }
 

@@ -20,7 +20,12 @@ export interface Capabilities {
   crossOriginIsolated: boolean;
   /** The processors the browser admits to. */
   hardwareConcurrency: number;
+  /** The threads that a model gets here unless `loadModel` is told otherwise. */
+  threads: number;
 }
+
+/** The most threads that are taken unasked: beyond it, memory is what a model waits for. */
+const MAX_AUTO_THREADS = 8;
 
 // (module (func (result v128) i32.const 0 i8x16.splat))
 const SIMD128 = bytes("0061736d010000000105016000017b030201000a08010600 4100fd0f0b");
@@ -45,12 +50,15 @@ export function capabilities(): Capabilities {
   const simd128 = validates(SIMD128);
   const relaxedSimd = validates(RELAXED);
   const atomics = validates(ATOMICS);
+  const crossOriginIsolated = globalThis.crossOriginIsolated === true;
+  const hardwareConcurrency = globalThis.navigator?.hardwareConcurrency ?? 1;
   return {
     module: simd128 && atomics ? (relaxedSimd ? "relaxed" : "simd128") : null,
     simd128,
     relaxedSimd,
     atomics,
-    crossOriginIsolated: globalThis.crossOriginIsolated === true,
-    hardwareConcurrency: globalThis.navigator?.hardwareConcurrency ?? 1,
+    crossOriginIsolated,
+    hardwareConcurrency,
+    threads: crossOriginIsolated ? Math.min(hardwareConcurrency, MAX_AUTO_THREADS) : 1,
   };
 }

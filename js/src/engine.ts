@@ -6,7 +6,7 @@
 import { abortable } from "./abort.js";
 import { TallowError } from "./errors.js";
 import { fromWire, type Call, type Ending, type FromWorker, type Method, type Methods } from "./protocol.js";
-import type { ToWorker, WorkerEvent } from "./protocol.js";
+import type { ToWorker, WireError, WorkerEvent } from "./protocol.js";
 
 /** A generation that has started. */
 export interface Generation {
@@ -119,7 +119,7 @@ export class Engine {
         break;
       case "failed":
         pending.reject(fromWire(message.error));
-        if (message.dead) this.#lose("the worker stopped after an internal error");
+        if (message.dead) this.#lose(whyDead(message.error));
         break;
       default:
         try {
@@ -139,4 +139,8 @@ export class Engine {
     for (const pending of this.#pending.values()) pending.reject(this.#lost);
     this.#pending.clear();
   }
+}
+
+function whyDead({ code, message }: WireError): string {
+  return code === "worker_lost" ? message : "the worker stopped after an internal error";
 }

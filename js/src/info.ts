@@ -29,4 +29,6 @@ export interface ModelInfo {
   memory: number;
   /** The wasm module that runs the model. */
   module: WasmModuleName;
+  /** The threads that compute, each in a worker of its own. */
+  threads: number;
 }

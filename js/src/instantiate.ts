@@ -1,6 +1,7 @@
 /** Starts the wasm: fetches and compiles the module, makes its memory, hands both to the glue. */
 
 import { TallowError } from "./errors.js";
+import type { SharedWasm } from "./threads.js";
 import { importedMemory } from "./wasm-memory.js";
 import type { WasmGlue } from "./wasm-contract.js";
 
@@ -8,7 +9,7 @@ import type { WasmGlue } from "./wasm-contract.js";
 const MAXIMA = [65536, 32768, 16384];
 
 /** Instantiates the module at `url`, once in a worker's life. */
-export async function startWasm(glue: WasmGlue, url: string): Promise<void> {
+export async function startWasm(glue: WasmGlue, url: string): Promise<SharedWasm> {
   const failure = (detail: string, cause?: unknown) =>
     new TallowError("download_failed", `the wasm module \`${url}\` ${detail}`, { cause });
 
@@ -22,7 +23,9 @@ export async function startWasm(glue: WasmGlue, url: string): Promise<void> {
     throw failure("could not be compiled", cause);
   });
 
-  await glue.default({ module_or_path: module, memory: allocate(new Uint8Array(await bytes)) });
+  const memory = allocate(new Uint8Array(await bytes));
+  await glue.default({ module_or_path: module, memory });
+  return { module, memory };
 }
 
 /** Browsers keep compiled code only of modules that were compiled while streaming, which needs the MIME type. */

@@ -8,7 +8,7 @@ import type { ModelInfo } from "./info.js";
 import type { ChatCompletionMessageParam, ChatCompletionTool } from "./openai.js";
 import { templateRequest } from "./request.js";
 import { absoluteUrl, wireSource, type ModelSource } from "./source.js";
-import { check } from "./validate.js";
+import { check, invalid } from "./validate.js";
 
 /** How far loading has come. `loaded` never falls, and in the last report it equals `total`. */
 export interface LoadProgress {
@@ -28,6 +28,11 @@ export interface LoadModelOptions {
   signal?: AbortSignal | null | undefined;
   /** The tokens that prompt and answer may have together; by default what the model was trained on, 4096 at most. */
   contextLength?: number | undefined;
+  /**
+   * The threads that compute, at most 64. By default (`"auto"`) one for each processor, 8 at most, where the page is
+   * cross-origin isolated; elsewhere there can be only one.
+   */
+  threads?: number | "auto" | undefined;
   /**
    * The wasm module, if it does not lie where the bundler or the package puts it. There are two; for example
    * `` `/static/${capabilities().module}.wasm` ``.
@@ -81,11 +86,12 @@ export interface ApplyChatTemplateOptions extends RequestOptions {
  */
 export async function loadModel(source: ModelSource, options: LoadModelOptions = {}): Promise<Model> {
   check("`loadModel`'s options", options);
-  const { onProgress, signal, contextLength, wasmUrl, workerUrl } = options;
+  const { onProgress, signal, contextLength, threads, wasmUrl, workerUrl } = options;
   const params = {
     source: wireSource(source),
     module: supportedModule(),
     wasmUrl: wasmUrl == null ? undefined : absoluteUrl(wasmUrl, "wasmUrl"),
+    threads: threadCount(threads ?? "auto"),
     contextLength: contextLength ?? undefined,
   };
   signal?.throwIfAborted();
@@ -109,6 +115,18 @@ function supportedModule(): WasmModuleName {
   if (typeof Worker === "undefined")
     throw new TallowError("unsupported_browser", "this browser lacks workers");
   return module;
+}
+
+function threadCount(threads: number | "auto"): number {
+  const here = capabilities();
+  if (threads === "auto") return here.threads;
+  if (threads > 1 && !here.crossOriginIsolated) {
+    throw invalid(
+      `\`threads\` should be 1 or "auto" where the page is not cross-origin isolated, got ${threads}; ` +
+        "it is with the headers `Cross-Origin-Opener-Policy: same-origin` and `Cross-Origin-Embedder-Policy: require-corp`",
+    );
+  }
+  return threads;
 }
 
 function openWorker(url: string | undefined): Worker {
@@ -166,7 +184,7 @@ export class Model {
   }
 
   /**
-   * Ends the worker, and with it returns all memory. What is pending rejects with `worker_lost`, as does every later
+   * Ends the workers, and with them returns all memory. What is pending rejects with `worker_lost`, as does every later
    * call but this one.
    */
   async dispose(): Promise<void> {

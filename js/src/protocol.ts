@@ -22,6 +22,7 @@ export interface Methods {
       source: WireSource;
       module: WasmModuleName;
       wasmUrl: string | undefined;
+      threads: number;
       contextLength: number | undefined;
     };
     result: ModelInfo;

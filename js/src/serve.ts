@@ -25,8 +25,12 @@ export interface WorkerScope {
   postMessage(message: FromWorker): void;
 }
 
-/** Instantiates a wasm module, from `wasmUrl` if there is one. */
-export type StartWasm = (module: WasmModuleName, wasmUrl: string | undefined) => Promise<void>;
+/** Instantiates a wasm module, from `wasmUrl` if there is one, with `threads` threads. */
+export type StartWasm = (
+  module: WasmModuleName,
+  wasmUrl: string | undefined,
+  threads: number,
+) => Promise<void>;
 
 /** Milliseconds between two reports of progress. */
 const PROGRESS_INTERVAL = 50;
@@ -66,7 +70,7 @@ class Server {
       this.#post({ id, event: "done", result: await this.#run(call) });
     } catch (error) {
       if (error instanceof Cancelled) this.#post({ id, event: "cancelled" });
-      else this.#post({ id, event: "failed", error: toWire(error), dead: !hasCode(error) });
+      else this.#post({ id, event: "failed", error: toWire(error), dead: isDeath(error) });
     }
   }
 
@@ -95,8 +99,11 @@ class Server {
   }
 
   async #load(id: number, params: Methods["load"]["params"]): Promise<ModelInfo> {
-    const { source, module, wasmUrl, contextLength } = params;
-    const [{ chunks, total }] = await Promise.all([openSource(source), this.#startWasm(module, wasmUrl)]);
+    const { source, module, wasmUrl, threads, contextLength } = params;
+    const [{ chunks, total }] = await Promise.all([
+      openSource(source),
+      this.#startWasm(module, wasmUrl, threads),
+    ]);
     const loader = new this.#glue.Loader();
     const report = (progress: LoadProgress) => this.#post({ id, event: "progress", progress });
 
@@ -136,6 +143,11 @@ class Server {
       }
     }
   }
+}
+
+/** Whether the wasm is not to be called again: it trapped, here or in a compute worker. */
+function isDeath(error: unknown): boolean {
+  return !hasCode(error) || error.code === "worker_lost";
 }
 
 /** Resolves in a later task, after the messages that wait; `setTimeout` would add 4 ms to a step. */

@@ -42,6 +42,15 @@ function integer(low: number, high = Number.MAX_SAFE_INTEGER): Rule {
   };
 }
 
+/** `MAX_THREADS` in `src/threads/mod.rs`. */
+const MAX_THREADS = 64;
+
+const threads: Rule = {
+  expected: `"auto" or an integer in 1..=${MAX_THREADS}`,
+  accepts: (value) =>
+    value === "auto" || (Number.isInteger(value) && 1 <= Number(value) && Number(value) <= MAX_THREADS),
+};
+
 function arrayOf(what: string, accepts: (element: unknown) => boolean): Rule {
   return {
     expected: `an array of ${what}`,
@@ -94,6 +103,7 @@ export const RULES = {
     onProgress: callback,
     signal: abortSignal,
     contextLength: integer(1, MAX_COUNT),
+    threads,
     wasmUrl: url,
     workerUrl: url,
   },

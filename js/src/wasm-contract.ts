@@ -14,6 +14,14 @@ import type { ChatCompletionMessageParam, ChatCompletionTool, FinishReason, Timi
 export interface WasmGlue {
   /** Instantiates the module, once. */
   default(options: { module_or_path: WebAssembly.Module; memory: WebAssembly.Memory }): Promise<unknown>;
+  /** Makes the pool of threads, once and before a loader; without it there is one thread. */
+  makePool(threads: number): void;
+  /** Returns when each thread has taken part in a job. */
+  meet(): void;
+  /** In a compute worker: takes part in jobs for ever. Whatever it throws is a trap. */
+  help(thread: number): void;
+  /** In a compute worker whose `help` trapped: lets the other threads know, who then throw `worker_lost`. */
+  lose(thread: number): void;
   Loader: new () => WasmLoader;
 }
 

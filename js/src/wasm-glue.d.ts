@@ -3,5 +3,9 @@ declare module "*/wasm/tallow.js" {
   type Glue = import("./wasm-contract.js").WasmGlue;
   const init: Glue["default"];
   export default init;
+  export const makePool: Glue["makePool"];
+  export const meet: Glue["meet"];
+  export const help: Glue["help"];
+  export const lose: Glue["lose"];
   export const Loader: Glue["Loader"];
 }

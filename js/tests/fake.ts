@@ -29,6 +29,7 @@ export const INFO: WasmModelInfo = {
   metadata: { "general.architecture": "llama", "tokenizer.ggml.tokens": { type: "string", length: 999 } },
   memory: 65536,
   module: "simd128",
+  threads: 1,
 };
 
 /** An error as wasm-bindgen throws ours. */
@@ -183,6 +184,10 @@ export class FakeWorker extends EventTarget {
       this.dispatchEvent(new MessageEvent("message", { data }));
     const glue: WasmGlue = {
       default: () => Promise.resolve(),
+      makePool: () => {},
+      meet: () => {},
+      help: () => {},
+      lose: () => {},
       Loader: class extends FakeLoader {
         constructor() {
           super(
@@ -196,7 +201,10 @@ export class FakeWorker extends EventTarget {
         (port2.onmessage = listener),
       postMessage: (message: unknown) => port2.postMessage(message),
     };
-    serve(scope, glue, async (_module, wasmUrl) => void fakes.wasmUrls.push(wasmUrl));
+    serve(scope, glue, async (_module, wasmUrl, threads) => {
+      fakes.wasmUrls.push(wasmUrl);
+      info = { ...info, threads };
+    });
   }
 
   postMessage(message: unknown): void {

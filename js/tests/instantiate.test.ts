@@ -71,8 +71,9 @@ describe("startWasm", () => {
     async (type) => {
       answer(wasmModule(...SHARED), type);
       const streaming = vi.spyOn(WebAssembly, "compileStreaming");
-      await startWasm(glue, URL_OF_WASM);
+      const shared = await startWasm(glue, URL_OF_WASM);
       const { module_or_path: module, memory } = init.mock.lastCall?.[0] ?? {};
+      expect(shared).toEqual({ module, memory });
       expect(WebAssembly.Module.imports(module as WebAssembly.Module)).toMatchObject([
         {},
         {},

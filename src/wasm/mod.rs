@@ -3,14 +3,17 @@
 
 mod generate;
 mod js;
+mod threads;
 
 use crate::chat::ChatTemplate;
 use crate::info::ModelInfo;
 use crate::load;
 use crate::session::Session;
+use crate::threads::Pool;
 use crate::{Error, Result};
 use generate::{GenerateRequest, Prompt, StepMessage, TemplateRequest};
 use js::{JsResult, from_json, to_js, to_json};
+use std::sync::Arc;
 use wasm_bindgen::prelude::*;
 
 /// Context allocated where the page does not say, if the model was trained on as much.
@@ -36,7 +39,7 @@ impl Loader {
     #[wasm_bindgen(constructor)]
     #[allow(clippy::new_without_default)]
     pub fn new() -> Self {
-        Self(load::Loader::new())
+        Self(load::Loader::with_pool(Arc::clone(threads::pool())))
     }
 
     /// Takes the next bytes of the file.
@@ -52,11 +55,11 @@ impl Loader {
 
     /// The model, when the file has ended, with room for `contextLength` tokens (4096, or what it was trained on).
     pub fn finish(self, #[wasm_bindgen(js_name = contextLength)] n_ctx: Option<usize>) -> JsResult<Model> {
-        let load::Loaded { info, tokenizer, template, template_error, llama } =
+        let load::Loaded { info, tokenizer, template, template_error, llama, pool } =
             self.0.finish().map_err(to_js)?;
         let n_ctx = n_ctx.unwrap_or(DEFAULT_CONTEXT_LENGTH.min(llama.config().n_ctx_train));
         let session = Session::new(llama, tokenizer, n_ctx).map_err(to_js)?;
-        Ok(Model { info, template, template_error, session })
+        Ok(Model { info, template, template_error, session, pool })
     }
 }
 
@@ -67,6 +70,7 @@ pub struct Model {
     template: ChatTemplate,
     template_error: Option<Error>,
     session: Session,
+    pool: Arc<Pool>,
 }
 
 #[wasm_bindgen]
@@ -82,12 +86,14 @@ impl Model {
             context_length: usize,
             memory: u64,
             module: String,
+            threads: usize,
         }
         let loaded = Loaded {
             model: &self.info,
             context_length: self.session.n_ctx(),
             memory: core::arch::wasm32::memory_size::<0>() as u64 * WASM_PAGE,
             module: module_name(),
+            threads: self.pool.n_threads(),
         };
         to_json(&loaded)
     }
@@ -116,6 +122,7 @@ impl Model {
 
     /// Begins a request, the JSON of a `GenerateRequest`, and returns the number of its prompt's tokens.
     pub fn start(&mut self, request: &str) -> JsResult<usize> {
+        self.pool.check().map_err(to_js)?;
         let request: GenerateRequest = from_json(request)?;
         let prompt = match &request.prompt {
             Prompt::Text(text) => self.session.tokenizer().encode(text, true, true),
@@ -131,6 +138,7 @@ impl Model {
 
     /// One chunk of the prompt, one token, or the end of the answer, as the JSON of a `StepMessage`.
     pub fn step(&mut self) -> JsResult<String> {
+        self.pool.check().map_err(to_js)?;
         let step = self.session.step().map_err(to_js)?;
         to_json(&StepMessage::from(step))
     }

@@ -70,6 +70,7 @@ export const info: ModelInfo = {
   },
   memory: 118_300_000,
   module: "relaxed",
+  threads: 8,
 };
 
 const failures: Record<string, [TallowErrorCode, string]> = {
@@ -139,6 +140,7 @@ export function capabilities() {
     atomics: true,
     crossOriginIsolated: globalThis.crossOriginIsolated,
     hardwareConcurrency: 8,
+    threads: 8,
   };
 }
 
