@@ -218,7 +218,8 @@ wasm_glue() {
   "$WASM_BINDGEN/wasm-bindgen" --target web --omit-default-module-path --out-dir "$glue" --out-name "$2" "$built"
   local features=(simd relaxed-simd threads bulk-memory nontrapping-float-to-int sign-ext mutable-globals
     reference-types multivalue)
-  npx --no-install wasm-opt -O3 "${features[@]/#/--enable-}" --strip-debug --strip-producers \
+  # Constant parts of addresses go into the loads themselves, since nothing of a Rust program lies below 1024.
+  npx --no-install wasm-opt -O3 --low-memory-unused "${features[@]/#/--enable-}" --strip-debug --strip-producers \
     "$glue/$2_bg.wasm" -o "$glue/optimized.wasm"
   echo "$hash" >"$glue/made-from"
 }
