@@ -125,3 +125,19 @@ test("a script that is missing is told of", async ({ page }) => {
   await page.goto("about:blank");
   await expect.poll(() => page.workers().length).toBe(0);
 });
+
+test("one that dies while the model answers is told of, and all end", async ({ page }) => {
+  // Far more looks at the clock than loading takes.
+  const before = `
+    const now = performance.now.bind(performance);
+    let looks = 0;
+    performance.now = () => {
+      if (++looks === 2000) throw new Error("killed");
+      return now();
+    };`;
+  await using _ = await open(page, { before });
+  expect(await load(page, 2)).toBe(2);
+  await expect.poll(() => ask(page), { timeout: 120_000 }).toMatch(/^worker_lost/);
+  expect(await ask(page)).toBe("worker_lost: a compute worker stopped");
+  await expect.poll(() => page.workers().length).toBe(0);
+});
