@@ -76,7 +76,7 @@ impl Loader {
         let Some(Begun { info, tokenizer, template, template_error, weights }) = self.parts.0 else {
             return Err(Error::internal("the header was never handed on"));
         };
-        let (tokenizer, llama) = (Arc::new(tokenizer), weights.finish()?);
+        let (tokenizer, llama) = (Arc::new(tokenizer), weights.finish(Arc::clone(&self.pool))?);
         Ok(Loaded { info, tokenizer, template, template_error, llama, pool: self.pool })
     }
 }

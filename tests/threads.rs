@@ -159,7 +159,7 @@ fn every_thread_may_panic_at_once() {
 #[test]
 fn a_pool_has_between_1_and_64_threads() {
     for n_threads in [0, MAX_THREADS + 1, usize::MAX] {
-        let error = Pool::new(n_threads).err().expect("no pool");
+        let error = Pool::new(n_threads).expect_err("no pool");
         assert_eq!(error.kind(), ErrorKind::InvalidRequest);
         assert_eq!(error.detail(), format!("the number of threads should be in 1..=64, got {n_threads}"));
     }

@@ -90,20 +90,13 @@ fn round<const N: usize>(x: &[f32], chunks: &mut [isa::Chunk; N]) -> f32 {
     largest / MAX
 }
 
-fn pair_sums<C: Chunk>(chunks: &[C]) -> [i16; 2] {
-    chunks.iter().fold([0; 2], |[low, high], chunk| {
-        let [a, b, c, d] = chunk.get().map(i16::from);
-        [low + a + b, high + c + d]
-    })
-}
-
 impl Block for Block32<isa::Chunk> {
     const LEN: usize = QK;
 
     fn quantize(x: &[f32]) -> Self {
         let mut chunks = [isa::Chunk::new([0; 4]); QK / 4];
         let d = round(x, &mut chunks);
-        let pairs = pair_sums(&chunks);
+        let pairs = isa::pair_sums(&chunks);
         Self { chunks, pairs, d, sum: d * f32::from(pairs[0] + pairs[1]) }
     }
 
@@ -121,7 +114,7 @@ impl Block for Block256<isa::Chunk> {
         let (by_16, _) = chunks.as_chunks::<4>();
         let mut pairs = [[0; 2]; QK_K / 16];
         for (pair, chunks) in pairs.iter_mut().zip(by_16) {
-            *pair = pair_sums(chunks);
+            *pair = isa::pair_sums(chunks);
         }
         let sums = std::array::from_fn(|i| pairs[2 * i].iter().chain(&pairs[2 * i + 1]).sum());
         Self { chunks, pairs, sums, d }

@@ -28,7 +28,6 @@ pub(crate) struct Output<'y> {
     y: *mut f32,
     n_tok: usize,
     stride: usize,
-    column: usize,
     lifetime: std::marker::PhantomData<&'y mut [f32]>,
 }
 
@@ -38,15 +37,14 @@ unsafe impl Send for Output<'_> {}
 unsafe impl Sync for Output<'_> {}
 
 impl<'y> Output<'y> {
-    /// All of `y`, `(n_tok, stride)`, from `column` on.
-    pub(crate) fn new(y: &'y mut [f32], n_tok: usize, column: usize) -> Self {
+    /// `y`, `(n_tok, stride)`.
+    pub(crate) fn new(y: &'y mut [f32], n_tok: usize) -> Self {
         let stride = y.len() / n_tok.max(1);
-        Self { y: y.as_mut_ptr(), n_tok, stride, column, lifetime: std::marker::PhantomData }
+        Self { y: y.as_mut_ptr(), n_tok, stride, lifetime: std::marker::PhantomData }
     }
 
-    /// Writes the products of `values.len()` rows from `row` on.
-    fn store(&self, tok: usize, row: usize, values: &[f32]) {
-        let column = self.column + row;
+    /// Writes to `values.len()` columns from `column` on.
+    fn store(&self, tok: usize, column: usize, values: &[f32]) {
         assert!(tok < self.n_tok && column + values.len() <= self.stride);
         // SAFETY: within `y`, by the check above.
         unsafe {
@@ -143,15 +141,15 @@ impl PackedMatrix {
     }
 
     /// The products of the rows of `groups` with all tokens of `x`, which [`Activations::new`] made for this type and
-    /// width, to their columns of `y`. Two threads may share `y` if their groups differ.
-    pub(crate) fn multiply(&self, x: &Activations, groups: Range<usize>, y: Output) {
+    /// width, to the columns of `y` from `column` on. Threads may share `y` if their columns differ.
+    pub(crate) fn multiply(&self, x: &Activations, groups: Range<usize>, y: Output, column: usize) {
         match x {
-            Activations::By32(x) => self.multiply_by(x, groups, y),
-            Activations::By256(x) => self.multiply_by(x, groups, y),
+            Activations::By32(x) => self.multiply_by(x, groups, y, column),
+            Activations::By256(x) => self.multiply_by(x, groups, y, column),
         }
     }
 
-    fn multiply_by<B: Block>(&self, x: &[B], groups: Range<usize>, y: Output) {
+    fn multiply_by<B: Block>(&self, x: &[B], groups: Range<usize>, y: Output, column: usize) {
         let n_blocks = self.n_blocks();
         let token = |tok: usize| &x[tok * n_blocks..(tok + 1) * n_blocks];
         for group in groups {
@@ -161,13 +159,13 @@ impl PackedMatrix {
             while tok + TILE <= y.n_tok {
                 let dots = B::dots::<TILE>(self.ty, weights, std::array::from_fn(|t| token(tok + t)));
                 for (t, dots) in dots.iter().enumerate() {
-                    y.store(tok + t, row, &dots[..n_rows]);
+                    y.store(tok + t, column + row, &dots[..n_rows]);
                 }
                 tok += TILE;
             }
             for tok in tok..y.n_tok {
                 let [dots] = B::dots(self.ty, weights, [token(tok)]);
-                y.store(tok, row, &dots[..n_rows]);
+                y.store(tok, column + row, &dots[..n_rows]);
             }
         }
     }

@@ -37,8 +37,8 @@ pub(crate) use isa::{QUERY_SCALE, add, attend, rms_norm, silu_mul, to_f16};
 pub(crate) struct Attend<'a> {
     /// `(n_q, width)`, times [`QUERY_SCALE`] / sqrt(head_dim).
     pub(crate) q: &'a [f32],
-    /// How many positions from the first on each query sees; at least 1.
-    pub(crate) n_seen: &'a [usize],
+    /// How many positions from the first on they see; at least 1.
+    pub(crate) n_seen: usize,
     /// `(n_ctx, width)`, normal f16 or 0
     pub(crate) k: &'a [u16],
     /// `(n_ctx, width)`, normal f16 or 0

@@ -268,6 +268,14 @@ pub(crate) fn round_to(x: &[f32], scale: f32, chunks: &mut [Chunk]) {
     }
 }
 
+/// The sums of those activations whose k % 4 is 0 or 1, and 2 or 3; of 16 or 32 of them.
+pub(crate) fn pair_sums(chunks: &[Chunk]) -> [i16; 2] {
+    chunks.iter().fold([0; 2], |[low, high], chunk| {
+        let [a, b, c, d] = chunk.get().map(i16::from);
+        [low + a + b, high + c + d]
+    })
+}
+
 /// x · weight / sqrt(mean(x²) + eps), to `y`.
 pub(crate) fn rms_norm(x: &[f32], weight: &[f32], eps: f32, y: &mut [f32]) {
     let squares: f32 = x.iter().map(|x| x * x).sum();
@@ -277,10 +285,10 @@ pub(crate) fn rms_norm(x: &[f32], weight: &[f32], eps: f32, y: &mut [f32]) {
     }
 }
 
-/// silu(gate) · up, to `gate`.
-pub(crate) fn silu_mul(gate: &mut [f32], up: &[f32]) {
-    for (gate, up) in gate.iter_mut().zip(up) {
-        *gate = *gate / (1.0 + (-*gate).exp()) * up;
+/// silu(gate) · up, to `y`.
+pub(crate) fn silu_mul(gate: &[f32], up: &[f32], y: &mut [f32]) {
+    for ((y, gate), up) in y.iter_mut().zip(gate).zip(up) {
+        *y = gate / (1.0 + (-gate).exp()) * up;
     }
 }
 
@@ -318,13 +326,12 @@ pub(crate) const QUERY_SCALE: f32 = 1.0;
 /// [`Attend`](super::Attend).
 pub(crate) fn attend(attend: &super::Attend, y: &mut [f32]) {
     let width = attend.width;
-    let n_rows = attend.n_seen.iter().copied().max().unwrap_or(0);
     let unpack =
-        |rows: &[u16]| rows[..n_rows * width].iter().map(|&bits| f16_to_f32(bits)).collect::<Vec<_>>();
+        |rows: &[u16]| rows[..attend.n_seen * width].iter().map(|&bits| f16_to_f32(bits)).collect::<Vec<_>>();
     let (k, v) = (unpack(attend.k), unpack(attend.v));
-    for ((q, &n_seen), y) in attend.q.chunks_exact(width).zip(attend.n_seen).zip(y.chunks_exact_mut(width)) {
+    for (q, y) in attend.q.chunks_exact(width).zip(y.chunks_exact_mut(width)) {
         let product = |k: &[f32]| q.iter().zip(k).map(|(q, k)| q * k).sum::<f32>();
-        let scores: Vec<f32> = k.chunks_exact(width).take(n_seen).map(product).collect();
+        let scores: Vec<f32> = k.chunks_exact(width).map(product).collect();
         let largest = scores.iter().copied().fold(f32::NEG_INFINITY, f32::max);
         let weights: Vec<f32> = scores.iter().map(|score| (score - largest).exp()).collect();
         let total: f32 = weights.iter().sum();

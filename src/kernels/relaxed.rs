@@ -198,6 +198,16 @@ pub(crate) fn round_to(x: &[f32], scale: f32, chunks: &mut [Chunk]) {
     }
 }
 
+/// As [`portable::pair_sums`](super::portable::pair_sums).
+pub(crate) fn pair_sums(chunks: &[Chunk]) -> [i16; 2] {
+    let mut sums = i16x8_splat(0);
+    for four in chunks.as_chunks::<4>().0 {
+        // SAFETY: four chunks are a vector.
+        sums = i16x8_add(sums, i16x8_extadd_pairwise_i8x16(unsafe { v128_load(four.as_ptr().cast()) }));
+    }
+    simd::sum_of_pairs(sums)
+}
+
 /// Which form of the dots this engine is faster with.
 pub(crate) mod form {
     use super::*;

@@ -543,3 +543,11 @@ pub(super) fn lanes_i8(bytes: v128, sub: usize) -> v128 {
         i8x16_swizzle(bytes, i8x16(-1, -1, -1, s, -1, -1, -1, s + 1, -1, -1, -1, s + 2, -1, -1, -1, s + 3));
     i32x4_shr(upper, 24)
 }
+
+/// The sums of the even lanes and of the odd ones.
+#[inline(always)]
+pub(super) fn sum_of_pairs(sums: v128) -> [i16; 2] {
+    let sums = i16x8_add(sums, i32x4_shuffle::<2, 3, 0, 1>(sums, sums));
+    let sums = i16x8_add(sums, i32x4_shuffle::<1, 0, 3, 2>(sums, sums));
+    [i16x8_extract_lane::<0>(sums), i16x8_extract_lane::<1>(sums)]
+}

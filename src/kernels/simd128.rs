@@ -95,6 +95,16 @@ pub(super) fn mul_add(a: v128, b: v128, c: v128) -> v128 {
     f32x4_add(f32x4_mul(a, b), c)
 }
 
+/// As [`portable::pair_sums`](super::portable::pair_sums).
+pub(crate) fn pair_sums(chunks: &[Chunk]) -> [i16; 2] {
+    let mut sums = i16x8_splat(0);
+    for two in chunks.as_chunks::<2>().0 {
+        // SAFETY: two chunks are a vector.
+        sums = i16x8_add(sums, unsafe { v128_load(two.as_ptr().cast()) });
+    }
+    simd::sum_of_pairs(sums)
+}
+
 /// As [`portable::dots32`](super::portable::dots32).
 pub(crate) fn dots32<const T: usize>(
     ty: PackedType,

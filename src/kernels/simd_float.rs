@@ -67,20 +67,22 @@ fn exp(x: v128) -> v128 {
 }
 
 /// As [`portable::silu_mul`](super::portable::silu_mul).
-pub(crate) fn silu_mul(gate: &mut [f32], up: &[f32]) {
-    assert!(gate.len() == up.len());
+pub(crate) fn silu_mul(gate: &[f32], up: &[f32], y: &mut [f32]) {
+    assert!(gate.len() == up.len() && gate.len() == y.len());
     let silu_mul = |gate: v128, up: v128| {
         let sigmoid = f32x4_add(f32x4_splat(1.0), exp(f32x4_neg(gate)));
         f32x4_mul(f32x4_div(gate, sigmoid), up)
     };
-    let (gates, gate_rest) = gate.as_chunks_mut::<4>();
-    let (ups, up_rest) = up.as_chunks::<4>();
-    for (gate, up) in gates.iter_mut().zip(ups) {
-        // SAFETY: four numbers are a vector.
-        unsafe { store(gate.as_mut_ptr(), silu_mul(load(gate.as_ptr()), load(up.as_ptr()))) };
+    let whole = y.len() / 4 * 4;
+    for i in (0..whole).step_by(4) {
+        // SAFETY: four numbers from `i` on are within each, which are of one length.
+        unsafe {
+            let gated = silu_mul(load(gate.as_ptr().add(i)), load(up.as_ptr().add(i)));
+            store(y.as_mut_ptr().add(i), gated);
+        }
     }
-    for (gate, up) in gate_rest.iter_mut().zip(up_rest) {
-        *gate = f32x4_extract_lane::<0>(silu_mul(f32x4_splat(*gate), f32x4_splat(*up)));
+    for i in whole..y.len() {
+        y[i] = f32x4_extract_lane::<0>(silu_mul(f32x4_splat(gate[i]), f32x4_splat(up[i])));
     }
 }
 
@@ -123,24 +125,19 @@ const TILE: usize = 32;
 /// four.
 pub(crate) fn attend(attend: &Attend, y: &mut [f32]) {
     let &Attend { q, n_seen, k, v, width } = attend;
-    assert!(width.is_multiple_of(8) && q.len() == n_seen.len() * width && y.len() == q.len());
-    let n_rows = n_seen.iter().copied().max().unwrap_or(0);
-    assert!(n_rows * width <= k.len() && n_rows * width <= v.len());
-    let mut first = 0;
-    while first < n_seen.len() {
-        let n = (n_seen.len() - first).min(4);
-        let range = first * width..(first + n) * width;
-        let part = Attend { q: &q[range.clone()], n_seen: &n_seen[first..first + n], k, v, width };
+    assert!(width.is_multiple_of(8) && q.len().is_multiple_of(width) && y.len() == q.len());
+    assert!(n_seen * width <= k.len() && n_seen * width <= v.len());
+    for (q, y) in q.chunks(4 * width).zip(y.chunks_mut(4 * width)) {
+        let part = Attend { q, ..*attend };
         // SAFETY: the lengths are checked above.
         unsafe {
-            match n {
-                4 => tiles::<4>(&part, &mut y[range]),
-                3 => tiles::<3>(&part, &mut y[range]),
-                2 => tiles::<2>(&part, &mut y[range]),
-                _ => tiles::<1>(&part, &mut y[range]),
+            match q.len() / width {
+                4 => tiles::<4>(&part, y),
+                3 => tiles::<3>(&part, y),
+                2 => tiles::<2>(&part, y),
+                _ => tiles::<1>(&part, y),
             }
         }
-        first += n;
     }
 }
 
@@ -161,14 +158,12 @@ unsafe fn tiles<const Q: usize>(attend: &Attend, y: &mut [f32]) {
     let (mut largest, mut total) = ([f32::NEG_INFINITY; Q], [0.0_f32; Q]);
     let mut scores = [[0.0_f32; TILE]; Q];
     y.fill(0.0);
-    let n_rows = attend.n_seen.iter().copied().max().unwrap_or(0);
-    for begin in (0..n_rows).step_by(TILE) {
-        let n = TILE.min(n_rows - begin);
+    for begin in (0..attend.n_seen).step_by(TILE) {
+        let n = TILE.min(attend.n_seen - begin);
         // SAFETY: rows `begin..begin + n` are within `k` and `v`, by the caller's contract.
         unsafe { scores_of::<Q>(attend, begin, n, &mut scores) };
         for q in 0..Q {
-            let n_seen = attend.n_seen[q].saturating_sub(begin).min(n);
-            scores[q][n_seen..].fill(f32::NEG_INFINITY);
+            scores[q][n..].fill(f32::NEG_INFINITY);
             let shrink = soften(&mut scores[q], &mut largest[q], &mut total[q]);
             if shrink != 1.0 {
                 scale(&mut y[q * width..(q + 1) * width], shrink);

@@ -6,6 +6,7 @@ use super::{Config, KvCache};
 use crate::ops::{
     Attention, GatedProjection, NormedProjection, Projection, ResidualProjection, Rotation, Weight,
 };
+use crate::threads::Pool;
 use crate::{Error, ErrorKind, Result};
 use candle_core::Tensor;
 use std::sync::Arc;
@@ -18,6 +19,7 @@ pub struct Llama {
     rope: Rope,
     blocks: Vec<Block>,
     output: NormedProjection, // to (n_tok, n_vocab); the embedding's own matrix where the file has no other
+    pool: Arc<Pool>,
 }
 
 /// Which positions' logits [`Llama::forward`] computes.
@@ -39,7 +41,7 @@ struct Block {
 }
 
 impl Llama {
-    pub(super) fn new(config: Config, mut weights: Weights) -> Result<Self> {
+    pub(super) fn new(config: Config, mut weights: Weights, pool: Arc<Pool>) -> Result<Self> {
         let factors = weights.take_optional_vector("rope_freqs.weight");
         if factors.iter().flatten().any(|&factor| !(factor.is_finite() && factor > 0.0)) {
             return Err(Error::invalid_model(
@@ -49,7 +51,7 @@ impl Llama {
         let token_embd = weights.take("token_embd.weight")?;
         let output = weights.take_optional("output.weight").unwrap_or_else(|| token_embd.clone());
         let blocks = (0..config.n_layer)
-            .map(|layer| Block::new(&mut weights, &config, layer))
+            .map(|layer| Block::new(&mut weights, &config, layer, &pool))
             .collect::<Result<_>>()?;
         Ok(Self {
             token_embd,
@@ -59,7 +61,9 @@ impl Llama {
                 norm: weights.take_vector("output_norm.weight")?,
                 eps: config.rms_eps,
                 parts: vec![Projection { weight: output, bias: None }],
+                pool: pool.clone(),
             },
+            pool,
             config,
         })
     }
@@ -75,13 +79,19 @@ impl Llama {
     /// # Errors
     /// `invalid_request` for no ids or one outside the vocabulary; `context_length_exceeded` if they do not fit.
     pub fn forward(&self, ids: &[u32], cache: &mut KvCache, logits: Logits) -> Result<Tensor> {
-        let (n_tok, pos) = (ids.len(), cache.len());
         self.check(ids, cache)?;
+        // Candle's errors do not keep ours.
+        let lost = |error| self.pool.check().err().unwrap_or(error);
+        self.evaluate(ids, cache, logits).map_err(lost)
+    }
+
+    fn evaluate(&self, ids: &[u32], cache: &mut KvCache, logits: Logits) -> Result<Tensor> {
+        let (n_tok, pos) = (ids.len(), cache.len());
         let rotation = self.rope.at(pos, n_tok);
 
         let mut x = self.token_embd.rows(ids)?; // (n_tok, n_embd)
         for (layer, block) in self.blocks.iter().enumerate() {
-            x = block.attention(&self.config, layer, &x, &rotation, cache)?;
+            x = block.attention(&self.config, layer, &x, &rotation, cache, &self.pool)?;
             x = block.feed_forward(&x)?;
         }
         cache.advance(n_tok);
@@ -114,17 +124,22 @@ impl Llama {
 }
 
 impl Block {
-    fn new(weights: &mut Weights, config: &Config, layer: usize) -> Result<Self> {
+    fn new(weights: &mut Weights, config: &Config, layer: usize, pool: &Arc<Pool>) -> Result<Self> {
         let mut normed = |norm: &str, parts: &[&str]| -> Result<NormedProjection> {
             let norm = weights.take_vector(&format!("blk.{layer}.{norm}.weight"))?;
             let parts = parts.iter().map(|part| projection(weights, layer, part)).collect::<Result<_>>()?;
-            Ok(NormedProjection { norm, eps: config.rms_eps, parts })
+            Ok(NormedProjection { norm, eps: config.rms_eps, parts, pool: pool.clone() })
+        };
+        let attn_qkv = normed("attn_norm", &["attn_q", "attn_k", "attn_v"])?;
+        let ffn_gate_up = GatedProjection(normed("ffn_norm", &["ffn_gate", "ffn_up"])?);
+        let mut residual = |name: &str| -> Result<ResidualProjection> {
+            Ok(ResidualProjection { projection: projection(weights, layer, name)?, pool: pool.clone() })
         };
         Ok(Self {
-            attn_qkv: normed("attn_norm", &["attn_q", "attn_k", "attn_v"])?,
-            ffn_gate_up: GatedProjection(normed("ffn_norm", &["ffn_gate", "ffn_up"])?),
-            attn_output: ResidualProjection(projection(weights, layer, "attn_output")?),
-            ffn_down: ResidualProjection(projection(weights, layer, "ffn_down")?),
+            attn_qkv,
+            ffn_gate_up,
+            attn_output: residual("attn_output")?,
+            ffn_down: residual("ffn_down")?,
         })
     }
 
@@ -136,11 +151,12 @@ impl Block {
         x: &Tensor, // (n_tok, n_embd)
         rotation: &Rotation,
         cache: &mut KvCache,
+        pool: &Pool,
     ) -> Result<Tensor> {
         let pos = cache.len();
         let qkv = x.apply_op1_no_bwd(&self.attn_qkv)?;
         let layer = cache.append(layer, &qkv, rotation)?;
-        let attention = Attention { heads: config.heads(), rotation, pos };
+        let attention = Attention { heads: config.heads(), rotation, pos, pool };
         let seen = qkv.apply_op3_no_bwd(&layer.k, &layer.v, &attention)?; // (n_tok, n_head · head_dim)
         Ok(seen.apply_op2_no_bwd(x, &self.attn_output)?)
     }

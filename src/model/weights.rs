@@ -7,6 +7,7 @@ use super::{Config, Llama};
 use crate::gguf::{TensorInfo, TensorType};
 use crate::kernels::{PackedMatrix, PackedType};
 use crate::ops::Weight;
+use crate::threads::Pool;
 use crate::{Error, Result};
 use candle_core::Device;
 use candle_core::quantized::{GgmlDType, QStorage, QTensor};
@@ -102,12 +103,12 @@ impl WeightsBuilder {
         Ok(())
     }
 
-    /// The model, once every tensor has arrived.
+    /// The model, once every tensor has arrived; it computes on `pool`.
     ///
     /// # Errors
     /// `invalid_model` if one has not.
-    pub fn finish(self) -> Result<Llama> {
-        Llama::new(self.config, self.weights)
+    pub fn finish(self, pool: Arc<Pool>) -> Result<Llama> {
+        Llama::new(self.config, self.weights, pool)
     }
 }
 

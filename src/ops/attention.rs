@@ -3,8 +3,9 @@
 //! The cache holds f16, `(n_head_kv, n_ctx, width)`: the width of a head padded with zeros to what the kernels want.
 //! Queries, keys and values come side by side, as one projection makes them, (n_tok, (n_head + 2 · n_head_kv) · head_dim).
 
-use super::slice;
+use super::{lost, slice};
 use crate::kernels::{self, Attend, HEAD_MULTIPLE, QUERY_SCALE};
+use crate::threads::Pool;
 use candle_core::{CpuStorage, CustomOp3, Error, InplaceOp2, Layout, Result, Shape};
 use half::f16;
 use half::slice::HalfFloatSliceExt;
@@ -48,6 +49,7 @@ pub(crate) struct Attention<'a> {
     pub(crate) heads: Heads,
     pub(crate) rotation: &'a Rotation,
     pub(crate) pos: usize,
+    pub(crate) pool: &'a Pool,
 }
 
 impl Heads {
@@ -150,30 +152,39 @@ impl CustomOp3 for Attention<'_> {
         }
         let (k, v) = (k.as_slice::<f16>()?.reinterpret_cast(), v.as_slice::<f16>()?.reinterpret_cast());
         let n_group = n_head / n_head_kv;
-        let n_seen: Vec<usize> =
-            (0..n_tok).flat_map(|tok| std::iter::repeat_n(self.pos + tok + 1, n_group)).collect();
         let scale = QUERY_SCALE / (head_dim as f32).sqrt();
 
-        let mut y = vec![0.0; n_tok * n_head * head_dim];
-        let mut q = vec![0.0; n_tok * n_group * width]; // of one key/value head
-        let mut seen = q.clone();
-        for head_kv in 0..n_head_kv {
-            let column = head_kv * n_group * head_dim;
-            for (i, q) in q.chunks_exact_mut(width).enumerate() {
-                let (tok, head) = (i / n_group, i % n_group);
+        let mut q = vec![0.0; n_tok * n_head * width];
+        let turn = |tok: usize, q: &mut [f32]| {
+            let heads = rows[tok * row..].chunks_exact(head_dim);
+            for (q, head) in q.chunks_exact_mut(width).zip(heads) {
                 let q = &mut q[..head_dim];
-                q.copy_from_slice(&rows[tok * row + column + head * head_dim..][..head_dim]);
+                q.copy_from_slice(head);
                 self.rotation.turn(tok, q);
                 q.iter_mut().for_each(|q| *q *= scale);
             }
+        };
+        self.pool.run_chunks(&mut q, n_head * width, &turn).map_err(lost)?;
+
+        // The query heads of one key/value head, of one token, are next to each other.
+        let mut y = vec![0.0; n_tok * n_head * width];
+        let see = |index: usize, y: &mut [f32]| {
+            let (tok, head_kv) = (index / n_head_kv, index % n_head_kv);
             let of_head = head_kv * n_ctx * width..(head_kv + 1) * n_ctx * width;
-            let attend = Attend { q: &q, n_seen: &n_seen, k: &k[of_head.clone()], v: &v[of_head], width };
-            kernels::attend(&attend, &mut seen);
-            for (i, seen) in seen.chunks_exact(width).enumerate() {
-                let (tok, head) = (i / n_group, i % n_group);
-                let at = tok * n_head * head_dim + column + head * head_dim;
-                y[at..at + head_dim].copy_from_slice(&seen[..head_dim]);
-            }
+            kernels::attend(
+                &Attend {
+                    q: &q[index * n_group * width..(index + 1) * n_group * width],
+                    n_seen: self.pos + tok + 1,
+                    k: &k[of_head.clone()],
+                    v: &v[of_head],
+                    width,
+                },
+                y,
+            );
+        };
+        self.pool.run_chunks(&mut y, n_group * width, &see).map_err(lost)?;
+        if width > head_dim {
+            y = y.chunks_exact(width).flat_map(|y| &y[..head_dim]).copied().collect();
         }
         Ok((CpuStorage::F32(y), (n_tok, n_head * head_dim).into()))
     }

@@ -1,10 +1,12 @@
 //! Products with weights, and what goes before and after them in one step.
 
-use super::slice;
+use super::{lost, slice};
 use crate::kernels::{self, Activations, Output, PackedMatrix};
+use crate::threads::Pool;
 use candle_core::quantized::{QMatMul, QTensor};
 use candle_core::{CpuStorage, CustomOp1, CustomOp2, Device, Error, Layout, Module, Result, Shape, Tensor};
 use std::cell::OnceCell;
+use std::ops::Range;
 use std::sync::Arc;
 
 /// A matrix `(n_out, n_in)`.
@@ -29,6 +31,7 @@ pub(crate) struct NormedProjection {
     pub(crate) norm: Vec<f32>, // (n_in)
     pub(crate) eps: f32,
     pub(crate) parts: Vec<Projection>,
+    pub(crate) pool: Arc<Pool>,
 }
 
 /// RMS norm, then silu(gate) · up: `(n_tok, n_in)` to `(n_tok, n_ff)`. Its parts are gate and up.
@@ -37,7 +40,10 @@ pub(crate) struct GatedProjection(pub(crate) NormedProjection);
 
 /// A projection added to the residual stream: `(n_tok, n_in)` and `(n_tok, n_out)` to `(n_tok, n_out)`.
 #[derive(Debug)]
-pub(crate) struct ResidualProjection(pub(crate) Projection);
+pub(crate) struct ResidualProjection {
+    pub(crate) projection: Projection,
+    pub(crate) pool: Arc<Pool>,
+}
 
 impl Weight {
     /// # Errors
@@ -86,10 +92,11 @@ impl<'x> Inputs<'x> {
     }
 
     /// Multiplies with all of `parts`, side by side into `(n_tok, sum of n_out)`.
-    fn project(&self, parts: &[Projection]) -> Result<Vec<f32>> {
+    fn project(&self, parts: &[Projection], pool: &Pool) -> Result<Vec<f32>> {
         let width: usize = parts.iter().map(|part| part.weight.dims().0).sum();
         let mut y = vec![0.0; self.n_tok * width];
-        let mut column = 0;
+        let mut packed = Vec::with_capacity(parts.len());
+        let (mut column, mut n_groups) = (0, 0);
         for part in parts {
             let (n_out, n_in) = part.weight.dims();
             if self.x.len() != self.n_tok * n_in {
@@ -98,8 +105,9 @@ impl<'x> Inputs<'x> {
             }
             match &*part.weight {
                 Weight::Packed(matrix) => {
-                    let y = Output::new(&mut y, self.n_tok, column);
-                    matrix.multiply(self.rounded(matrix), 0..matrix.n_groups(), y);
+                    let groups = n_groups..n_groups + matrix.n_groups();
+                    n_groups = groups.end;
+                    packed.push(Packed { matrix, x: self.rounded(matrix), groups, column });
                 }
                 Weight::Candle { product, .. } => {
                     let x = Tensor::from_slice(self.x, (self.n_tok, n_in), &Device::Cpu)?;
@@ -109,14 +117,46 @@ impl<'x> Inputs<'x> {
                     }
                 }
             }
-            if let Some(bias) = &part.bias {
-                for y in y.chunks_exact_mut(width) {
-                    kernels::add(&mut y[column..column + n_out], bias);
-                }
-            }
             column += n_out;
         }
+        let output = Output::new(&mut y, self.n_tok);
+        pool.run(n_groups, &|range| packed.iter().for_each(|packed| packed.multiply(&range, output)))
+            .map_err(lost)?;
+        add_biases(parts, &mut y, width);
         Ok(y)
+    }
+}
+
+/// A packed matrix among those that go side by side.
+struct Packed<'a> {
+    matrix: &'a PackedMatrix,
+    x: &'a Activations,
+    /// Its groups of rows among all groups.
+    groups: Range<usize>,
+    /// Where its outputs begin.
+    column: usize,
+}
+
+impl Packed<'_> {
+    /// Multiplies what of `range` is its own.
+    fn multiply(&self, range: &Range<usize>, y: Output) {
+        let begin = range.start.max(self.groups.start);
+        let end = range.end.min(self.groups.end);
+        if begin < end {
+            let own = begin - self.groups.start..end - self.groups.start;
+            self.matrix.multiply(self.x, own, y, self.column);
+        }
+    }
+}
+
+fn add_biases(parts: &[Projection], y: &mut [f32], width: usize) {
+    let mut column = 0;
+    for part in parts {
+        let n_out = part.weight.dims().0;
+        if let Some(bias) = &part.bias {
+            y.chunks_exact_mut(width).for_each(|y| kernels::add(&mut y[column..column + n_out], bias));
+        }
+        column += n_out;
     }
 }
 
@@ -131,7 +171,7 @@ impl NormedProjection {
         for (x, y) in x.chunks_exact(n_in).zip(normed.chunks_exact_mut(n_in)) {
             kernels::rms_norm(x, &self.norm, self.eps, y);
         }
-        Ok((Inputs::new(&normed, n_tok).project(&self.parts)?, n_tok))
+        Ok((Inputs::new(&normed, n_tok).project(&self.parts, &self.pool)?, n_tok))
     }
 }
 
@@ -153,15 +193,15 @@ impl CustomOp1 for GatedProjection {
     }
 
     fn cpu_fwd(&self, storage: &CpuStorage, layout: &Layout) -> Result<(CpuStorage, Shape)> {
-        let (mut y, n_tok) = self.0.run(storage, layout)?; // (n_tok, 2 · n_ff)
+        let (y, n_tok) = self.0.run(storage, layout)?; // (n_tok, 2 · n_ff)
         let n_ff = y.len() / n_tok / 2;
-        for tok in 0..n_tok {
-            let (gate, up) = y[2 * tok * n_ff..2 * (tok + 1) * n_ff].split_at_mut(n_ff);
-            kernels::silu_mul(gate, up);
-            y.copy_within(2 * tok * n_ff..(2 * tok + 1) * n_ff, tok * n_ff);
-        }
-        y.truncate(n_tok * n_ff);
-        Ok((CpuStorage::F32(y), (n_tok, n_ff).into()))
+        let mut gated = vec![0.0; n_tok * n_ff];
+        let rows = |tok: usize, gated: &mut [f32]| {
+            let (gate, up) = y[2 * tok * n_ff..2 * (tok + 1) * n_ff].split_at(n_ff);
+            kernels::silu_mul(gate, up, gated);
+        };
+        self.0.pool.run_chunks(&mut gated, n_ff, &rows).map_err(lost)?;
+        Ok((CpuStorage::F32(gated), (n_tok, n_ff).into()))
     }
 }
 
@@ -178,7 +218,8 @@ impl CustomOp2 for ResidualProjection {
         residual_layout: &Layout,
     ) -> Result<(CpuStorage, Shape)> {
         let n_tok = x_layout.shape().dims2()?.0;
-        let mut y = Inputs::new(slice(x, x_layout)?, n_tok).project(std::slice::from_ref(&self.0))?;
+        let x = Inputs::new(slice(x, x_layout)?, n_tok);
+        let mut y = x.project(std::slice::from_ref(&self.projection), &self.pool)?;
         kernels::add(&mut y, slice(residual, residual_layout)?);
         Ok((CpuStorage::F32(y), residual_layout.shape().clone()))
     }

@@ -9,6 +9,11 @@ pub(crate) use linear::{GatedProjection, NormedProjection, Projection, ResidualP
 
 use candle_core::{CpuStorage, Error, Layout, Result};
 
+/// As Candle's error; [`Llama::forward`](crate::model::Llama::forward) asks the pool again.
+fn lost(error: crate::Error) -> Error {
+    Error::Msg(error.to_string())
+}
+
 /// The numbers of a contiguous tensor.
 fn slice<'s>(storage: &'s CpuStorage, layout: &Layout) -> Result<&'s [f32]> {
     match layout.contiguous_offsets() {

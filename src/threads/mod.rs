@@ -18,6 +18,7 @@ use crate::{Error, ErrorKind, Result};
 use pace::Pace;
 use shared::{PATIENCE, Shared, WAIT};
 use std::any::Any;
+use std::fmt;
 use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -109,6 +110,31 @@ impl Pool {
         Ok(())
     }
 
+    /// Calls `job` with each chunk of `len` items of `data` and its index, as [`run`](Self::run) does.
+    ///
+    /// # Errors
+    /// As [`run`](Self::run).
+    ///
+    /// # Panics
+    /// If `data` is no whole number of chunks.
+    pub fn run_chunks<T: Send>(
+        &self,
+        data: &mut [T],
+        len: usize,
+        job: &(dyn Fn(usize, &mut [T]) + Sync),
+    ) -> Result<()> {
+        assert!(data.len().is_multiple_of(len), "{} items are no chunks of {len}", data.len());
+        let n_chunks = data.len() / len;
+        let first = Chunks(data.as_mut_ptr());
+        self.run(n_chunks, &|range| {
+            for index in range {
+                // SAFETY: chunk `index` is within `data`, which this call borrows for itself, and the ranges of a job do
+                // not overlap.
+                job(index, unsafe { std::slice::from_raw_parts_mut(first.at(index * len), len) });
+            }
+        })
+    }
+
     /// Whether all workers live.
     ///
     /// # Errors
@@ -170,6 +196,12 @@ impl Pool {
     }
 }
 
+impl fmt::Debug for Pool {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Pool").field("n_threads", &self.n_threads()).finish()
+    }
+}
+
 impl Drop for Pool {
     fn drop(&mut self) {
         self.shared.stop();
@@ -177,6 +209,19 @@ impl Drop for Pool {
             // A helper's panics are caught in `help`.
             let _ = helper.join();
         }
+    }
+}
+
+/// Where the chunks of [`Pool::run_chunks`] begin.
+struct Chunks<T>(*mut T);
+
+// SAFETY: each item is reached from one thread only.
+unsafe impl<T: Send> Sync for Chunks<T> {}
+
+impl<T> Chunks<T> {
+    /// Item `index`, which must exist.
+    fn at(&self, index: usize) -> *mut T {
+        self.0.wrapping_add(index)
     }
 }
 
