@@ -60,6 +60,14 @@ unsafe fn load(at: *const u8) -> v128 {
     unsafe { v128_load(at.cast()) }
 }
 
+/// `n`, unknown to the compiler, which would unroll the loop and then, since it moves a value to its only use, finish one
+/// sum before it begins the next, with all operands of a block alive at once: 37 instead of 43 GMAC/s for Q4_0 by four
+/// tokens, 25 instead of 39 for Q4_1 (Chromium 156, the best of several noisy runs).
+#[inline(always)]
+fn hidden(n: usize) -> usize {
+    std::hint::black_box(n)
+}
+
 /// The low halves of the bytes of `w`, or with `half` 1 the high ones.
 #[inline(always)]
 fn half_bytes(w: v128, half: usize) -> v128 {
@@ -82,7 +90,10 @@ unsafe fn load_f16(at: *const u8) -> v128 {
     f32x4_mul(v128_and(moved, i32x4_splat(0x8FFF_E000_u32 as i32)), two_to_112)
 }
 
-/// A type of the 32-family: sums of products, and what to do with them.
+/// Vectors of halves in a block of 32.
+const STEPS: usize = 4;
+
+/// A type of the 32-family: sums of products, and what to do with them. `steps` is [`STEPS`].
 trait Format32 {
     const BYTES: usize;
     const D: usize;
@@ -90,6 +101,7 @@ trait Format32 {
     unsafe fn sums<D: Dot, const T: usize>(
         w: [*const u8; 2],
         x: [*const Block32<D::Chunk>; T],
+        steps: usize,
     ) -> [[v128; 2]; T];
 }
 
@@ -132,23 +144,24 @@ impl<const D_AT: usize, const M: usize, const BYTES: usize, const BIAS: i16> For
     unsafe fn sums<D: Dot, const T: usize>(
         w: [*const u8; 2],
         x: [*const Block32<D::Chunk>; T],
+        steps: usize,
     ) -> [[v128; 2]; T] {
         // SAFETY: the caller's: `w` points to quads, `x` to blocks.
         unsafe {
             let mut sums = starts::<D, T>(x, BIAS);
-            unroll!(V in [0 1 2 3] {
-                let w = load2(w, 16 * V);
+            for v in 0..steps {
+                let w = load2(w, 16 * v);
                 for part in 0..D::PARTS {
                     let q = [D::halves(w[0], part), D::halves(w[1], part)];
                     for t in 0..T {
                         let chunks = (&raw const (*x[t]).chunks).cast::<D::Chunk>();
                         for r in 0..2 {
                             sums[t][r] =
-                                D::add_halves(sums[t][r], chunks.add(V), chunks.add(V + 4), part, q[r]);
+                                D::add_halves(sums[t][r], chunks.add(v), chunks.add(v + 4), part, q[r]);
                         }
                     }
                 }
-            });
+            }
             for sums in &mut sums {
                 *sums = [D::sum(sums[0]), D::sum(sums[1])];
             }
@@ -167,6 +180,7 @@ impl<const BYTES: usize, const M: usize, const BIAS: i16> Format32 for Q5<BYTES,
     unsafe fn sums<D: Dot, const T: usize>(
         w: [*const u8; 2],
         x: [*const Block32<D::Chunk>; T],
+        _: usize,
     ) -> [[v128; 2]; T] {
         const { assert!(q5_0::D == q5_1::D && q5_0::HIGH == q5_1::HIGH) };
         // SAFETY: the caller's: `w` points to quads, `x` to blocks.
@@ -211,6 +225,7 @@ impl Format32 for Q8 {
     unsafe fn sums<D: Dot, const T: usize>(
         w: [*const u8; 2],
         x: [*const Block32<D::Chunk>; T],
+        _: usize,
     ) -> [[v128; 2]; T] {
         let mut sums = [[i32x4_splat(0); 2]; T];
         // SAFETY: the caller's: `w` points to quads, `x` to blocks.
@@ -241,11 +256,12 @@ unsafe fn tile32<F: Format32, D: Dot, const T: usize>(
     y: &mut [[f32; GROUP]; T],
 ) {
     let mut acc = [[f32x4_splat(0.0); 2]; T];
+    let steps = hidden(STEPS);
     let mut w = [group, unsafe { group.add(F::BYTES) }];
     for _ in 0..n_blocks {
         // SAFETY: the caller's; pointers advance once per block.
         unsafe {
-            let sums = F::sums::<D, T>(w, x);
+            let sums = F::sums::<D, T>(w, x, steps);
             let d = [load_f16(w[0].add(F::D)), load_f16(w[1].add(F::D))];
             for t in 0..T {
                 let d_x = v128_load32_splat((&raw const (*x[t]).d).cast());
