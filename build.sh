@@ -276,7 +276,10 @@ wasm_clippy() {
     [ -x /usr/bin/cargo-clippy ] || install "linting wasm" rust-web-clippy
     clippy=/usr/bin/cargo-clippy
   fi
-  CARGO=$WASM_CARGO WASM_CARGO=$clippy wasm_cargo relaxed clippy --quiet --lib --features wasm "$@"
+  local module
+  for module in "${MODULES[@]}"; do
+    CARGO=$WASM_CARGO WASM_CARGO=$clippy wasm_cargo "$module" clippy --quiet --lib --features wasm "$@"
+  done
 }
 
 lint() {

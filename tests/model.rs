@@ -154,6 +154,24 @@ fn any_chunking_gives_the_same_logits() {
     }
 }
 
+#[cfg(not(target_arch = "wasm32"))]
+#[test]
+fn any_number_of_threads_gives_the_same_bits() {
+    let TinyGolden { ids, .. } = tiny_golden();
+    for (name, bytes) in TINY {
+        let scores = |n_threads: usize| {
+            let pool = std::sync::Arc::new(tallow::threads::Pool::new(n_threads).expect("a pool"));
+            let mut loader = Loader::with_pool(pool);
+            loader.push(bytes).expect(name);
+            score(&loader.finish().expect(name).llama, &ids).expect(name)
+        };
+        let alone = scores(1);
+        for n_threads in [2, 3] {
+            assert!(scores(n_threads) == alone, "{name} on {n_threads} threads");
+        }
+    }
+}
+
 #[test]
 fn a_cut_cache_gives_what_a_new_one_does() {
     assert_module();

@@ -78,6 +78,8 @@ pub(crate) trait Block: Copy + Send + Sync {
     const LEN: usize;
     /// Rounds `x`, [`LEN`](Self::LEN) numbers.
     fn quantize(x: &[f32]) -> Self;
+    /// What the rounded activations stand for.
+    fn values(&self) -> impl Iterator<Item = f32>;
     /// The dot products of a group of rows, packed as `ty`, with the activations of `T` tokens.
     fn dots<const T: usize>(ty: PackedType, group: &[u8], x: [&[Self]; T]) -> [[f32; GROUP]; T];
 }
@@ -90,6 +92,10 @@ fn round<const N: usize>(x: &[f32], chunks: &mut [isa::Chunk; N]) -> f32 {
     largest / MAX
 }
 
+fn values(chunks: &[isa::Chunk], d: f32) -> impl Iterator<Item = f32> {
+    chunks.iter().flat_map(|chunk| chunk.get()).map(move |q| d * f32::from(q))
+}
+
 impl Block for Block32<isa::Chunk> {
     const LEN: usize = QK;
 
@@ -98,6 +104,10 @@ impl Block for Block32<isa::Chunk> {
         let d = round(x, &mut chunks);
         let pairs = isa::pair_sums(&chunks);
         Self { chunks, pairs, d, sum: d * f32::from(pairs[0] + pairs[1]) }
+    }
+
+    fn values(&self) -> impl Iterator<Item = f32> {
+        values(&self.chunks, self.d)
     }
 
     fn dots<const T: usize>(ty: PackedType, group: &[u8], x: [&[Self]; T]) -> [[f32; GROUP]; T] {
@@ -118,6 +128,10 @@ impl Block for Block256<isa::Chunk> {
         }
         let sums = std::array::from_fn(|i| pairs[2 * i].iter().chain(&pairs[2 * i + 1]).sum());
         Self { chunks, pairs, sums, d }
+    }
+
+    fn values(&self) -> impl Iterator<Item = f32> {
+        values(&self.chunks, self.d)
     }
 
     fn dots<const T: usize>(ty: PackedType, group: &[u8], x: [&[Self]; T]) -> [[f32; GROUP]; T] {

@@ -59,11 +59,25 @@ impl Activations {
     pub(crate) fn new(matrix: &PackedMatrix, x: &[f32]) -> Self {
         if matrix.is_k() { Self::By256(quantize(x)) } else { Self::By32(quantize(x)) }
     }
+
+    /// As [`new`](Self::new), and behind it as many tokens again, which are what the rounding left. The sums of both
+    /// products are those of activations of 15 bits.
+    pub(crate) fn with_rest(matrix: &PackedMatrix, x: &[f32]) -> Self {
+        if matrix.is_k() { Self::By256(quantize_with_rest(x)) } else { Self::By32(quantize_with_rest(x)) }
+    }
 }
 
 fn quantize<B: Block>(x: &[f32]) -> Vec<B> {
     debug_assert!(x.len().is_multiple_of(B::LEN));
     x.chunks_exact(B::LEN).map(B::quantize).collect()
+}
+
+fn quantize_with_rest<B: Block>(x: &[f32]) -> Vec<B> {
+    let mut blocks: Vec<B> = quantize(x);
+    let values = blocks.iter().flat_map(B::values);
+    let rest: Vec<f32> = x.iter().zip(values).map(|(x, value)| x - value).collect();
+    blocks.extend(quantize::<B>(&rest));
+    blocks
 }
 
 impl PackedMatrix {
@@ -162,6 +176,12 @@ impl PackedMatrix {
                     y.store(tok + t, column + row, &dots[..n_rows]);
                 }
                 tok += TILE;
+            }
+            if tok + 2 <= y.n_tok {
+                let [first, second] = B::dots(self.ty, weights, [token(tok), token(tok + 1)]);
+                y.store(tok, column + row, &first[..n_rows]);
+                y.store(tok + 1, column + row, &second[..n_rows]);
+                tok += 2;
             }
             for tok in tok..y.n_tok {
                 let [dots] = B::dots(self.ty, weights, [token(tok)]);

@@ -4,6 +4,9 @@
 //! sixteens and masked; a tile of 8 rows by 4 tokens has 8 accumulators, which with two operands and an activation is
 //! what 16 registers hold; and there is no on-stack replacement, so functions are short and called often.
 
+// An index goes over several arrays at once.
+#![allow(clippy::needless_range_loop)]
+
 use super::activations::{Block32, Block256, Chunk};
 use super::layout::{GROUP, PackedType, q4_0, q4_1, q4_k, q5_0, q5_1, q5_k, q6_k, q8_0};
 use core::arch::wasm32::*;

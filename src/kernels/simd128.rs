@@ -55,7 +55,7 @@ impl Dot for Plain {
 
     #[inline(always)]
     unsafe fn add_halves(sum: v128, low: *const Words, high: *const Words, part: usize, q: v128) -> v128 {
-        let pairs = if part % 2 == 0 { low } else { high }.cast::<u32>();
+        let pairs = [low, high][part % 2].cast::<u32>();
         // SAFETY: the caller's: a chunk is two pairs.
         i32x4_add(sum, i32x4_dot_i16x8(unsafe { v128_load32_splat(pairs.add(part / 2)) }, q))
     }

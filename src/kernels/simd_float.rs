@@ -1,5 +1,8 @@
 //! What is done in f32, in 128-bit SIMD: norms, activations, attention.
 
+// An index goes over several arrays at once.
+#![allow(clippy::needless_range_loop)]
+
 use super::Attend;
 use super::isa::mul_add;
 use super::portable::{F16_MAX, F16_MIN_NORMAL};
@@ -54,10 +57,10 @@ pub(crate) fn rms_norm(x: &[f32], weight: &[f32], eps: f32, y: &mut [f32]) {
 fn exp(x: v128) -> v128 {
     let x = f32x4_pmin(f32x4_splat(88.0), f32x4_pmax(f32x4_splat(-87.0), x));
     let n = f32x4_nearest(f32x4_mul(x, f32x4_splat(std::f32::consts::LOG2_E)));
-    let r = f32x4_sub(x, f32x4_mul(n, f32x4_splat(0.693_359_375)));
+    let r = f32x4_sub(x, f32x4_mul(n, f32x4_splat(355.0 / 512.0)));
     let r = f32x4_sub(r, f32x4_mul(n, f32x4_splat(-2.121_944_4e-4)));
     let mut p = f32x4_splat(1.987_569_2e-4);
-    for c in [1.398_199_9e-3, 8.333_452e-3, 4.166_579_6e-2, 1.666_666_5e-1, 5.000_000_1e-1] {
+    for c in [1.398_199_9e-3, 8.333_452e-3, 4.166_579_6e-2, 1.666_666_5e-1, 0.5] {
         p = mul_add(p, r, f32x4_splat(c));
     }
     let e = f32x4_add(mul_add(p, f32x4_mul(r, r), r), f32x4_splat(1.0));

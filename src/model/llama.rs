@@ -61,6 +61,7 @@ impl Llama {
                 norm: weights.take_vector("output_norm.weight")?,
                 eps: config.rms_eps,
                 parts: vec![Projection { weight: output, bias: None }],
+                precise: false,
                 pool: pool.clone(),
             },
             pool,
@@ -125,13 +126,16 @@ impl Llama {
 
 impl Block {
     fn new(weights: &mut Weights, config: &Config, layer: usize, pool: &Arc<Pool>) -> Result<Self> {
-        let mut normed = |norm: &str, parts: &[&str]| -> Result<NormedProjection> {
+        let mut normed = |norm: &str, parts: &[&str], precise: bool| -> Result<NormedProjection> {
             let norm = weights.take_vector(&format!("blk.{layer}.{norm}.weight"))?;
             let parts = parts.iter().map(|part| projection(weights, layer, part)).collect::<Result<_>>()?;
-            Ok(NormedProjection { norm, eps: config.rms_eps, parts, pool: pool.clone() })
+            Ok(NormedProjection { norm, eps: config.rms_eps, parts, precise, pool: pool.clone() })
         };
-        let attn_qkv = normed("attn_norm", &["attn_q", "attn_k", "attn_v"])?;
-        let ffn_gate_up = GatedProjection(normed("ffn_norm", &["ffn_gate", "ffn_up"])?);
+        // The sixth of a layer's weights whose rounding costs most: activations of 8 bits everywhere are 0.103 from
+        // float32 in the default model's log-probabilities, with 15 bits here 0.079, in ffn_down 0.095, in ffn_gate and
+        // ffn_up 0.088.
+        let attn_qkv = normed("attn_norm", &["attn_q", "attn_k", "attn_v"], true)?;
+        let ffn_gate_up = GatedProjection(normed("ffn_norm", &["ffn_gate", "ffn_up"], false)?);
         let mut residual = |name: &str| -> Result<ResidualProjection> {
             Ok(ResidualProjection { projection: projection(weights, layer, name)?, pool: pool.clone() })
         };

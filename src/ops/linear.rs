@@ -31,6 +31,8 @@ pub(crate) struct NormedProjection {
     pub(crate) norm: Vec<f32>, // (n_in)
     pub(crate) eps: f32,
     pub(crate) parts: Vec<Projection>,
+    /// Whether activations are of 15 bits, for packed weights, rather than of 8.
+    pub(crate) precise: bool,
     pub(crate) pool: Arc<Pool>,
 }
 
@@ -79,22 +81,26 @@ impl Weight {
 struct Inputs<'x> {
     x: &'x [f32], // (n_tok, n_in)
     n_tok: usize,
+    precise: bool,
     rounded: [OnceCell<Activations>; 2],
 }
 
 impl<'x> Inputs<'x> {
-    fn new(x: &'x [f32], n_tok: usize) -> Self {
-        Self { x, n_tok, rounded: Default::default() }
+    fn new(x: &'x [f32], n_tok: usize, precise: bool) -> Self {
+        Self { x, n_tok, precise, rounded: Default::default() }
     }
 
     fn rounded(&self, matrix: &PackedMatrix) -> &Activations {
-        self.rounded[usize::from(matrix.is_k())].get_or_init(|| Activations::new(matrix, self.x))
+        let round = if self.precise { Activations::with_rest } else { Activations::new };
+        self.rounded[usize::from(matrix.is_k())].get_or_init(|| round(matrix, self.x))
     }
 
     /// Multiplies with all of `parts`, side by side into `(n_tok, sum of n_out)`.
     fn project(&self, parts: &[Projection], pool: &Pool) -> Result<Vec<f32>> {
         let width: usize = parts.iter().map(|part| part.weight.dims().0).sum();
-        let mut y = vec![0.0; self.n_tok * width];
+        // Where activations have a rest, its products are rows behind theirs.
+        let n_rows = if self.precise { 2 * self.n_tok } else { self.n_tok };
+        let mut y = vec![0.0; n_rows * width];
         let mut packed = Vec::with_capacity(parts.len());
         let (mut column, mut n_groups) = (0, 0);
         for part in parts {
@@ -119,9 +125,14 @@ impl<'x> Inputs<'x> {
             }
             column += n_out;
         }
-        let output = Output::new(&mut y, self.n_tok);
+        let output = Output::new(&mut y, n_rows);
         pool.run(n_groups, &|range| packed.iter().for_each(|packed| packed.multiply(&range, output)))
             .map_err(lost)?;
+        if self.precise {
+            let (products, of_rest) = y.split_at_mut(self.n_tok * width);
+            kernels::add(products, of_rest);
+            y.truncate(self.n_tok * width);
+        }
         add_biases(parts, &mut y, width);
         Ok(y)
     }
@@ -171,7 +182,7 @@ impl NormedProjection {
         for (x, y) in x.chunks_exact(n_in).zip(normed.chunks_exact_mut(n_in)) {
             kernels::rms_norm(x, &self.norm, self.eps, y);
         }
-        Ok((Inputs::new(&normed, n_tok).project(&self.parts, &self.pool)?, n_tok))
+        Ok((Inputs::new(&normed, n_tok, self.precise).project(&self.parts, &self.pool)?, n_tok))
     }
 }
 
@@ -218,7 +229,7 @@ impl CustomOp2 for ResidualProjection {
         residual_layout: &Layout,
     ) -> Result<(CpuStorage, Shape)> {
         let n_tok = x_layout.shape().dims2()?.0;
-        let x = Inputs::new(slice(x, x_layout)?, n_tok);
+        let x = Inputs::new(slice(x, x_layout)?, n_tok, false);
         let mut y = x.project(std::slice::from_ref(&self.projection), &self.pool)?;
         kernels::add(&mut y, slice(residual, residual_layout)?);
         Ok((CpuStorage::F32(y), residual_layout.shape().clone()))
