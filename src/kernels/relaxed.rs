@@ -50,10 +50,8 @@ impl Dot for Pairs16 {
 
     #[inline(always)]
     unsafe fn add(sum: v128, a: *const Bytes, q: v128) -> v128 {
-        // Nothing saturates here: from its start on, a sum stays within the bias times the activations' magnitudes. But
-        // plain additions LLVM sorts anew, so that all products are computed before the first is added, and spilled.
         // SAFETY: the caller's.
-        i16x8_add_sat(sum, i16x8_relaxed_dot_i8x16_i7x16(unsafe { v128_load32_splat(a.cast()) }, q))
+        i16x8_add(sum, i16x8_relaxed_dot_i8x16_i7x16(unsafe { v128_load32_splat(a.cast()) }, q))
     }
 
     #[inline(always)]
