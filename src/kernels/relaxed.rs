@@ -102,15 +102,6 @@ impl Dot for Fours32 {
     const PARTS: usize = 2;
 
     #[inline(always)]
-    unsafe fn start(pairs: *const [i16; 2], bias: i16) -> v128 {
-        if bias == 0 {
-            return i32x4_splat(0);
-        }
-        // SAFETY: the caller's.
-        i32x4_dot_i16x8(unsafe { v128_load32_splat(pairs.cast()) }, i16x8_splat(-bias))
-    }
-
-    #[inline(always)]
     unsafe fn add(sum: v128, a: *const Bytes, q: v128) -> v128 {
         // SAFETY: the caller's.
         i32x4_relaxed_dot_i8x16_i7x16_add(unsafe { v128_load32_splat(a.cast()) }, q, sum)
@@ -125,21 +116,6 @@ impl Dot for Fours32 {
     unsafe fn add_halves(sum: v128, low: *const Bytes, high: *const Bytes, part: usize, q: v128) -> v128 {
         // SAFETY: the caller's.
         unsafe { Self::add(sum, if part == 0 { low } else { high }, q) }
-    }
-
-    #[inline(always)]
-    fn sum(sum: v128) -> v128 {
-        sum
-    }
-
-    #[inline(always)]
-    fn scaled(sum: v128, scales: v128, sub: usize) -> v128 {
-        i32x4_mul(sum, simd::lanes_u8(scales, sub))
-    }
-
-    #[inline(always)]
-    fn scaled_signed(sum: v128, scales: v128, sub: usize) -> v128 {
-        i32x4_mul(sum, simd::lanes_i8(scales, sub))
     }
 
     #[inline(always)]

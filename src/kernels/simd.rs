@@ -12,14 +12,21 @@ use super::layout::{GROUP, PackedType, q4_0, q4_1, q4_k, q5_0, q5_1, q5_k, q6_k,
 use core::arch::wasm32::*;
 
 /// How activations of 8 bits meet weights of at most 7: what the instruction sets differ in. Accumulators have a row in
-/// each 32-bit lane.
+/// each 32-bit lane; the defaults are those of accumulators of 32 bits.
 pub(super) trait Dot {
     type Chunk: Chunk;
     /// In how many parts a vector of halves is multiplied.
     const PARTS: usize;
 
     /// An accumulator that begins at `-bias` times the activations' sum; `pairs` holds the sums of two and two.
-    unsafe fn start(pairs: *const [i16; 2], bias: i16) -> v128;
+    #[inline(always)]
+    unsafe fn start(pairs: *const [i16; 2], bias: i16) -> v128 {
+        if bias == 0 {
+            return i32x4_splat(0);
+        }
+        // SAFETY: the caller's.
+        i32x4_dot_i16x8(unsafe { v128_load32_splat(pairs.cast()) }, i16x8_splat(-bias))
+    }
 
     /// Adds four activations times the bytes of `q`, 0 to 127.
     unsafe fn add(sum: v128, a: *const Self::Chunk, q: v128) -> v128;
@@ -37,13 +44,22 @@ pub(super) trait Dot {
     ) -> v128;
 
     /// An accumulator's four sums in 32 bits.
-    fn sum(sum: v128) -> v128;
+    #[inline(always)]
+    fn sum(sum: v128) -> v128 {
+        sum
+    }
 
     /// The sums times the unsigned bytes `4 · sub..` of `scales`.
-    fn scaled(sum: v128, scales: v128, sub: usize) -> v128;
+    #[inline(always)]
+    fn scaled(sum: v128, scales: v128, sub: usize) -> v128 {
+        i32x4_mul(sum, lanes_u8(scales, sub))
+    }
 
     /// The sums times the signed bytes `4 · sub..` of `scales`.
-    fn scaled_signed(sum: v128, scales: v128, sub: usize) -> v128;
+    #[inline(always)]
+    fn scaled_signed(sum: v128, scales: v128, sub: usize) -> v128 {
+        i32x4_mul(sum, lanes_i8(scales, sub))
+    }
 
     /// Adds four activations times the bytes of `w`, -127 to 127, to sums in 32 bits.
     unsafe fn add_signed(sum: v128, a: *const Self::Chunk, w: v128) -> v128;
@@ -549,14 +565,14 @@ pub(super) unsafe fn rounded(x: *const f32, scale: f32) -> v128 {
 
 /// The unsigned bytes `4 · sub..` of `bytes` in 32-bit lanes.
 #[inline(always)]
-pub(super) fn lanes_u8(bytes: v128, sub: usize) -> v128 {
+fn lanes_u8(bytes: v128, sub: usize) -> v128 {
     let s = 4 * sub as i8;
     i8x16_swizzle(bytes, i8x16(s, -1, -1, -1, s + 1, -1, -1, -1, s + 2, -1, -1, -1, s + 3, -1, -1, -1))
 }
 
 /// The signed bytes `4 · sub..` of `bytes` in 32-bit lanes.
 #[inline(always)]
-pub(super) fn lanes_i8(bytes: v128, sub: usize) -> v128 {
+fn lanes_i8(bytes: v128, sub: usize) -> v128 {
     let s = 4 * sub as i8;
     let upper =
         i8x16_swizzle(bytes, i8x16(-1, -1, -1, s, -1, -1, -1, s + 1, -1, -1, -1, s + 2, -1, -1, -1, s + 3));

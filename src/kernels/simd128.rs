@@ -26,15 +26,6 @@ impl Dot for Plain {
     const PARTS: usize = 4;
 
     #[inline(always)]
-    unsafe fn start(pairs: *const [i16; 2], bias: i16) -> v128 {
-        if bias == 0 {
-            return i32x4_splat(0);
-        }
-        // SAFETY: the caller's.
-        i32x4_dot_i16x8(unsafe { v128_load32_splat(pairs.cast()) }, i16x8_splat(-bias))
-    }
-
-    #[inline(always)]
     unsafe fn add(sum: v128, a: *const Words, q: v128) -> v128 {
         // SAFETY: the caller's: a chunk is two pairs.
         let (even, odd) = unsafe { (v128_load32_splat(a.cast()), v128_load32_splat(a.cast::<u32>().add(1))) };
@@ -58,21 +49,6 @@ impl Dot for Plain {
         let pairs = [low, high][part % 2].cast::<u32>();
         // SAFETY: the caller's: a chunk is two pairs.
         i32x4_add(sum, i32x4_dot_i16x8(unsafe { v128_load32_splat(pairs.add(part / 2)) }, q))
-    }
-
-    #[inline(always)]
-    fn sum(sum: v128) -> v128 {
-        sum
-    }
-
-    #[inline(always)]
-    fn scaled(sum: v128, scales: v128, sub: usize) -> v128 {
-        i32x4_mul(sum, simd::lanes_u8(scales, sub))
-    }
-
-    #[inline(always)]
-    fn scaled_signed(sum: v128, scales: v128, sub: usize) -> v128 {
-        i32x4_mul(sum, simd::lanes_i8(scales, sub))
     }
 
     #[inline(always)]
