@@ -326,7 +326,8 @@ suite() {
 sum() { { grep -oE "[0-9]+ $1" || true; } | awk '{n += $1} END {print n + 0}'; }
 
 native_tests() {
-  cargo test --locked --no-fail-fast
+  # The benchmark only to see that it runs.
+  cargo test --locked --no-fail-fast && cargo bench --locked --profile dev --bench kernels -- --smoke
 }
 
 # Compiled to wasm, without the code that only other tests reach.

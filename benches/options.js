@@ -15,6 +15,7 @@ export function readOptions(args, models) {
     args,
     options: {
       models: { type: "string", default: models.join() },
+      kernels: { type: "boolean", default: false },
       contestants: { type: "string", default: contestants.join() },
       prompts: { type: "string", default: "32,512,2048" },
       rounds: { type: "string", default: "3" },
@@ -23,7 +24,8 @@ export function readOptions(args, models) {
     },
   });
   return {
-    models: names("models", values.models, models),
+    /** Only the kernels are measured, no model. */
+    models: values.kernels ? [] : names("models", values.models, models),
     contestants: names("contestants", values.contestants, contestants),
     /** Tokens of each prompt, ascending. */
     prompts: values.prompts

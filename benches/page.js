@@ -1,6 +1,7 @@
 /** The page that the benchmark drives. It holds one engine with one model, or measures the memory. */
 
 import { bandwidth } from "./bandwidth.js";
+import { kernels } from "./kernels.js";
 import * as stock from "./stock.js";
 import * as tallow from "./tallow.js";
 import * as wllama from "./wllama.js";
@@ -12,7 +13,8 @@ import * as wllama from "./wllama.js";
  * What one run took, in Tallow's `timings`, and what was generated: text, or ids from an engine that knows no text.
  * @typedef {Pick<import("tallow").Timings, "prompt_n" | "prompt_ms" | "predicted_n" | "predicted_ms">} Timings
  * @typedef {{ timings: Timings, answer: string | number[] }} Run
- * @typedef {{ run(prompt: Prompt, max_tokens: number): Promise<Run> }} Engine
+ * `memory`: bytes of wasm memory after loading, of an engine that tells them.
+ * @typedef {{ memory?: number, run(prompt: Prompt, max_tokens: number): Promise<Run> }} Engine
  */
 
 const engines = { stock, tallow, wllama };
@@ -55,7 +57,9 @@ async function prompts(url, text, lengths) {
 
 globalThis.bench = {
   bandwidth,
+  kernels,
   load,
+  memory: () => engine.memory,
   prompts,
   run: (prompt, max_tokens) => engine.run(prompt, max_tokens),
   takesThreads: tallow.takesThreads,

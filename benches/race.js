@@ -3,8 +3,8 @@
 /**
  * @typedef {import("./contestants.js").Contestant} Contestant
  * @typedef {import("./page.js").Prompt} Prompt
- * @typedef {import("./page.js").Run & { loadMs: number }} Run
- * @typedef {{ name: string, title: string, file: string, weightBytes: number }} Model
+ * @typedef {import("./page.js").Run & { loadMs: number, memory?: number }} Run
+ * @typedef {{ name: string, title: string, file: string, fileBytes: number, weightBytes: number }} Model
  *
  * What a round brought: bytes per second by threads, and runs by contestant and length of the prompt.
  * @typedef {{ bandwidth: Record<number, number>, runs: Record<string, Record<number, Run>> }} Round
@@ -45,6 +45,7 @@ export async function race(browser, model, contestants, means, options) {
       const n_ctx = options.prompts[options.prompts.length - 1] + N_DECODE + 1;
       const threads = engine === "tallow" && !means.takesThreads ? undefined : contestant.threads;
       const loadMs = await call("load", engine, { url, n_ctx, module, threads });
+      const memory = await call("memory");
       await call("warmUp", warmUp, WARM_UP.n_decode, WARM_UP.ms);
       /** @type {Record<number, Run>} */
       const runs = {};
@@ -63,7 +64,7 @@ export async function race(browser, model, contestants, means, options) {
         }
         const run = await call("run", prompt, N_DECODE + 1);
         checkCounts(run, n_prompt);
-        runs[n_prompt] = { ...run, loadMs };
+        runs[n_prompt] = { ...run, loadMs, memory };
       }
       return runs;
     });

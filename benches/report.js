@@ -1,5 +1,6 @@
 /** What the races show, in Markdown: medians over the rounds, of speeds and of ratios between neighbours in time. */
 
+import { TOKENS } from "./kernels.js";
 import { label, N_DECODE } from "./race.js";
 
 /**
@@ -14,13 +15,31 @@ import { label, N_DECODE } from "./race.js";
  *   prompts: number[],
  *   contestants: Contestant[],
  *   notes: string[],
+ *   kernels: Record<import("./kernels.js").Loops, import("./kernels.js").Speeds>,
  *   races: Race[],
  * }} results
  */
-export function report({ about, prompts, contestants, notes, races }) {
+export function report({ about, prompts, contestants, notes, kernels, races }) {
   const facts = Object.entries(about).map(([key, value]) => `- ${key}: ${value}`);
   const sections = races.map((race) => section(race, prompts, contestants));
-  return `${["# Benchmark", facts.join("\n"), ...sections, list("Left out", notes)].filter(Boolean).join("\n\n")}\n`;
+  return `${["# Benchmark", facts.join("\n"), kernelSection(kernels), ...sections, list("Left out", notes)].filter(Boolean).join("\n\n")}\n`;
+}
+
+/** What the loops do with a matrix that the second-level cache holds, and what llama.cpp's does with one type of it. */
+function kernelSection({ relaxed, simd128, ggml }) {
+  const head = ["type", ...TOKENS.flatMap((n) => [`relaxed, ${n} tok`, `simd128, ${n} tok`])];
+  const rows = Object.keys(relaxed).map((type) => [
+    type,
+    ...TOKENS.flatMap((n) => [shown(relaxed[type][n]), shown(simd128[type][n])]),
+  ]);
+  const one = ggml.Q4_0[1];
+  const against = (tok) => (relaxed.Q4_0[tok] / one).toFixed(1);
+  return [
+    "## Kernels",
+    `10^9 multiply-adds a second, one thread. llama.cpp's loop for Q4_0 makes ${shown(one)} here: relaxed is ` +
+      `${against(1)} times as fast with one token, ${against(32)} times with 32.`,
+    table(head, rows),
+  ].join("\n\n");
 }
 
 /** @type {(race: Race, prompts: number[], contestants: Contestant[]) => string} */
@@ -32,6 +51,7 @@ function section(race, prompts, contestants) {
   return [
     `## ${race.title}`,
     about,
+    memory(race, contestants),
     table(SPEEDS, speeds(race, prompts, contestants)),
     table(OWN, ownRatios(race, prompts, contestants)),
     list("Left out", race.leftOut),
@@ -39,6 +59,15 @@ function section(race, prompts, contestants) {
   ]
     .filter(Boolean)
     .join("\n\n");
+}
+
+/** What Tallow's memory holds when a model is loaded, before the first token. */
+function memory(race, contestants) {
+  const taken = contestants.flatMap((contestant) => {
+    const bytes = medianOf(race, ({ runs }) => Object.values(runs[contestant.name] ?? {})[0]?.memory);
+    return Number.isFinite(bytes) ? `${label(contestant)}: ${(bytes / 1e6).toFixed(0)} MB` : [];
+  });
+  return list(`Memory after loading ${(race.fileBytes / 1e6).toFixed(0)} MB`, taken);
 }
 
 const SPEEDS = [

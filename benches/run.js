@@ -6,7 +6,7 @@
 
 import binaryen from "binaryen";
 import { execFileSync } from "node:child_process";
-import { mkdir, readFile, writeFile } from "node:fs/promises";
+import { mkdir, readFile, stat, writeFile } from "node:fs/promises";
 import { cpus, loadavg } from "node:os";
 import { relative } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -35,7 +35,12 @@ function commit() {
 /** The default model and those that were made for this, in the order of the race. */
 async function allModels() {
   const models = JSON.parse(await readFile(here("../models/bench/models.json"), "utf8"));
-  return models.map((model, i) => (i === 0 ? model : { ...model, file: `bench/${model.file}` }));
+  return Promise.all(
+    models.map(async (model, i) => {
+      const file = i === 0 ? model.file : `bench/${model.file}`;
+      return { ...model, file, fileBytes: (await stat(here(`../models/${file}`))).size };
+    }),
+  );
 }
 
 /** @param {string[]} args */
@@ -61,6 +66,10 @@ async function main([stockCandle, ...args]) {
       .map((contestant) => `${label(contestant)}: this build of Tallow has no option \`threads\``);
     // Long enough for the longest prompt, and without repetitions.
     const text = await readFile(here("../LICENSE-APACHE"), "utf8");
+    console.error("kernels");
+    const kernels = {};
+    for (const loops of ["relaxed", "simd128", "ggml"])
+      kernels[loops] = await browser.withPage((call) => call("kernels", loops));
     const means = { text, bandwidth: await assemble(), takesThreads };
     const races = [];
     for (const model of models.filter(({ name }) => options.models.includes(name)))
@@ -73,7 +82,7 @@ async function main([stockCandle, ...args]) {
       "load average": `${loadBefore} before, ${load()} after`,
       rounds: `${options.rounds}, of which the medians are shown`,
     };
-    return { about, options, prompts: options.prompts, contestants, notes, races };
+    return { about, options, prompts: options.prompts, contestants, notes, kernels, races };
   });
 
   const markdown = report(results);

@@ -21,6 +21,7 @@ export async function load({ url, n_ctx, module, threads }) {
     throw new Error(`there should be ${threads} threads, got ${info.threads}`);
   return {
     model,
+    memory: info.memory,
     async run(prompt, max_tokens) {
       const { choices, timings } = await model.completions.create({
         prompt: prompt.text,

@@ -5,14 +5,14 @@
 //! and messages into token ids; [`model`] turns ids into logits and [`sampler`] logits into the next id;
 //! [`session`] runs a request to its end, and [`score`] tells how probable a given text is. [`load`] puts a model
 //! together from the bytes of its file, and [`info`] tells what the file says of itself. [`threads`] is the pool that
-//! a model computes on.
+//! a model computes on, [`kernels`] are the loops that time is spent in.
 
 mod error;
 
 pub mod chat;
 pub mod gguf;
 pub mod info;
-mod kernels;
+pub mod kernels;
 pub mod load;
 pub mod model;
 mod ops;

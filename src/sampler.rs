@@ -4,7 +4,7 @@
 //! probable, then the smallest set of them whose probabilities reach `top_p`.
 
 use crate::{Error, Result};
-use candle_core::Tensor;
+use candle_core::{Storage, Tensor};
 use candle_transformers::generation::{LogitsProcessor, Sampling};
 
 /// How the next token is chosen.
@@ -65,11 +65,21 @@ impl Sampler {
     /// # Errors
     /// `internal` if a logit is no number: the file's weights are damaged, or the forward pass is.
     pub fn sample(&mut self, logits: &Tensor) -> Result<u32> {
-        if logits.to_vec1::<f32>()?.iter().any(|logit| logit.is_nan()) {
+        if any_nan(logits)? {
             return Err(Error::internal("the model's logits are not numbers (NaN)"));
         }
         Ok(self.processor.sample(logits)?)
     }
+}
+
+/// Whether one of `logits`, contiguous, is no number.
+fn any_nan(logits: &Tensor) -> Result<bool> {
+    let (storage, layout) = logits.storage_and_layout();
+    let (Storage::Cpu(storage), Some((begin, end))) = (&*storage, layout.contiguous_offsets()) else {
+        return Err(Error::internal("logits should be contiguous"));
+    };
+    // Without a way out early, which takes longer.
+    Ok(storage.as_slice::<f32>()?[begin..end].iter().fold(false, |any, logit| any | logit.is_nan()))
 }
 
 #[cfg(test)]

@@ -232,12 +232,13 @@ impl Session {
 
     fn without_eog(&self, logits: Tensor) -> Result<Tensor> {
         let mut logits = logits.to_vec1::<f32>()?;
-        for (id, logit) in (0..).zip(&mut logits) {
-            if self.tokenizer.is_eog(id) {
+        for id in self.tokenizer.eog() {
+            if let Some(logit) = logits.get_mut(id as usize) {
                 *logit = f32::NEG_INFINITY;
             }
         }
-        Ok(Tensor::new(logits, &Device::Cpu)?)
+        let n_vocab = logits.len();
+        Ok(Tensor::from_vec(logits, n_vocab, &Device::Cpu)?)
     }
 }
 

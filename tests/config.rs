@@ -2,7 +2,7 @@
 
 use tallow::ErrorKind;
 use tallow::gguf::{Array, Metadata, TensorInfo, TensorType, Value};
-use tallow::model::{Config, WeightsBuilder};
+use tallow::model::{Config, WeightsBuilder, Yarn};
 
 /// The metadata of a small model, with `changes`; `None` leaves a key out.
 fn metadata(changes: &[(&str, Option<Value>)]) -> Metadata {
@@ -63,6 +63,7 @@ fn what_a_file_leaves_out_follows_from_the_rest() {
         Config::from_metadata(&metadata(&[("llama.attention.head_count_kv", None)])).expect("a config");
     assert_eq!((config.n_head_kv, config.head_dim, config.n_rot, config.n_vocab), (4, 16, 16, 3));
     assert_eq!((config.rope_freq_base, config.rope_freq_scale), (10_000.0, 1.0));
+    assert_eq!((config.rope_attn_factor, config.yarn), (1.0, None));
 
     let scaled = [
         ("llama.rope.scaling.type", Some(Value::String("linear".into()))),
@@ -73,6 +74,27 @@ fn what_a_file_leaves_out_follows_from_the_rest() {
     ];
     let config = Config::from_metadata(&metadata(&scaled)).expect("a config");
     assert_eq!((config.head_dim, config.n_rot, config.rope_freq_scale), (24, 8, 0.25));
+}
+
+#[test]
+fn yarn_has_bounds_of_its_own() {
+    let yarn = [
+        ("llama.rope.scaling.type", Some(Value::String("yarn".into()))),
+        ("llama.rope.scaling.factor", Some(Value::F32(4.0))),
+        ("llama.rope.scaling.attn_factor", Some(Value::F32(0.5))),
+    ];
+    let config = Config::from_metadata(&metadata(&yarn)).expect("a config");
+    assert_eq!((config.rope_freq_scale, config.rope_attn_factor), (0.25, 0.5));
+    let trained = Yarn { n_ctx_orig: config.n_ctx_train, beta_fast: 32.0, beta_slow: 1.0 };
+    assert_eq!(config.yarn, Some(trained));
+
+    let bounds = [
+        ("llama.rope.scaling.original_context_length", Some(Value::U32(32))),
+        ("llama.rope.scaling.yarn_beta_fast", Some(Value::F32(16.0))),
+        ("llama.rope.scaling.yarn_beta_slow", Some(Value::F32(2.0))),
+    ];
+    let config = Config::from_metadata(&metadata(&[yarn.as_slice(), &bounds].concat())).expect("a config");
+    assert_eq!(config.yarn, Some(Yarn { n_ctx_orig: 32, beta_fast: 16.0, beta_slow: 2.0 }));
 }
 
 #[test]
@@ -92,9 +114,9 @@ fn a_shape_that_makes_no_sense_is_refused_by_name() {
             "`llama.expert_count` is 8; mixtures of experts are not supported",
         ),
         (
-            &[("llama.rope.scaling.type", text("yarn"))],
+            &[("llama.rope.scaling.type", text("longrope"))],
             ErrorKind::UnsupportedModel,
-            "`llama.rope.scaling.type` is `yarn`; Tallow scales positions `linear` or not at all",
+            "`llama.rope.scaling.type` is `longrope`; Tallow scales positions `linear`, by `yarn` or not at all",
         ),
         (
             &[("llama.attention.value_length", u32(8))],
@@ -181,9 +203,9 @@ fn a_directory_that_is_no_llamas_is_refused_by_name() {
             "tensor `blk.0.attn_gate.weight` is no part of the Llama architecture as Tallow runs it",
         ),
         (
-            |tensors| tensors[3].dtype = TensorType::IQ4_XS,
+            |tensors| tensors[3].dtype = TensorType::IQ3_S,
             ErrorKind::UnsupportedModel,
-            "tensor `blk.0.attn_q.weight` is of type IQ4_XS, which is not supported",
+            "tensor `blk.0.attn_q.weight` is of type IQ3_S, which is not supported",
         ),
     ];
     for (change, kind, detail) in cases {

@@ -1,7 +1,10 @@
 /**
- * What this browser can run, found by letting it validate modules of a few bytes. Works on a page, in a worker and,
+ * What this browser can run, found by letting it validate and run modules of a few bytes. Works on a page, in a worker and,
  * during server-side rendering, in Node; nothing is loaded.
  */
+
+import { bytes } from "./hex.js";
+import { fasterRelaxedDot, type RelaxedDot } from "./relaxed-dot.js";
 
 /** The two wasm modules of this package, named after the SIMD instructions they need. */
 export type WasmModuleName = "relaxed" | "simd128";
@@ -14,6 +17,8 @@ export interface Capabilities {
   simd128: boolean;
   /** The relaxed SIMD instructions, among them the 8-bit dot product. */
   relaxedSimd: boolean;
+  /** Which form of that dot product is faster here, measured in about 2 ms at the first call; `null` without relaxed SIMD. */
+  relaxedDot: RelaxedDot | null;
   /** Atomic instructions and shared memory, which both modules are built with. */
   atomics: boolean;
   /** Whether the page is cross-origin isolated, that is, may share memory between threads. */
@@ -37,13 +42,6 @@ const RELAXED = bytes("0061736d010000000105016000017b030201000a13011100 4100fd0f
 // (module (memory 1 1 shared) (func i32.const 0 i32.atomic.load drop))
 const ATOMICS = bytes("0061736d01000000010401600000030201000504010301010a0b010900 4100 fe100200 1a0b");
 
-function bytes(hex: string): Uint8Array<ArrayBuffer> {
-  const digits = hex.replaceAll(" ", "");
-  return Uint8Array.from({ length: digits.length / 2 }, (_, i) =>
-    parseInt(digits.slice(2 * i, 2 * i + 2), 16),
-  );
-}
-
 /** What this browser can run. */
 export function capabilities(): Capabilities {
   const validates = (probe: BufferSource) => typeof WebAssembly === "object" && WebAssembly.validate(probe);
@@ -56,6 +54,7 @@ export function capabilities(): Capabilities {
     module: simd128 && atomics ? (relaxedSimd ? "relaxed" : "simd128") : null,
     simd128,
     relaxedSimd,
+    relaxedDot: relaxedSimd ? fasterRelaxedDot() : null,
     atomics,
     crossOriginIsolated,
     hardwareConcurrency,

@@ -2,6 +2,7 @@
 
 export { capabilities } from "./capabilities.js";
 export type { Capabilities, WasmModuleName } from "./capabilities.js";
+export type { RelaxedDot } from "./relaxed-dot.js";
 export type { ChatCompletions, Completions, RequestOptions } from "./completions.js";
 export { TALLOW_ERROR_CODES, TallowError } from "./errors.js";
 export type { TallowErrorCode } from "./errors.js";

@@ -6,6 +6,7 @@ import { Engine } from "./engine.js";
 import { TallowError } from "./errors.js";
 import type { ModelInfo } from "./info.js";
 import type { ChatCompletionMessageParam, ChatCompletionTool } from "./openai.js";
+import type { RelaxedDot } from "./relaxed-dot.js";
 import { templateRequest } from "./request.js";
 import { absoluteUrl, wireSource, type ModelSource } from "./source.js";
 import { check, invalid } from "./validate.js";
@@ -89,7 +90,7 @@ export async function loadModel(source: ModelSource, options: LoadModelOptions =
   const { onProgress, signal, contextLength, threads, wasmUrl, workerUrl } = options;
   const params = {
     source: wireSource(source),
-    module: supportedModule(),
+    ...supportedModule(),
     wasmUrl: wasmUrl == null ? undefined : absoluteUrl(wasmUrl, "wasmUrl"),
     threads: threadCount(threads ?? "auto"),
     contextLength: contextLength ?? undefined,
@@ -108,13 +109,13 @@ export async function loadModel(source: ModelSource, options: LoadModelOptions =
   }
 }
 
-function supportedModule(): WasmModuleName {
-  const { module } = capabilities();
+function supportedModule(): { module: WasmModuleName; relaxedDot: RelaxedDot | null } {
+  const { module, relaxedDot } = capabilities();
   if (!module)
     throw new TallowError("unsupported_browser", "this browser lacks WebAssembly's SIMD or atomics");
   if (typeof Worker === "undefined")
     throw new TallowError("unsupported_browser", "this browser lacks workers");
-  return module;
+  return { module, relaxedDot };
 }
 
 function threadCount(threads: number | "auto"): number {

@@ -5,6 +5,7 @@ import { TALLOW_ERROR_CODES, TallowError, type TallowErrorCode } from "./errors.
 import type { ModelInfo } from "./info.js";
 import type { LoadProgress } from "./model.js";
 import type { FinishReason, Timings } from "./openai.js";
+import type { RelaxedDot } from "./relaxed-dot.js";
 
 /** Where the worker reads the file from; `name` stands in for a model's missing one. */
 export type WireSource = { url: string; name: string } | { blob: Blob; name: string };
@@ -21,6 +22,7 @@ export interface Methods {
     params: {
       source: WireSource;
       module: WasmModuleName;
+      relaxedDot: RelaxedDot | null;
       wasmUrl: string | undefined;
       threads: number;
       contextLength: number | undefined;

@@ -99,11 +99,12 @@ class Server {
   }
 
   async #load(id: number, params: Methods["load"]["params"]): Promise<ModelInfo> {
-    const { source, module, wasmUrl, threads, contextLength } = params;
+    const { source, module, relaxedDot, wasmUrl, threads, contextLength } = params;
     const [{ chunks, total }] = await Promise.all([
       openSource(source),
       this.#startWasm(module, wasmUrl, threads),
     ]);
+    if (relaxedDot) this.#glue.chooseRelaxedDot(relaxedDot);
     const loader = new this.#glue.Loader();
     const report = (progress: LoadProgress) => this.#post({ id, event: "progress", progress });
 

@@ -9,11 +9,14 @@
 
 import type { ModelInfo } from "./info.js";
 import type { ChatCompletionMessageParam, ChatCompletionTool, FinishReason, Timings } from "./openai.js";
+import type { RelaxedDot } from "./relaxed-dot.js";
 
 /** The exports of `wasm/tallow.js`, the same file for both modules. */
 export interface WasmGlue {
   /** Instantiates the module, once. */
   default(options: { module_or_path: WebAssembly.Module; memory: WebAssembly.Memory }): Promise<unknown>;
+  /** Which form of the 8-bit dot product the module `relaxed` takes, else `i16x8`; both give the same numbers. */
+  chooseRelaxedDot(form: RelaxedDot): void;
   /** Makes the pool of threads, once and before a loader; without it there is one thread. */
   makePool(threads: number): void;
   /** Returns when each thread has taken part in a job. */

@@ -184,6 +184,7 @@ export class FakeWorker extends EventTarget {
       this.dispatchEvent(new MessageEvent("message", { data }));
     const glue: WasmGlue = {
       default: () => Promise.resolve(),
+      chooseRelaxedDot: () => {},
       makePool: () => {},
       meet: () => {},
       help: () => {},

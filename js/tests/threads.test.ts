@@ -65,6 +65,7 @@ function noting(overrides: Partial<WasmGlue> = {}) {
       void calls.push([name, ...parameters]);
   const glue = {
     default: async () => void calls.push("default"),
+    chooseRelaxedDot: note("chooseRelaxedDot"),
     makePool: note("makePool"),
     meet: note("meet"),
     help: note("help"),

@@ -54,3 +54,7 @@ pub const ROPE_FREQ_BASE: &str = "rope.freq_base";
 pub const ROPE_SCALE_LINEAR: &str = "rope.scale_linear";
 pub const ROPE_SCALING_TYPE: &str = "rope.scaling.type";
 pub const ROPE_SCALING_FACTOR: &str = "rope.scaling.factor";
+pub const ROPE_SCALING_ATTN_FACTOR: &str = "rope.scaling.attn_factor";
+pub const ROPE_SCALING_ORIGINAL_CONTEXT: &str = "rope.scaling.original_context_length";
+pub const ROPE_SCALING_BETA_FAST: &str = "rope.scaling.yarn_beta_fast";
+pub const ROPE_SCALING_BETA_SLOW: &str = "rope.scaling.yarn_beta_slow";

@@ -5,9 +5,9 @@
 //! of four rows are a vector too. `quad` below is one block of k for four rows; `byte(v, r, i)` is byte i of lane r of
 //! its vector v.
 //!
-//! A matrix is cut into groups of [`GROUP`] rows, whose last one is padded with zeros. In the 32-family the two quads of
-//! a group alternate block by block, in the K-family they follow each other, so that a thread reads one sequential
-//! stream: from memory, two streams 4.6 KB apart were read at 8 GB/s and one at 20-23 GB/s.
+//! A matrix is cut into groups of [`GROUP`] rows, whose last one is padded with zeros. In the K-family the two quads of a
+//! group follow each other, in the others they alternate block by block, so that a thread reads one sequential stream:
+//! from memory, two streams 4.6 KB apart were read at 8 GB/s and one at 20-23 GB/s.
 //!
 //! | type | quad | bytes of a quad |
 //! | --- | --- | --- |
@@ -16,11 +16,18 @@
 //! | Q5_0 | as Q4_0; a vector between, whose bit c is bit 4 of k = 4c + i | 88 |
 //! | Q5_1 | as Q5_0; then m | 96 |
 //! | Q8_0 | 8 vectors: k = 4v + i; d: 4 f16 | 136 |
-//! | Q4_K | 32 vectors: v = 8j + c, low half k = 64j + 4c + i, high half k + 32; scales\[sub\]\[row\]; mins\[sub / 2\]\[row\]\[sub % 2\]; d, dmin: 4 f32 each | 608 for 256 k |
+//! | IQ4_NL | as Q4_0 | 72 |
+//! | Q2_K | 16 vectors: field f (bits 2f and 2f + 1) of vector v is k = 16v + 4f + i; scale \| min << 4 as \[sub\]\[row\]; d, dmin: 4 f32 each | 352 for 256 k |
+//! | Q3_K | as Q2_K; 8 vectors, whose bit 4(s % 2) + f at s / 2 is bit 2 of k = 16s + 4f + i; scales\[sub\]\[row\]; d: 4 f32 | 464 |
+//! | Q4_K | 32 vectors: v = 8j + c, low half k = 64j + 4c + i, high half k + 32; scales\[sub\]\[row\]; mins\[sub / 2\]\[row\]\[sub % 2\]; d, dmin: 4 f32 each | 608 |
 //! | Q5_K | as Q4_K; 8 vectors before the scales, whose bit s is bit 4 of k = 32s + 4c + i | 736 |
 //! | Q6_K | for each 16 k 3 vectors b of w\[c\]\[r\]\[i\], k = 4c + i: `b[c] = w[c] \| bits 2c and 2c + 1 of w[3] << 6`; scales\[sub\]\[row\]; d: 4 f32 | 848 |
+//! | IQ4_XS | 32 vectors: v = 4s + c, low half k = 32s + 4c + i, high half k + 16; scales\[sub\]\[row\]; d: 4 f32 | 560 |
+//! | F16, BF16 | 4 numbers | 8 for 1 k |
+//! | F32 | 4 numbers | 16 |
 
 use super::portable::f16_to_f32;
+use crate::gguf::TensorType;
 
 /// Weights in a block of the 32-family.
 pub(crate) const QK: usize = 32;
@@ -59,6 +66,18 @@ pub(super) mod q8_0 {
     pub(crate) const D: usize = 128;
     pub(crate) const BYTES: usize = 136;
 }
+pub(super) mod q2_k {
+    pub(crate) const SCALES_AND_MINS: usize = 256;
+    pub(crate) const D: usize = 320;
+    pub(crate) const DMIN: usize = 336;
+    pub(crate) const BYTES: usize = 352;
+}
+pub(super) mod q3_k {
+    pub(crate) const HIGH: usize = 256;
+    pub(crate) const SCALES: usize = 384;
+    pub(crate) const D: usize = 448;
+    pub(crate) const BYTES: usize = 464;
+}
 pub(super) mod q4_k {
     pub(crate) const SCALES: usize = 512;
     pub(crate) const MINS: usize = 544;
@@ -80,7 +99,17 @@ pub(super) mod q6_k {
     pub(crate) const BYTES: usize = 848;
 }
 
-/// A file's type of weights that has a packed layout.
+pub(super) mod iq4_xs {
+    pub(crate) const SCALES: usize = 512;
+    pub(crate) const D: usize = 544;
+    pub(crate) const BYTES: usize = 560;
+}
+
+/// What the halves of IQ4_NL and IQ4_XS stand for. Source: `kvalues_iq4nl` in GGML's `ggml-common.h`.
+pub(super) const IQ4_VALUES: [i8; 16] =
+    [-127, -104, -83, -65, -49, -35, -22, -10, 1, 13, 25, 38, 53, 69, 89, 113];
+
+/// A type of weights that has a packed layout.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[allow(non_camel_case_types)]
 pub(crate) enum PackedType {
@@ -89,58 +118,115 @@ pub(crate) enum PackedType {
     Q5_0,
     Q5_1,
     Q8_0,
+    IQ4_NL,
+    Q2_K,
+    Q3_K,
     Q4_K,
     Q5_K,
     Q6_K,
+    IQ4_XS,
+    F16,
+    BF16,
+    F32,
+}
+
+/// Types whose products go by blocks of activations of one kind.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Family {
+    /// One weight, which meets an activation as it is.
+    Float,
+    /// 32 weights.
+    By32,
+    /// 256 weights: the K-family.
+    By256,
 }
 
 impl PackedType {
     /// Every type, in the order of the table above.
-    #[cfg(test)]
-    pub(crate) const ALL: [Self; 8] =
-        [Self::Q4_0, Self::Q4_1, Self::Q5_0, Self::Q5_1, Self::Q8_0, Self::Q4_K, Self::Q5_K, Self::Q6_K];
+    pub(crate) const ALL: [Self; 15] = [
+        Self::Q4_0,
+        Self::Q4_1,
+        Self::Q5_0,
+        Self::Q5_1,
+        Self::Q8_0,
+        Self::IQ4_NL,
+        Self::Q2_K,
+        Self::Q3_K,
+        Self::Q4_K,
+        Self::Q5_K,
+        Self::Q6_K,
+        Self::IQ4_XS,
+        Self::F16,
+        Self::BF16,
+        Self::F32,
+    ];
+
+    /// The layout for a file's type, if it has one.
+    pub(crate) fn of(ty: TensorType) -> Option<Self> {
+        Self::ALL.into_iter().find(|packed| packed.file_type() == ty)
+    }
+
+    pub(super) fn file_type(self) -> TensorType {
+        match self {
+            Self::Q4_0 => TensorType::Q4_0,
+            Self::Q4_1 => TensorType::Q4_1,
+            Self::Q5_0 => TensorType::Q5_0,
+            Self::Q5_1 => TensorType::Q5_1,
+            Self::Q8_0 => TensorType::Q8_0,
+            Self::IQ4_NL => TensorType::IQ4_NL,
+            Self::Q2_K => TensorType::Q2_K,
+            Self::Q3_K => TensorType::Q3_K,
+            Self::Q4_K => TensorType::Q4_K,
+            Self::Q5_K => TensorType::Q5_K,
+            Self::Q6_K => TensorType::Q6_K,
+            Self::IQ4_XS => TensorType::IQ4_XS,
+            Self::F16 => TensorType::F16,
+            Self::BF16 => TensorType::BF16,
+            Self::F32 => TensorType::F32,
+        }
+    }
+
+    pub(crate) fn family(self) -> Family {
+        match self {
+            Self::Q4_0 | Self::Q4_1 | Self::Q5_0 | Self::Q5_1 | Self::Q8_0 | Self::IQ4_NL => Family::By32,
+            Self::Q2_K | Self::Q3_K | Self::Q4_K | Self::Q5_K | Self::Q6_K | Self::IQ4_XS => Family::By256,
+            Self::F16 | Self::BF16 | Self::F32 => Family::Float,
+        }
+    }
 
     /// Weights in a block.
     pub(crate) fn block_len(self) -> usize {
-        match self {
-            Self::Q4_0 | Self::Q4_1 | Self::Q5_0 | Self::Q5_1 | Self::Q8_0 => QK,
-            Self::Q4_K | Self::Q5_K | Self::Q6_K => QK_K,
-        }
+        self.file_type().block_len()
     }
 
     /// Bytes of a block of one row in the file.
     pub(crate) fn file_bytes(self) -> usize {
-        match self {
-            Self::Q4_0 => 18,
-            Self::Q4_1 => 20,
-            Self::Q5_0 => 22,
-            Self::Q5_1 => 24,
-            Self::Q8_0 => 34,
-            Self::Q4_K => 144,
-            Self::Q5_K => 176,
-            Self::Q6_K => 210,
-        }
+        self.file_type().block_bytes()
     }
 
     /// Bytes of a packed block of four rows.
     pub(crate) fn quad_bytes(self) -> usize {
         match self {
-            Self::Q4_0 => q4_0::BYTES,
+            Self::Q4_0 | Self::IQ4_NL => q4_0::BYTES,
             Self::Q4_1 => q4_1::BYTES,
             Self::Q5_0 => q5_0::BYTES,
             Self::Q5_1 => q5_1::BYTES,
             Self::Q8_0 => q8_0::BYTES,
+            Self::Q2_K => q2_k::BYTES,
+            Self::Q3_K => q3_k::BYTES,
             Self::Q4_K => q4_k::BYTES,
             Self::Q5_K => q5_k::BYTES,
             Self::Q6_K => q6_k::BYTES,
+            Self::IQ4_XS => iq4_xs::BYTES,
+            Self::F16 | Self::BF16 | Self::F32 => QUAD * self.file_bytes(),
         }
     }
 
     /// Where in a group the quad of `block` and rows 0 to 3 or, with `half` 1, rows 4 to 7 begins.
     pub(crate) fn quad_offset(self, n_blocks: usize, block: usize, half: usize) -> usize {
-        let index = match self.block_len() {
-            QK => 2 * block + half,
-            _ => half * n_blocks + block,
+        let index = match self.family() {
+            Family::By256 => half * n_blocks + block,
+            Family::Float | Family::By32 => 2 * block + half,
         };
         index * self.quad_bytes()
     }
@@ -149,7 +235,7 @@ impl PackedType {
     pub(super) fn pack(self, file: &[u8], row: usize, quad: &mut [u8]) {
         let mut lane = Lane { quad, row };
         match self {
-            Self::Q4_0 => {
+            Self::Q4_0 | Self::IQ4_NL => {
                 lane.words(q4_0::D, &file[..2]);
                 lane.spread(0, &file[2..]);
             }
@@ -176,6 +262,30 @@ impl PackedType {
                     std::array::from_fn(|k| if file[2 + k] == 0x80 { 0x81 } else { file[2 + k] });
                 lane.spread(0, &clamped);
             }
+            Self::Q2_K => {
+                let (scales_and_mins, rest) = file.split_at(16);
+                let (fields, scale) = rest.split_at(64);
+                lane.fields(0, |k| q2_k_weight(fields, k));
+                lane.bytes(q2_k::SCALES_AND_MINS, scales_and_mins);
+                lane.f32(q2_k::D, &scale[..2]);
+                lane.f32(q2_k::DMIN, &scale[2..]);
+            }
+            Self::Q3_K => {
+                let (high, rest) = file.split_at(32);
+                let (fields, rest) = rest.split_at(64);
+                let (scales, d) = rest.split_at(12);
+                lane.fields(0, |k| q2_k_weight(fields, k));
+                for v in 0..8 {
+                    let bit = |k: usize| high[k % 32] >> (k / 32) & 1;
+                    let of = |i: usize| (0..8).fold(0, |byte, c| byte | bit(32 * v + 4 * c + i) << c);
+                    lane.spread(q3_k::HIGH + 16 * v, &std::array::from_fn::<u8, 4, _>(of));
+                }
+                lane.bytes(
+                    q3_k::SCALES,
+                    &std::array::from_fn::<u8, 16, _>(|sub| q3_k_scale(scales, sub) as u8),
+                );
+                lane.f32(q3_k::D, d);
+            }
             Self::Q4_K => {
                 lane.scales_and_mins(q4_k::SCALES, q4_k::MINS, q4_k::D, q4_k::DMIN, &file[..16]);
                 lane.spread(0, &file[16..]);
@@ -194,10 +304,19 @@ impl PackedType {
                     });
                     lane.spread(48 * sub, &planes);
                 }
-                for sub in 0..QK_K / 16 {
-                    lane.quad[q6_k::SCALES + QUAD * sub + row] = file[192 + sub];
-                }
+                lane.bytes(q6_k::SCALES, &file[192..208]);
                 lane.f32(q6_k::D, &file[208..]);
+            }
+            Self::IQ4_XS => {
+                lane.f32(iq4_xs::D, &file[..2]);
+                lane.bytes(
+                    iq4_xs::SCALES,
+                    &std::array::from_fn::<u8, 8, _>(|sub| iq4_xs_scale(file, sub) as u8),
+                );
+                lane.spread(0, &file[8..]);
+            }
+            Self::F16 | Self::BF16 | Self::F32 => {
+                lane.quad[row * file.len()..(row + 1) * file.len()].copy_from_slice(file);
             }
         }
     }
@@ -215,6 +334,21 @@ impl Lane<'_> {
         for (v, four) in bytes.chunks_exact(4).enumerate() {
             let lane = at + 16 * v + 4 * self.row;
             self.quad[lane..lane + 4].copy_from_slice(four);
+        }
+    }
+
+    /// Bytes one by one, to this row's byte of the fours from `at` on.
+    fn bytes(&mut self, at: usize, bytes: &[u8]) {
+        for (sub, byte) in bytes.iter().enumerate() {
+            self.quad[at + QUAD * sub + self.row] = *byte;
+        }
+    }
+
+    /// Numbers of 2 bits: field f of a byte of vector v is that of k = 16v + 4f + i.
+    fn fields(&mut self, at: usize, field: impl Fn(usize) -> u8) {
+        for v in 0..QK_K / 16 {
+            let byte = |i: usize| (0..4).fold(0, |byte, f| byte | field(16 * v + 4 * f + i) << (2 * f));
+            self.spread(at + 16 * v, &std::array::from_fn::<u8, 4, _>(byte));
         }
     }
 
@@ -258,6 +392,26 @@ fn scale_and_min(packed: &[u8], sub: usize) -> (u8, u8) {
     } else {
         (packed[sub + 4] & 0x0F | (packed[sub - 4] >> 6) << 4, packed[sub + 4] >> 4 | (packed[sub] >> 6) << 4)
     }
+}
+
+/// Weight k of a block of Q2_K, or the lower two bits of Q3_K's: four to a byte, in `fields` (64 bytes).
+fn q2_k_weight(fields: &[u8], k: usize) -> u8 {
+    let (half, quarter, l) = (k / 128, k % 128 / 32, k % 32);
+    fields[32 * half + l] >> (2 * quarter) & 3
+}
+
+/// Scale `sub` of a block of Q3_K: sixteen of 6 bits in 12 bytes, less 32.
+fn q3_k_scale(packed: &[u8], sub: usize) -> i8 {
+    let low = packed[sub % 8] >> (4 * (sub / 8)) & 0x0F;
+    let high = packed[8 + sub % 4] >> (2 * (sub / 4)) & 3;
+    (low | high << 4) as i8 - 32
+}
+
+/// Scale `sub` of a block of IQ4_XS: eight of 6 bits, the upper two of all before the lower four, less 32.
+fn iq4_xs_scale(file: &[u8], sub: usize) -> i8 {
+    let high = u16::from_le_bytes([file[2], file[3]]) >> (2 * sub) & 3;
+    let low = file[4 + sub / 2] >> (4 * (sub % 2)) & 0x0F;
+    (low | (high as u8) << 4) as i8 - 32
 }
 
 /// Weight k of a block of Q6_K, 0 to 63: low halves in `ql` (128 bytes), the upper two bits in `qh` (64 bytes).

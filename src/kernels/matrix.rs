@@ -1,8 +1,8 @@
 //! A matrix of packed weights: filled row by row as its file arrives, multiplied group by group.
 
-use super::activations::{Block, Block32, Block256};
-use super::isa::{self, Chunk, TILE};
-use super::layout::{GROUP, PackedType, QK_K, QUAD};
+use super::activations::{Activations, Block, Rounded};
+use super::isa::{self, TILE};
+use super::layout::{Family, GROUP, PackedType, QUAD};
 use std::ops::Range;
 
 /// A matrix `(n_out, n_in)`.
@@ -12,13 +12,6 @@ pub(crate) struct PackedMatrix {
     n_out: usize,
     n_in: usize,
     data: Vec<u8>,
-}
-
-/// Activations of `n_tok` tokens, rounded for the type of matrix that they will meet.
-#[derive(Debug)]
-pub(crate) enum Activations {
-    By32(Vec<Block32<Chunk>>),
-    By256(Vec<Block256<Chunk>>),
 }
 
 /// Where products go: `(n_tok, stride)`, of which a matrix fills `n_out` columns. Threads write to different columns of
@@ -43,8 +36,15 @@ impl<'y> Output<'y> {
         Self { y: y.as_mut_ptr(), n_tok, stride, lifetime: std::marker::PhantomData }
     }
 
+    /// Writes the first `n_rows` dots of each token from `tok` on.
+    fn store_rows(&self, tok: usize, column: usize, dots: &[[f32; GROUP]], n_rows: usize) {
+        for (t, dots) in dots.iter().enumerate() {
+            self.store(tok + t, column, &dots[..n_rows]);
+        }
+    }
+
     /// Writes to `values.len()` columns from `column` on.
-    fn store(&self, tok: usize, column: usize, values: &[f32]) {
+    pub(crate) fn store(&self, tok: usize, column: usize, values: &[f32]) {
         assert!(tok < self.n_tok && column + values.len() <= self.stride);
         // SAFETY: within `y`, by the check above.
         unsafe {
@@ -52,32 +52,6 @@ impl<'y> Output<'y> {
             std::ptr::copy_nonoverlapping(values.as_ptr(), to, values.len());
         }
     }
-}
-
-impl Activations {
-    /// Rounds `x`, `(n_tok, n_in)`, for `matrix`.
-    pub(crate) fn new(matrix: &PackedMatrix, x: &[f32]) -> Self {
-        if matrix.is_k() { Self::By256(quantize(x)) } else { Self::By32(quantize(x)) }
-    }
-
-    /// As [`new`](Self::new), and behind it as many tokens again, which are what the rounding left. The sums of both
-    /// products are those of activations of 15 bits.
-    pub(crate) fn with_rest(matrix: &PackedMatrix, x: &[f32]) -> Self {
-        if matrix.is_k() { Self::By256(quantize_with_rest(x)) } else { Self::By32(quantize_with_rest(x)) }
-    }
-}
-
-fn quantize<B: Block>(x: &[f32]) -> Vec<B> {
-    debug_assert!(x.len().is_multiple_of(B::LEN));
-    x.chunks_exact(B::LEN).map(B::quantize).collect()
-}
-
-fn quantize_with_rest<B: Block>(x: &[f32]) -> Vec<B> {
-    let mut blocks: Vec<B> = quantize(x);
-    let values = blocks.iter().flat_map(B::values);
-    let rest: Vec<f32> = x.iter().zip(values).map(|(x, value)| x - value).collect();
-    blocks.extend(quantize::<B>(&rest));
-    blocks
 }
 
 impl PackedMatrix {
@@ -103,9 +77,9 @@ impl PackedMatrix {
         self.ty
     }
 
-    /// Whether it takes activations of the K-family's blocks.
-    pub(crate) fn is_k(&self) -> bool {
-        self.ty.block_len() == QK_K
+    /// Which activations it takes.
+    pub(crate) fn family(&self) -> Family {
+        self.ty.family()
     }
 
     /// Rows: outputs.
@@ -154,39 +128,64 @@ impl PackedMatrix {
         isa::unpack_row(self.ty, self.group_bytes(row / GROUP), self.n_blocks(), row % GROUP)
     }
 
-    /// The products of the rows of `groups` with all tokens of `x`, which [`Activations::new`] made for this type and
+    /// The products of the rows of `groups` with all tokens of `x`, which [`Activations::new`] made for this family and
     /// width, to the columns of `y` from `column` on. Threads may share `y` if their columns differ.
     pub(crate) fn multiply(&self, x: &Activations, groups: Range<usize>, y: Output, column: usize) {
         match x {
-            Activations::By32(x) => self.multiply_by(x, groups, y, column),
-            Activations::By256(x) => self.multiply_by(x, groups, y, column),
+            Activations::Float(x) => {
+                self.multiply_by(&Floats { ty: self.ty, n_in: self.n_in, x }, groups, y, column)
+            }
+            Activations::By32(x) => self.multiply_by(&Blocks { ty: self.ty, x }, groups, y, column),
+            Activations::By256(x) => self.multiply_by(&Blocks { ty: self.ty, x }, groups, y, column),
         }
     }
 
-    fn multiply_by<B: Block>(&self, x: &[B], groups: Range<usize>, y: Output, column: usize) {
-        let n_blocks = self.n_blocks();
-        let token = |tok: usize| &x[tok * n_blocks..(tok + 1) * n_blocks];
+    fn multiply_by(&self, x: &impl Products, groups: Range<usize>, y: Output, column: usize) {
         for group in groups {
             let (row, weights) = (group * GROUP, self.group_bytes(group));
             let n_rows = GROUP.min(self.n_out - row);
             let mut tok = 0;
             while tok + TILE <= y.n_tok {
-                let dots = B::dots::<TILE>(self.ty, weights, std::array::from_fn(|t| token(tok + t)));
-                for (t, dots) in dots.iter().enumerate() {
-                    y.store(tok + t, column + row, &dots[..n_rows]);
-                }
+                y.store_rows(tok, column + row, &x.dots::<TILE>(weights, tok), n_rows);
                 tok += TILE;
             }
             if tok + 2 <= y.n_tok {
-                let [first, second] = B::dots(self.ty, weights, [token(tok), token(tok + 1)]);
-                y.store(tok, column + row, &first[..n_rows]);
-                y.store(tok + 1, column + row, &second[..n_rows]);
+                y.store_rows(tok, column + row, &x.dots::<2>(weights, tok), n_rows);
                 tok += 2;
             }
             for tok in tok..y.n_tok {
-                let [dots] = B::dots(self.ty, weights, [token(tok)]);
-                y.store(tok, column + row, &dots[..n_rows]);
+                y.store_rows(tok, column + row, &x.dots::<1>(weights, tok), n_rows);
             }
         }
+    }
+}
+
+/// Dot products of a group of rows with some tokens of what it was made of.
+trait Products {
+    /// With the `T` tokens from `tok` on.
+    fn dots<const T: usize>(&self, group: &[u8], tok: usize) -> [[f32; GROUP]; T];
+}
+
+struct Blocks<'x, B> {
+    ty: PackedType,
+    x: &'x Rounded<B>,
+}
+
+impl<B: Block> Products for Blocks<'_, B> {
+    fn dots<const T: usize>(&self, group: &[u8], tok: usize) -> [[f32; GROUP]; T] {
+        B::dots(self.ty, group, &self.x.walk, std::array::from_fn(|t| self.x.token(tok + t)))
+    }
+}
+
+struct Floats<'x> {
+    ty: PackedType,
+    n_in: usize,
+    x: &'x [f32], // (n_tok, n_in)
+}
+
+impl Products for Floats<'_> {
+    fn dots<const T: usize>(&self, group: &[u8], tok: usize) -> [[f32; GROUP]; T] {
+        let token = |tok: usize| &self.x[tok * self.n_in..(tok + 1) * self.n_in];
+        isa::dots_float(self.ty, group, std::array::from_fn(|t| token(tok + t)))
     }
 }

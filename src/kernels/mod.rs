@@ -7,6 +7,7 @@
 mod activations;
 mod layout;
 mod matrix;
+mod measure;
 #[cfg_attr(all(target_arch = "wasm32", target_feature = "simd128"), allow(dead_code))]
 mod portable;
 #[cfg(all(target_arch = "wasm32", target_feature = "simd128", target_feature = "relaxed-simd"))]
@@ -27,17 +28,25 @@ use relaxed as isa;
 #[cfg(all(target_arch = "wasm32", target_feature = "simd128", not(target_feature = "relaxed-simd")))]
 use simd128 as isa;
 
+pub(crate) use activations::Activations;
 pub(crate) use layout::PackedType;
-pub(crate) use matrix::{Activations, Output, PackedMatrix};
+pub(crate) use matrix::{Output, PackedMatrix};
 
-pub(crate) use isa::{QUERY_SCALE, add, attend, rms_norm, silu_mul, to_f16};
+#[cfg(all(target_arch = "wasm32", target_feature = "simd128", target_feature = "relaxed-simd"))]
+pub(crate) use relaxed::form;
+
+pub use measure::{measure, types};
+
+pub(crate) use isa::{QUERY_SCALE, add, attend, rms_norm, rotate, silu_mul, to_f16};
 
 /// What [`attend`] does: queries of one key/value head, and the keys and values they may see.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Attend<'a> {
-    /// `(n_q, width)`, times [`QUERY_SCALE`] / sqrt(head_dim).
+    /// `(n_tok · n_group, width)`, times [`QUERY_SCALE`] / sqrt(head_dim).
     pub(crate) q: &'a [f32],
-    /// How many positions from the first on they see; at least 1.
+    /// Queries of a token.
+    pub(crate) n_group: usize,
+    /// How many positions the first token sees, at least 1; each token after it sees one more.
     pub(crate) n_seen: usize,
     /// `(n_ctx, width)`, normal f16 or 0
     pub(crate) k: &'a [u16],
@@ -48,4 +57,4 @@ pub(crate) struct Attend<'a> {
 }
 
 /// What the width of a head in the cache is a multiple of.
-pub(crate) const HEAD_MULTIPLE: usize = 8;
+pub(crate) const HEAD_MULTIPLE: usize = 16;

@@ -3,8 +3,11 @@
 //! Four rows go together as they do in SIMD, and every sum is made in the same order, so that an instruction set without
 //! fused multiply-add gives the same bits.
 
-use super::activations::{Block32, Block256, Bytes, Chunk as _};
-use super::layout::{GROUP, PackedType, QK, QK_K, QUAD, q4_0, q4_1, q4_k, q5_0, q5_1, q5_k, q6_k, q8_0};
+use super::activations::{Block32, Block256, Bytes, Chunk as _, Walk};
+use super::layout::{
+    Family, GROUP, IQ4_VALUES, PackedType, QK, QK_K, QUAD, iq4_xs, q2_k, q3_k, q4_0, q4_1, q4_k, q5_0, q5_1,
+    q5_k, q6_k, q8_0,
+};
 
 /// How this file's loops take activations.
 pub(crate) type Chunk = Bytes;
@@ -34,11 +37,11 @@ struct Quad32 {
 }
 
 /// A quad of the K-family, unpacked: vector c has k = 4c + i; weight k of row r is
-/// `d[r] · scales[k / 16][r] · q - dmin[r] · mins[k / 32][r]`.
+/// `d[r] · scales[k / 16][r] · q - dmin[r] · mins[k / 16][r]`.
 struct Quad256 {
     q: [Vector; QK_K / 4],
     scales: [[i32; QUAD]; QK_K / 16],
-    mins: [[i32; QUAD]; QK_K / 32],
+    mins: [[i32; QUAD]; QK_K / 16],
     d: [f32; QUAD],
     dmin: [f32; QUAD],
 }
@@ -49,11 +52,16 @@ fn vector(quad: &[u8], v: usize, number: impl Fn(u8) -> i16) -> Vector {
     bytes.map(number)
 }
 
-/// Adds bit `bit` of each byte of vector `v`, as bit 4.
-fn add_bit_4(q: &mut Vector, quad: &[u8], v: usize, bit: usize) {
-    for (q, high) in q.iter_mut().zip(vector(quad, v, |byte| i16::from(byte >> bit & 1) << 4)) {
+/// Adds bit `bit` of each byte of vector `v`, as bit `place`.
+fn add_bit(q: &mut Vector, place: usize, quad: &[u8], v: usize, bit: usize) {
+    for (q, high) in q.iter_mut().zip(vector(quad, v, |byte| i16::from(byte >> bit & 1) << place)) {
         *q += high;
     }
+}
+
+/// The lower half of a byte, or the upper one.
+fn half(byte: u8, upper: bool) -> u8 {
+    if upper { byte >> 4 } else { byte & 0x0F }
 }
 
 fn f16s(quad: &[u8], at: usize) -> [f32; QUAD] {
@@ -66,20 +74,19 @@ fn f32s(quad: &[u8], at: usize) -> [f32; QUAD] {
 
 impl Quad32 {
     fn new(ty: PackedType, quad: &[u8]) -> Self {
-        let halves = |offset: i16| {
-            std::array::from_fn(|c| {
-                vector(quad, c % 4, |byte| i16::from(if c < 4 { byte & 0x0F } else { byte >> 4 }) - offset)
-            })
+        let halves = |number: &dyn Fn(u8) -> i16| {
+            std::array::from_fn(|c| vector(quad, c % 4, |byte| number(half(byte, c >= 4))))
         };
+        let minus = |offset: i16| halves(&|half| i16::from(half) - offset);
         let with_bit_4 = |offset: i16, high: usize| {
-            let mut q: [Vector; QK / 4] = halves(offset);
-            q.iter_mut().enumerate().for_each(|(c, q)| add_bit_4(q, quad, high / 16, c));
+            let mut q: [Vector; QK / 4] = minus(offset);
+            q.iter_mut().enumerate().for_each(|(c, q)| add_bit(q, 4, quad, high / 16, c));
             q
         };
         let no_m = [0.0; QUAD];
         match ty {
-            PackedType::Q4_0 => Self { q: halves(8), d: f16s(quad, q4_0::D), m: no_m },
-            PackedType::Q4_1 => Self { q: halves(0), d: f16s(quad, q4_1::D), m: f16s(quad, q4_1::M) },
+            PackedType::Q4_0 => Self { q: minus(8), d: f16s(quad, q4_0::D), m: no_m },
+            PackedType::Q4_1 => Self { q: minus(0), d: f16s(quad, q4_1::D), m: f16s(quad, q4_1::M) },
             PackedType::Q5_0 => Self { q: with_bit_4(16, q5_0::HIGH), d: f16s(quad, q5_0::D), m: no_m },
             PackedType::Q5_1 => {
                 Self { q: with_bit_4(0, q5_1::HIGH), d: f16s(quad, q5_1::D), m: f16s(quad, q5_1::M) }
@@ -89,7 +96,12 @@ impl Quad32 {
                 d: f16s(quad, q8_0::D),
                 m: no_m,
             },
-            PackedType::Q4_K | PackedType::Q5_K | PackedType::Q6_K => unreachable!("of the K-family"),
+            PackedType::IQ4_NL => Self {
+                q: halves(&|half| IQ4_VALUES[usize::from(half)].into()),
+                d: f16s(quad, q4_0::D),
+                m: no_m,
+            },
+            _ => unreachable!("of another family"),
         }
     }
 }
@@ -99,11 +111,26 @@ impl Quad256 {
         let mut unpacked = Self {
             q: [[0; 16]; QK_K / 4],
             scales: [[0; QUAD]; QK_K / 16],
-            mins: [[0; QUAD]; QK_K / 32],
+            mins: [[0; QUAD]; QK_K / 16],
             d: [0.0; QUAD],
             dmin: [0.0; QUAD],
         };
         match ty {
+            PackedType::Q2_K => {
+                unpacked.fields(quad, 0);
+                let at = q2_k::SCALES_AND_MINS;
+                unpacked.scales = Self::by_sub(|sub, r| (quad[at + QUAD * sub + r] & 0x0F).into());
+                unpacked.mins = Self::by_sub(|sub, r| (quad[at + QUAD * sub + r] >> 4).into());
+                (unpacked.d, unpacked.dmin) = (f32s(quad, q2_k::D), f32s(quad, q2_k::DMIN));
+            }
+            PackedType::Q3_K => {
+                unpacked.fields(quad, 4);
+                for (c, q) in unpacked.q.iter_mut().enumerate() {
+                    add_bit(q, 2, quad, q3_k::HIGH / 16 + c / 8, c % 8);
+                }
+                unpacked.scales = Self::by_sub(|sub, r| (quad[q3_k::SCALES + QUAD * sub + r] as i8).into());
+                unpacked.d = f32s(quad, q3_k::D);
+            }
             PackedType::Q4_K => {
                 unpacked.halves(quad);
                 unpacked.scales_and_mins(quad, q4_k::SCALES, q4_k::MINS);
@@ -112,7 +139,7 @@ impl Quad256 {
             PackedType::Q5_K => {
                 unpacked.halves(quad);
                 for (v, q) in unpacked.q.iter_mut().enumerate() {
-                    add_bit_4(q, quad, q5_k::HIGH / 16 + v % 8, v / 8);
+                    add_bit(q, 4, quad, q5_k::HIGH / 16 + v % 8, v / 8);
                 }
                 unpacked.scales_and_mins(quad, q5_k::SCALES, q5_k::MINS);
                 (unpacked.d, unpacked.dmin) = (f32s(quad, q5_k::D), f32s(quad, q5_k::DMIN));
@@ -128,30 +155,56 @@ impl Quad256 {
                         std::array::from_fn(|l| (a[l] | b[l] << 2 | c[l] << 4) - 32)
                     };
                 }
-                for (sub, scales) in unpacked.scales.iter_mut().enumerate() {
-                    *scales = std::array::from_fn(|r| i32::from(quad[q6_k::SCALES + QUAD * sub + r] as i8));
-                }
+                unpacked.scales = Self::by_sub(|sub, r| (quad[q6_k::SCALES + QUAD * sub + r] as i8).into());
                 unpacked.d = f32s(quad, q6_k::D);
             }
-            _ => unreachable!("of the 32-family"),
+            PackedType::IQ4_XS => {
+                for (v, q) in unpacked.q.iter_mut().enumerate() {
+                    let (sub, upper, c) = (v / 8, v % 8 / 4 == 1, v % 4);
+                    *q = vector(quad, 4 * sub + c, |byte| IQ4_VALUES[usize::from(half(byte, upper))].into());
+                }
+                let at = iq4_xs::SCALES;
+                unpacked.scales = Self::by_sub(|sub, r| (quad[at + QUAD * (sub / 2) + r] as i8).into());
+                unpacked.d = f32s(quad, iq4_xs::D);
+            }
+            _ => unreachable!("of another family"),
         }
         unpacked
     }
 
+    /// A number for each 16 k and row.
+    fn by_sub(number: impl Fn(usize, usize) -> i32) -> [[i32; QUAD]; QK_K / 16] {
+        std::array::from_fn(|sub| std::array::from_fn(|r| number(sub, r)))
+    }
+
+    /// Four numbers of 2 bits to a byte, less `offset`.
+    fn fields(&mut self, quad: &[u8], offset: i16) {
+        for (c, q) in self.q.iter_mut().enumerate() {
+            *q = vector(quad, c / 4, |byte| i16::from(byte >> (2 * (c % 4)) & 3) - offset);
+        }
+    }
+
+    /// Pairs of 32 k, in the low halves and the high ones of eight vectors.
     fn halves(&mut self, quad: &[u8]) {
         for (v, q) in self.q.iter_mut().enumerate() {
-            let (pair, upper, c) = (v / 16, v % 16 / 8, v % 8);
-            let at = 8 * pair + c;
-            *q = vector(quad, at, |byte| i16::from(if upper == 0 { byte & 0x0F } else { byte >> 4 }));
+            let (pair, upper, c) = (v / 16, v % 16 / 8 == 1, v % 8);
+            *q = vector(quad, 8 * pair + c, |byte| half(byte, upper).into());
         }
     }
 
     fn scales_and_mins(&mut self, quad: &[u8], scales: usize, mins: usize) {
-        for sub in 0..QK_K / 32 {
-            let scale = std::array::from_fn(|r| i32::from(quad[scales + QUAD * sub + r]));
-            (self.scales[2 * sub], self.scales[2 * sub + 1]) = (scale, scale);
-            self.mins[sub] = std::array::from_fn(|r| i32::from(quad[mins + 8 * (sub / 2) + 2 * r + sub % 2]));
-        }
+        self.scales = Self::by_sub(|sub, r| quad[scales + QUAD * (sub / 2) + r].into());
+        self.mins = Self::by_sub(|sub, r| quad[mins + 8 * (sub / 4) + 2 * r + sub / 2 % 2].into());
+    }
+}
+
+/// A number as it is in a file.
+fn number(ty: PackedType, bytes: &[u8]) -> f32 {
+    match (ty, bytes) {
+        (PackedType::F16, &[a, b]) => f16_to_f32(u16::from_le_bytes([a, b])),
+        (PackedType::BF16, &[a, b]) => f32::from_le_bytes([0, 0, a, b]),
+        (PackedType::F32, &[a, b, c, d]) => f32::from_le_bytes([a, b, c, d]),
+        _ => unreachable!("of another family"),
     }
 }
 
@@ -167,24 +220,24 @@ fn dot(q: &[Vector], chunks: &[Chunk]) -> [i32; QUAD] {
     std::array::from_fn(|r| sums[4 * r..4 * r + 4].iter().sum())
 }
 
-/// The dot products of a group of rows, packed as `ty`, with the activations of `T` tokens.
+/// The dot products of a group of rows, packed as `ty`, with the activations of `T` tokens, along `walk`.
 #[inline(never)]
 pub(crate) fn dots32<const T: usize>(
     ty: PackedType,
     group: &[u8],
+    walk: &Walk,
     x: [&[Block32<Chunk>]; T],
 ) -> [[f32; GROUP]; T] {
     let mut y = [[0.0; GROUP]; T];
-    for (index, quad) in group.chunks_exact(ty.quad_bytes()).enumerate() {
-        let (block, half) = (index / 2, index % 2);
-        let w = Quad32::new(ty, quad);
-        for t in 0..T {
-            let x = &x[t][block];
-            let sums = dot(&w.q, &x.chunks);
-            for r in 0..QUAD {
-                let y = &mut y[t][QUAD * half + r];
-                *y += sums[r] as f32 * (w.d[r] * x.d);
-                if matches!(ty, PackedType::Q4_1 | PackedType::Q5_1) {
+    for half in 0..2 {
+        for (index, &block) in walk.blocks().iter().enumerate() {
+            let w = Quad32::new(ty, &group[ty.quad_offset(walk.n_blocks(), block as usize, half)..]);
+            for t in 0..T {
+                let x = &x[t][index];
+                let sums = dot(&w.q, &x.chunks);
+                for r in 0..QUAD {
+                    let y = &mut y[t][QUAD * half + r];
+                    *y += sums[r] as f32 * (w.d[r] * x.d);
                     *y += w.m[r] * x.sum;
                 }
             }
@@ -198,34 +251,44 @@ pub(crate) fn dots32<const T: usize>(
 pub(crate) fn dots256<const T: usize>(
     ty: PackedType,
     group: &[u8],
+    walk: &Walk,
     x: [&[Block256<Chunk>]; T],
 ) -> [[f32; GROUP]; T] {
     let mut y = [[0.0; GROUP]; T];
-    let n_blocks = group.len() / ty.quad_bytes() / 2;
-    for (index, quad) in group.chunks_exact(ty.quad_bytes()).enumerate() {
-        let (half, block) = (index / n_blocks, index % n_blocks);
-        let w = Quad256::new(ty, quad);
-        for t in 0..T {
-            let x = &x[t][block];
-            let mut scaled = [0; QUAD];
-            for (sub, scales) in w.scales.iter().enumerate() {
-                let sums = dot(&w.q[4 * sub..4 * sub + 4], &x.chunks[4 * sub..4 * sub + 4]);
-                for r in 0..QUAD {
-                    scaled[r] += scales[r] * sums[r];
+    for half in 0..2 {
+        for (index, &block) in walk.blocks().iter().enumerate() {
+            let w = Quad256::new(ty, &group[ty.quad_offset(walk.n_blocks(), block as usize, half)..]);
+            for t in 0..T {
+                let x = &x[t][index];
+                let (mut scaled, mut mins) = ([0; QUAD], [0; QUAD]);
+                for sub in 0..QK_K / 16 {
+                    let sums = dot(&w.q[4 * sub..4 * sub + 4], &x.chunks[4 * sub..4 * sub + 4]);
+                    let sum: i32 = x.pairs[sub].iter().map(|&pair| i32::from(pair)).sum();
+                    for r in 0..QUAD {
+                        scaled[r] += w.scales[sub][r] * sums[r];
+                        mins[r] += w.mins[sub][r] * sum;
+                    }
                 }
-            }
-            let mut mins = [0; QUAD];
-            for (min, sum) in w.mins.iter().zip(x.sums) {
                 for r in 0..QUAD {
-                    mins[r] += min[r] * i32::from(sum);
-                }
-            }
-            for r in 0..QUAD {
-                let y = &mut y[t][QUAD * half + r];
-                *y += scaled[r] as f32 * (w.d[r] * x.d);
-                if ty != PackedType::Q6_K {
+                    let y = &mut y[t][QUAD * half + r];
+                    *y += scaled[r] as f32 * (w.d[r] * x.d);
                     *y -= mins[r] as f32 * (w.dmin[r] * x.d);
                 }
+            }
+        }
+    }
+    y
+}
+
+/// As [`dots32`], for weights and activations that are numbers as they are.
+#[inline(never)]
+pub(crate) fn dots_float<const T: usize>(ty: PackedType, group: &[u8], x: [&[f32]; T]) -> [[f32; GROUP]; T] {
+    let mut y = [[0.0; GROUP]; T];
+    for (k, rows) in group.chunks_exact(GROUP * ty.file_bytes()).enumerate() {
+        for (row, w) in rows.chunks_exact(ty.file_bytes()).enumerate() {
+            let w = number(ty, w);
+            for t in 0..T {
+                y[t][row] += w * x[t][k];
             }
         }
     }
@@ -237,19 +300,21 @@ pub(crate) fn unpack_row(ty: PackedType, group: &[u8], n_blocks: usize, row: usi
     let mut weights = Vec::with_capacity(n_blocks * ty.block_len());
     let (half, r) = (row / QUAD, row % QUAD);
     for block in 0..n_blocks {
-        let quad = &group[ty.quad_offset(n_blocks, block, half)..];
-        if ty.block_len() == QK {
-            let w = Quad32::new(ty, quad);
-            weights.extend(
-                w.q.iter().flat_map(|q| &q[4 * r..4 * r + 4]).map(|&q| w.d[r] * f32::from(q) + w.m[r]),
-            );
-        } else {
-            let w = Quad256::new(ty, quad);
-            let numbers = w.q.iter().flat_map(|q| &q[4 * r..4 * r + 4]);
-            weights.extend(numbers.enumerate().map(|(k, &q)| {
-                let scaled = w.d[r] * w.scales[k / 16][r] as f32 * f32::from(q);
-                scaled - w.dmin[r] * w.mins[k / 32][r] as f32
-            }));
+        let quad = &group[ty.quad_offset(n_blocks, block, half)..][..ty.quad_bytes()];
+        let of_row = |q: &'_ Vector| -> [i16; 4] { std::array::from_fn(|i| q[4 * r + i]) };
+        match ty.family() {
+            Family::By32 => {
+                let w = Quad32::new(ty, quad);
+                weights.extend(w.q.iter().flat_map(of_row).map(|q| w.d[r] * f32::from(q) + w.m[r]));
+            }
+            Family::By256 => {
+                let w = Quad256::new(ty, quad);
+                weights.extend(w.q.iter().flat_map(of_row).enumerate().map(|(k, q)| {
+                    let scaled = w.d[r] * w.scales[k / 16][r] as f32 * f32::from(q);
+                    scaled - w.dmin[r] * w.mins[k / 16][r] as f32
+                }));
+            }
+            Family::Float => weights.push(number(ty, &quad[r * ty.file_bytes()..][..ty.file_bytes()])),
         }
     }
     weights
@@ -292,6 +357,15 @@ pub(crate) fn silu_mul(gate: &[f32], up: &[f32], y: &mut [f32]) {
     }
 }
 
+/// Turns the pairs 2i and 2i + 1: x · cos + (x with each pair swapped) · sin, to `x`.
+pub(crate) fn rotate(x: &mut [f32], cos: &[f32], sin: &[f32]) {
+    let pairs = x.as_chunks_mut::<2>().0.iter_mut();
+    for ((pair, cos), sin) in pairs.zip(cos.as_chunks::<2>().0).zip(sin.as_chunks::<2>().0) {
+        let [a, b] = *pair;
+        *pair = [a * cos[0] + b * sin[0], b * cos[1] + a * sin[1]];
+    }
+}
+
 /// `y` + x, to `y`.
 pub(crate) fn add(y: &mut [f32], x: &[f32]) {
     for (y, x) in y.iter_mut().zip(x) {
@@ -325,13 +399,15 @@ pub(crate) const QUERY_SCALE: f32 = 1.0;
 /// Softmax-weighted sums of values, for queries that see the first positions of one key/value head; see
 /// [`Attend`](super::Attend).
 pub(crate) fn attend(attend: &super::Attend, y: &mut [f32]) {
-    let width = attend.width;
+    let &super::Attend { q, n_group, n_seen, k, v, width } = attend;
+    let n_pos = n_seen + (q.len() / width).div_ceil(n_group) - 1;
     let unpack =
-        |rows: &[u16]| rows[..attend.n_seen * width].iter().map(|&bits| f16_to_f32(bits)).collect::<Vec<_>>();
-    let (k, v) = (unpack(attend.k), unpack(attend.v));
-    for (q, y) in attend.q.chunks_exact(width).zip(y.chunks_exact_mut(width)) {
+        |rows: &[u16]| rows[..n_pos * width].iter().map(|&bits| f16_to_f32(bits)).collect::<Vec<_>>();
+    let (k, v) = (unpack(k), unpack(v));
+    for (i, (q, y)) in q.chunks_exact(width).zip(y.chunks_exact_mut(width)).enumerate() {
+        let seen = ..(n_seen + i / n_group) * width;
         let product = |k: &[f32]| q.iter().zip(k).map(|(q, k)| q * k).sum::<f32>();
-        let scores: Vec<f32> = k.chunks_exact(width).map(product).collect();
+        let scores: Vec<f32> = k[seen].chunks_exact(width).map(product).collect();
         let largest = scores.iter().copied().fold(f32::NEG_INFINITY, f32::max);
         let weights: Vec<f32> = scores.iter().map(|score| (score - largest).exp()).collect();
         let total: f32 = weights.iter().sum();

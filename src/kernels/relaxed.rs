@@ -1,13 +1,15 @@
 //! Dots of 8-bit operands, by the relaxed-SIMD instructions in their two forms. The first operand is signed, the second
 //! has 7 bits, so that every engine gives the same integers.
 
-use super::activations::{Block32, Block256, Bytes};
+use super::activations::{Block32, Block256, Bytes, Walk};
 use super::layout::{GROUP, PackedType};
-use super::simd::{self, Dot};
+use super::simd::{self, Constants, Dot};
 use core::arch::wasm32::*;
 
 pub(crate) use super::portable::unpack_row;
-pub(crate) use super::simd_float::{QUERY_SCALE, add, attend, rms_norm, silu_mul, to_f16};
+pub(crate) use super::simd_float::{
+    QUERY_SCALE, add, attend, dots_float, rms_norm, rotate, silu_mul, to_f16,
+};
 pub(crate) use simd::max_abs;
 
 /// How this file's loops take activations.
@@ -26,6 +28,9 @@ struct Pairs16;
 /// Sums of four products in 32 bits: one instruction on arm64 and on x64 with VNNI.
 struct Fours32;
 
+/// The lower half of a byte.
+const HALF: v128 = u32x4(0x0F0F_0F0F, 0x0F0F_0F0F, 0x0F0F_0F0F, 0x0F0F_0F0F);
+
 /// Weights with the activations' signs, and the activations' magnitudes.
 #[inline(always)]
 unsafe fn signed(a: *const Bytes, w: v128) -> (v128, v128) {
@@ -38,6 +43,8 @@ unsafe fn signed(a: *const Bytes, w: v128) -> (v128, v128) {
 impl Dot for Pairs16 {
     type Chunk = Bytes;
     const PARTS: usize = 2;
+    const HALF: v128 = HALF;
+    const LANE: usize = 16;
 
     #[inline(always)]
     unsafe fn start(pairs: *const [i16; 2], bias: i16) -> v128 {
@@ -55,40 +62,31 @@ impl Dot for Pairs16 {
     }
 
     #[inline(always)]
-    fn halves(w: v128, part: usize) -> v128 {
-        v128_and(if part == 0 { w } else { u16x8_shr(w, 4) }, u8x16_splat(0x0F))
-    }
-
-    #[inline(always)]
     unsafe fn add_halves(sum: v128, low: *const Bytes, high: *const Bytes, part: usize, q: v128) -> v128 {
         // SAFETY: the caller's.
         unsafe { Self::add(sum, if part == 0 { low } else { high }, q) }
     }
 
     #[inline(always)]
-    fn sum(sum: v128) -> v128 {
-        i32x4_dot_i16x8(sum, i16x8_splat(1))
+    fn sum(sum: v128, c: &Constants) -> v128 {
+        i32x4_dot_i16x8(sum, c.one)
     }
 
     #[inline(always)]
-    fn scaled(sum: v128, scales: v128, sub: usize) -> v128 {
-        let s = 4 * sub as i8;
-        let places = i8x16(s, -1, s, -1, s + 1, -1, s + 1, -1, s + 2, -1, s + 2, -1, s + 3, -1, s + 3, -1);
-        i32x4_dot_i16x8(sum, i8x16_relaxed_swizzle(scales, places))
+    fn scaled(sum: v128, scales: v128, sub: usize, c: &Constants) -> v128 {
+        i32x4_dot_i16x8(sum, i8x16_relaxed_swizzle(scales, c.unsigned[sub]))
     }
 
     #[inline(always)]
-    fn scaled_signed(sum: v128, scales: v128, sub: usize) -> v128 {
-        let s = 4 * sub as i8;
-        let places = i8x16(-1, s, -1, s, -1, s + 1, -1, s + 1, -1, s + 2, -1, s + 2, -1, s + 3, -1, s + 3);
-        i32x4_dot_i16x8(sum, i16x8_shr(i8x16_relaxed_swizzle(scales, places), 8))
+    fn scaled_signed(sum: v128, scales: v128, sub: usize, c: &Constants) -> v128 {
+        i32x4_dot_i16x8(sum, i16x8_shr(i8x16_relaxed_swizzle(scales, c.signed[sub]), 8))
     }
 
     #[inline(always)]
-    unsafe fn add_signed(sum: v128, a: *const Bytes, w: v128) -> v128 {
+    unsafe fn add_signed(sum: v128, a: *const Bytes, w: v128, c: &Constants) -> v128 {
         // SAFETY: the caller's.
         let (w, a) = unsafe { signed(a, w) };
-        i32x4_add(sum, Self::sum(i16x8_relaxed_dot_i8x16_i7x16(w, a)))
+        i32x4_add(sum, Self::sum(i16x8_relaxed_dot_i8x16_i7x16(w, a), c))
     }
 
     #[inline(always)]
@@ -100,16 +98,12 @@ impl Dot for Pairs16 {
 impl Dot for Fours32 {
     type Chunk = Bytes;
     const PARTS: usize = 2;
+    const HALF: v128 = HALF;
 
     #[inline(always)]
     unsafe fn add(sum: v128, a: *const Bytes, q: v128) -> v128 {
         // SAFETY: the caller's.
         i32x4_relaxed_dot_i8x16_i7x16_add(unsafe { v128_load32_splat(a.cast()) }, q, sum)
-    }
-
-    #[inline(always)]
-    fn halves(w: v128, part: usize) -> v128 {
-        Pairs16::halves(w, part)
     }
 
     #[inline(always)]
@@ -119,7 +113,7 @@ impl Dot for Fours32 {
     }
 
     #[inline(always)]
-    unsafe fn add_signed(sum: v128, a: *const Bytes, w: v128) -> v128 {
+    unsafe fn add_signed(sum: v128, a: *const Bytes, w: v128, _: &Constants) -> v128 {
         // SAFETY: the caller's.
         let (w, a) = unsafe { signed(a, w) };
         i32x4_relaxed_dot_i8x16_i7x16_add(w, a, sum)
@@ -141,11 +135,12 @@ pub(super) fn mul_add(a: v128, b: v128, c: v128) -> v128 {
 pub(crate) fn dots32<const T: usize>(
     ty: PackedType,
     group: &[u8],
+    walk: &Walk,
     x: [&[Block32<Chunk>]; T],
 ) -> [[f32; GROUP]; T] {
     match form::chosen() {
-        form::Form::Pairs16 => simd::dots32::<Pairs16, T>(ty, group, x),
-        form::Form::Fours32 => simd::dots32::<Fours32, T>(ty, group, x),
+        form::Form::Pairs16 => simd::dots32::<Pairs16, T>(ty, group, walk, x),
+        form::Form::Fours32 => simd::dots32::<Fours32, T>(ty, group, walk, x),
     }
 }
 
@@ -153,11 +148,12 @@ pub(crate) fn dots32<const T: usize>(
 pub(crate) fn dots256<const T: usize>(
     ty: PackedType,
     group: &[u8],
+    walk: &Walk,
     x: [&[Block256<Chunk>]; T],
 ) -> [[f32; GROUP]; T] {
     match form::chosen() {
-        form::Form::Pairs16 => simd::dots256::<Pairs16, T>(ty, group, x),
-        form::Form::Fours32 => simd::dots256::<Fours32, T>(ty, group, x),
+        form::Form::Pairs16 => simd::dots256::<Pairs16, T>(ty, group, walk, x),
+        form::Form::Fours32 => simd::dots256::<Fours32, T>(ty, group, walk, x),
     }
 }
 
@@ -184,55 +180,26 @@ pub(crate) fn pair_sums(chunks: &[Chunk]) -> [i16; 2] {
     simd::sum_of_pairs(sums)
 }
 
-/// Which form of the dots this engine is faster with.
+/// Which form of the dots runs.
 pub(crate) mod form {
-    use super::*;
-    use crate::kernels::activations::Block as _;
     use std::sync::atomic::{AtomicU8, Ordering};
-    use web_time::{Duration, Instant};
 
     #[derive(Debug, Clone, Copy, PartialEq, Eq)]
     pub(crate) enum Form {
+        /// The faster one on x64 without VNNI, where most browsers run.
         Pairs16,
         Fours32,
     }
 
-    /// 0 until measured, then one more than the form.
-    static CHOSEN: AtomicU8 = AtomicU8::new(0);
+    static CHOSEN: AtomicU8 = AtomicU8::new(Form::Pairs16 as u8);
 
-    /// The form to use; measured at the first call.
     #[inline(always)]
-    pub(crate) fn chosen() -> Form {
-        match CHOSEN.load(Ordering::Relaxed) {
-            1 => Form::Pairs16,
-            2 => Form::Fours32,
-            _ => measured(),
-        }
+    pub(super) fn chosen() -> Form {
+        if CHOSEN.load(Ordering::Relaxed) == Form::Fours32 as u8 { Form::Fours32 } else { Form::Pairs16 }
     }
 
     /// Makes the following calls use `form`.
     pub(crate) fn choose(form: Form) {
-        CHOSEN.store(1 + form as u8, Ordering::Relaxed);
-    }
-
-    #[cold]
-    fn measured() -> Form {
-        const N_BLOCKS: usize = 64;
-        let ty = PackedType::Q4_0;
-        let group = vec![0x55; 2 * N_BLOCKS * ty.quad_bytes()];
-        let x = vec![Block32::<Chunk>::quantize(&[1.0; 32]); N_BLOCKS];
-        let time = |run: &dyn Fn()| {
-            // Each is compiled and warm before it counts; the better of several leaves interruptions out.
-            (0..8).fold(Duration::MAX, |best, _| {
-                let begun = Instant::now();
-                (0..40).for_each(|_| run());
-                best.min(begun.elapsed())
-            })
-        };
-        let pairs16 = time(&|| _ = std::hint::black_box(simd::dots32::<Pairs16, 1>(ty, &group, [&x])));
-        let fours32 = time(&|| _ = std::hint::black_box(simd::dots32::<Fours32, 1>(ty, &group, [&x])));
-        let form = if fours32 < pairs16 { Form::Fours32 } else { Form::Pairs16 };
-        choose(form);
-        form
+        CHOSEN.store(form as u8, Ordering::Relaxed);
     }
 }

@@ -7,8 +7,10 @@
 // An index goes over several arrays at once.
 #![allow(clippy::needless_range_loop)]
 
-use super::activations::{Block32, Block256, Chunk};
-use super::layout::{GROUP, PackedType, q4_0, q4_1, q4_k, q5_0, q5_1, q5_k, q6_k, q8_0};
+use super::activations::{Block32, Block256, Chunk, Walk};
+use super::layout::{
+    GROUP, IQ4_VALUES, PackedType, iq4_xs, q2_k, q3_k, q4_0, q4_1, q4_k, q5_0, q5_1, q5_k, q6_k, q8_0,
+};
 use core::arch::wasm32::*;
 
 /// How activations of 8 bits meet weights of at most 7: what the instruction sets differ in. Accumulators have a row in
@@ -31,8 +33,16 @@ pub(super) trait Dot {
     /// Adds four activations times the bytes of `q`, 0 to 127.
     unsafe fn add(sum: v128, a: *const Self::Chunk, q: v128) -> v128;
 
+    /// What [`halves`](Self::halves) keeps of a lane.
+    const HALF: v128;
+    /// Bits of an accumulator's lane.
+    const LANE: usize = 32;
+
     /// Part `part` of the halves in `w`.
-    fn halves(w: v128, part: usize) -> v128;
+    #[inline(always)]
+    fn halves(w: v128, part: usize, c: &Constants) -> v128 {
+        v128_and(if part == 0 { w } else { u16x8_shr(w, 4 * part as u32) }, c.half)
+    }
 
     /// Adds the activations that meet that part: `low` those of the low halves, `high` of the high ones.
     unsafe fn add_halves(
@@ -45,24 +55,24 @@ pub(super) trait Dot {
 
     /// An accumulator's four sums in 32 bits.
     #[inline(always)]
-    fn sum(sum: v128) -> v128 {
+    fn sum(sum: v128, _: &Constants) -> v128 {
         sum
     }
 
     /// The sums times the unsigned bytes `4 · sub..` of `scales`.
     #[inline(always)]
-    fn scaled(sum: v128, scales: v128, sub: usize) -> v128 {
-        i32x4_mul(sum, lanes_u8(scales, sub))
+    fn scaled(sum: v128, scales: v128, sub: usize, c: &Constants) -> v128 {
+        i32x4_mul(sum, i8x16_swizzle(scales, c.unsigned[sub]))
     }
 
     /// The sums times the signed bytes `4 · sub..` of `scales`.
     #[inline(always)]
-    fn scaled_signed(sum: v128, scales: v128, sub: usize) -> v128 {
-        i32x4_mul(sum, lanes_i8(scales, sub))
+    fn scaled_signed(sum: v128, scales: v128, sub: usize, c: &Constants) -> v128 {
+        i32x4_mul(sum, i32x4_shr(i8x16_swizzle(scales, c.signed[sub]), 24))
     }
 
     /// Adds four activations times the bytes of `w`, -127 to 127, to sums in 32 bits.
-    unsafe fn add_signed(sum: v128, a: *const Self::Chunk, w: v128) -> v128;
+    unsafe fn add_signed(sum: v128, a: *const Self::Chunk, w: v128, c: &Constants) -> v128;
 
     /// a · b + c, rounded once or twice.
     fn mul_add(a: v128, b: v128, c: v128) -> v128;
@@ -70,6 +80,7 @@ pub(super) trait Dot {
 
 /// Repeats a block of code with a constant.
 macro_rules! unroll {
+    ($label:lifetime: $i:ident in [$($n:literal)*] $body:block) => { $label: { $({ const $i: usize = $n; $body })* } };
     ($i:ident in [$($n:literal)*] $body:block) => { $({ const $i: usize = $n; $body })* };
 }
 
@@ -79,40 +90,123 @@ unsafe fn load(at: *const u8) -> v128 {
     unsafe { v128_load(at.cast()) }
 }
 
-/// `n`, unknown to the compiler, which would unroll the loop and then, since it moves a value to its only use, finish one
-/// sum before it begins the next, with all operands of a block alive at once: 37 instead of 43 GMAC/s for Q4_0 by four
-/// tokens, 25 instead of 39 for Q4_1 (Chromium 156, the best of several noisy runs).
-#[inline(always)]
-fn hidden(n: usize) -> usize {
-    std::hint::black_box(n)
+/// What a tile's loops use over and over, in memory that the compiler does not know.
+///
+/// V8 makes a `v128.const` anew in each turn of a loop, in four instructions; what is loaded before the loop stays in a
+/// register: 39 instead of 36 GMAC/s for Q4_0. And of a block whose number of `steps` were known the compiler, since it
+/// moves a value to its only use, would finish one sum before it begins the next, with all operands alive at once: 30.
+pub(super) struct Constants {
+    /// [`STEPS`]
+    steps: usize,
+    /// Bits 0 to 3 of each byte.
+    low_4: v128,
+    /// Bits 0 to 5 of each byte.
+    low_6: v128,
+    /// Bits 2i and 2i + 1 of each byte.
+    pair: [v128; 3],
+    /// Bits 2 and 4 of each byte.
+    bit_2: v128,
+    bit_4: v128,
+    /// [`Dot::HALF`]
+    half: v128,
+    /// 1 in each 16 bits.
+    pub(super) one: v128,
+    /// What of an f16, sign-extended and moved to f32's places, counts.
+    f16: v128,
+    two_to_112: v128,
+    /// [`IQ4_VALUES`]
+    iq4: v128,
+    /// Where in a vector the bytes 4i to 4i + 3 are that scale a [`Dot`]'s sums: unsigned in the lowest byte of each lane,
+    /// signed in the highest.
+    pub(super) unsigned: [v128; 4],
+    pub(super) signed: [v128; 4],
+    /// As `signed`, in lanes of 32 bits.
+    signed_32: [v128; 4],
+}
+
+const fn vector(bytes: [u8; 16]) -> v128 {
+    // SAFETY: both are 16 bytes, of which any are valid.
+    unsafe { core::mem::transmute(bytes) }
+}
+
+/// For each i the bytes `4i..4i + 4`, each in its lane of 32 bits as often as lanes of `width` bits fit, in the lowest or
+/// highest byte of those. What is no place is 0x80 or more, which the swizzles make 0.
+const fn places(width: usize, highest: bool) -> [v128; 4] {
+    let mut places = [[0x80; 16]; 4];
+    let mut i = 0;
+    while i < 4 * 16 {
+        let (group, byte) = (i / 16, i % 16);
+        let wanted = if highest { width / 8 - 1 } else { 0 };
+        if byte % (width / 8) == wanted {
+            places[group][byte] = (4 * group + byte / 4) as u8;
+        }
+        i += 1;
+    }
+    [vector(places[0]), vector(places[1]), vector(places[2]), vector(places[3])]
+}
+
+impl Constants {
+    const fn new<D: Dot>() -> Self {
+        // SAFETY: 16 numbers of a byte.
+        let iq4: [u8; 16] = unsafe { core::mem::transmute(IQ4_VALUES) };
+        Self {
+            steps: STEPS,
+            low_4: vector([0x0F; 16]),
+            low_6: vector([0x3F; 16]),
+            pair: [vector([0x03; 16]), vector([0x0C; 16]), vector([0x30; 16])],
+            bit_2: vector([0x04; 16]),
+            bit_4: vector([0x10; 16]),
+            half: D::HALF,
+            one: i16x8(1, 1, 1, 1, 1, 1, 1, 1),
+            f16: u32x4(0x8FFF_E000, 0x8FFF_E000, 0x8FFF_E000, 0x8FFF_E000),
+            two_to_112: {
+                const POWER: f32 = f32::from_bits((127 + 112) << 23);
+                f32x4(POWER, POWER, POWER, POWER)
+            },
+            iq4: vector(iq4),
+            unsigned: places(D::LANE, false),
+            signed: places(D::LANE, true),
+            signed_32: places(32, true),
+        }
+    }
+
+    #[inline(always)]
+    fn hidden<D: Dot>() -> &'static Self {
+        std::hint::black_box(const { &Self::new::<D>() })
+    }
 }
 
 /// The low halves of the bytes of `w`, or with `half` 1 the high ones.
 #[inline(always)]
-fn half_bytes(w: v128, half: usize) -> v128 {
-    v128_and(if half == 0 { w } else { u16x8_shr(w, 4) }, u8x16_splat(0x0F))
+fn half_bytes(w: v128, half: usize, c: &Constants) -> v128 {
+    v128_and(if half == 0 { w } else { u16x8_shr(w, 4) }, c.low_4)
 }
 
-/// Bit `bit` of each byte, at bit 4.
+/// Bit `bit` of each byte, at bit `place`, which is all of `mask`.
 #[inline(always)]
-fn bit_4(bytes: v128, bit: u32) -> v128 {
-    let moved = if bit < 4 { i16x8_shl(bytes, 4 - bit) } else { u16x8_shr(bytes, bit - 4) };
-    v128_and(moved, u8x16_splat(0x10))
+fn bit_at(place: u32, mask: v128, bytes: v128, bit: u32) -> v128 {
+    let moved = if bit < place { i16x8_shl(bytes, place - bit) } else { u16x8_shr(bytes, bit - place) };
+    v128_and(moved, mask)
+}
+
+/// What the halves in the bytes of `halves` stand for in IQ4_NL and IQ4_XS.
+#[inline(always)]
+fn iq4_values(halves: v128, c: &Constants) -> v128 {
+    i8x16_swizzle(c.iq4, halves)
 }
 
 /// Four f16, finite, as f32.
 #[inline(always)]
-unsafe fn load_f16(at: *const u8) -> v128 {
+unsafe fn load_f16(at: *const u8, c: &Constants) -> v128 {
     // SAFETY: the caller's.
     let moved = unsafe { i32x4_shl(i32x4_load_extend_i16x4(at.cast()), 13) };
-    let two_to_112 = f32x4_splat(f32::from_bits((127 + 112) << 23));
-    f32x4_mul(v128_and(moved, i32x4_splat(0x8FFF_E000_u32 as i32)), two_to_112)
+    f32x4_mul(v128_and(moved, c.f16), c.two_to_112)
 }
 
 /// Vectors of halves in a block of 32.
 const STEPS: usize = 4;
 
-/// A type of the 32-family: sums of products, and what to do with them. `steps` is [`STEPS`].
+/// A type of the 32-family: sums of products, and what to do with them.
 trait Format32 {
     const BYTES: usize;
     const D: usize;
@@ -120,7 +214,7 @@ trait Format32 {
     unsafe fn sums<D: Dot, const T: usize>(
         w: [*const u8; 2],
         x: [*const Block32<D::Chunk>; T],
-        steps: usize,
+        c: &Constants,
     ) -> [[v128; 2]; T];
 }
 
@@ -144,6 +238,7 @@ unsafe fn starts<D: Dot, const T: usize>(x: [*const Block32<D::Chunk>; T], bias:
 struct Q4<const D: usize, const M: usize, const BYTES: usize, const BIAS: i16>;
 struct Q5<const BYTES: usize, const M: usize, const BIAS: i16>;
 struct Q8;
+struct Iq4Nl;
 
 const NO_M: usize = 0;
 type Q4_0 = Q4<{ q4_0::D }, NO_M, { q4_0::BYTES }, 8>;
@@ -163,26 +258,29 @@ impl<const D_AT: usize, const M: usize, const BYTES: usize, const BIAS: i16> For
     unsafe fn sums<D: Dot, const T: usize>(
         w: [*const u8; 2],
         x: [*const Block32<D::Chunk>; T],
-        steps: usize,
+        c: &Constants,
     ) -> [[v128; 2]; T] {
         // SAFETY: the caller's: `w` points to quads, `x` to blocks.
         unsafe {
             let mut sums = starts::<D, T>(x, BIAS);
-            for v in 0..steps {
-                let w = load2(w, 16 * v);
+            unroll!('block: V in [0 1 2 3] {
+                if V > 0 && V >= c.steps {
+                    break 'block;
+                }
+                let w = load2(w, 16 * V);
                 for part in 0..D::PARTS {
-                    let q = [D::halves(w[0], part), D::halves(w[1], part)];
+                    let q = [D::halves(w[0], part, c), D::halves(w[1], part, c)];
                     for t in 0..T {
                         let chunks = (&raw const (*x[t]).chunks).cast::<D::Chunk>();
                         for r in 0..2 {
                             sums[t][r] =
-                                D::add_halves(sums[t][r], chunks.add(v), chunks.add(v + 4), part, q[r]);
+                                D::add_halves(sums[t][r], chunks.add(V), chunks.add(V + 4), part, q[r]);
                         }
                     }
                 }
-            }
+            });
             for sums in &mut sums {
-                *sums = [D::sum(sums[0]), D::sum(sums[1])];
+                *sums = [D::sum(sums[0], c), D::sum(sums[1], c)];
             }
             sums
         }
@@ -199,7 +297,7 @@ impl<const BYTES: usize, const M: usize, const BIAS: i16> Format32 for Q5<BYTES,
     unsafe fn sums<D: Dot, const T: usize>(
         w: [*const u8; 2],
         x: [*const Block32<D::Chunk>; T],
-        _: usize,
+        c: &Constants,
     ) -> [[v128; 2]; T] {
         const { assert!(q5_0::D == q5_1::D && q5_0::HIGH == q5_1::HIGH) };
         // SAFETY: the caller's: `w` points to quads, `x` to blocks.
@@ -211,14 +309,14 @@ impl<const BYTES: usize, const M: usize, const BIAS: i16> Format32 for Q5<BYTES,
                 let w = load2(w, 16 * (C % 4));
                 let mut q = [w[0]; 2];
                 for r in 0..2 {
-                    q[r] = v128_or(half_bytes(w[r], C / 4), bit_4(high[r], C as u32));
+                    q[r] = v128_or(half_bytes(w[r], C / 4, c), bit_at(4, c.bit_4, high[r], C as u32));
                 }
                 for t in 0..T {
                     let chunks = (&raw const (*x[t]).chunks).cast::<D::Chunk>();
                     for r in 0..2 {
                         sums[t][r] = D::add(sums[t][r], chunks.add(C), q[r]);
                         if BIAS == 0 && C == 3 {
-                            lower[t][r] = D::sum(sums[t][r]);
+                            lower[t][r] = D::sum(sums[t][r], c);
                             sums[t][r] = i32x4_splat(0);
                         }
                     }
@@ -226,7 +324,7 @@ impl<const BYTES: usize, const M: usize, const BIAS: i16> Format32 for Q5<BYTES,
             });
             for t in 0..T {
                 for r in 0..2 {
-                    let sum = D::sum(sums[t][r]);
+                    let sum = D::sum(sums[t][r], c);
                     sums[t][r] = if BIAS == 0 { i32x4_add(lower[t][r], sum) } else { sum };
                 }
             }
@@ -244,7 +342,7 @@ impl Format32 for Q8 {
     unsafe fn sums<D: Dot, const T: usize>(
         w: [*const u8; 2],
         x: [*const Block32<D::Chunk>; T],
-        _: usize,
+        c: &Constants,
     ) -> [[v128; 2]; T] {
         let mut sums = [[i32x4_splat(0); 2]; T];
         // SAFETY: the caller's: `w` points to quads, `x` to blocks.
@@ -254,7 +352,38 @@ impl Format32 for Q8 {
                 for t in 0..T {
                     let chunks = (&raw const (*x[t]).chunks).cast::<D::Chunk>();
                     for r in 0..2 {
-                        sums[t][r] = D::add_signed(sums[t][r], chunks.add(C), w[r]);
+                        sums[t][r] = D::add_signed(sums[t][r], chunks.add(C), w[r], c);
+                    }
+                }
+            });
+        }
+        sums
+    }
+}
+
+impl Format32 for Iq4Nl {
+    const BYTES: usize = q4_0::BYTES;
+    const D: usize = q4_0::D;
+    const M: Option<usize> = None;
+
+    #[inline(always)]
+    unsafe fn sums<D: Dot, const T: usize>(
+        w: [*const u8; 2],
+        x: [*const Block32<D::Chunk>; T],
+        c: &Constants,
+    ) -> [[v128; 2]; T] {
+        let mut sums = [[i32x4_splat(0); 2]; T];
+        // SAFETY: the caller's: `w` points to quads, `x` to blocks.
+        unsafe {
+            unroll!(C in [0 1 2 3 4 5 6 7] {
+                let mut w = load2(w, 16 * (C % 4));
+                for r in 0..2 {
+                    w[r] = iq4_values(half_bytes(w[r], C / 4, c), c);
+                }
+                for t in 0..T {
+                    let chunks = (&raw const (*x[t]).chunks).cast::<D::Chunk>();
+                    for r in 0..2 {
+                        sums[t][r] = D::add_signed(sums[t][r], chunks.add(C), w[r], c);
                     }
                 }
             });
@@ -266,22 +395,24 @@ impl Format32 for Q8 {
 /// One group of rows by `T` tokens.
 ///
 /// # Safety
-/// `group` points to `2 * n_blocks` quads, each of `x` to `n_blocks` blocks.
+/// `group` points to twice as many quads as a row has blocks, of which `walk` has no others; each of `x` to as many
+/// blocks as `walk` goes over.
 #[inline(never)]
 unsafe fn tile32<F: Format32, D: Dot, const T: usize>(
     group: *const u8,
+    walk: &Walk,
     mut x: [*const Block32<D::Chunk>; T],
-    n_blocks: usize,
     y: &mut [[f32; GROUP]; T],
 ) {
     let mut acc = [[f32x4_splat(0.0); 2]; T];
-    let steps = hidden(STEPS);
-    let mut w = [group, unsafe { group.add(F::BYTES) }];
-    for _ in 0..n_blocks {
+    let c = Constants::hidden::<D>();
+    for &block in walk.blocks() {
         // SAFETY: the caller's; pointers advance once per block.
         unsafe {
-            let sums = F::sums::<D, T>(w, x, steps);
-            let d = [load_f16(w[0].add(F::D)), load_f16(w[1].add(F::D))];
+            let first = group.add(block as usize * 2 * F::BYTES);
+            let w = [first, first.add(F::BYTES)];
+            let sums = F::sums::<D, T>(w, x, c);
+            let d = [load_f16(w[0].add(F::D), c), load_f16(w[1].add(F::D), c)];
             for t in 0..T {
                 let d_x = v128_load32_splat((&raw const (*x[t]).d).cast());
                 for r in 0..2 {
@@ -289,7 +420,7 @@ unsafe fn tile32<F: Format32, D: Dot, const T: usize>(
                 }
             }
             if let Some(m_at) = F::M {
-                let m = [load_f16(w[0].add(m_at)), load_f16(w[1].add(m_at))];
+                let m = [load_f16(w[0].add(m_at), c), load_f16(w[1].add(m_at), c)];
                 for t in 0..T {
                     let sum = v128_load32_splat((&raw const (*x[t]).sum).cast());
                     for r in 0..2 {
@@ -297,7 +428,6 @@ unsafe fn tile32<F: Format32, D: Dot, const T: usize>(
                     }
                 }
             }
-            w = [w[0].add(2 * F::BYTES), w[1].add(2 * F::BYTES)];
             for x in &mut x {
                 *x = x.add(1);
             }
@@ -315,22 +445,196 @@ unsafe fn tile32<F: Format32, D: Dot, const T: usize>(
 trait Format256 {
     const BYTES: usize;
     const D: usize;
-    /// Where mins and their scale are.
-    const MINS: Option<(usize, usize)>;
-    unsafe fn sums<D: Dot, const T: usize>(w: *const u8, x: [*const Block256<D::Chunk>; T]) -> [v128; T];
+    /// Where the scale of [`mins`](Self::mins) is.
+    const DMIN: Option<usize>;
+    unsafe fn sums<D: Dot, const T: usize>(
+        w: *const u8,
+        x: [*const Block256<D::Chunk>; T],
+        c: &Constants,
+    ) -> [v128; T];
+    /// Mins times the sums of the activations.
+    #[inline(always)]
+    unsafe fn mins<D: Dot, const T: usize>(
+        _: *const u8,
+        _: [*const Block256<D::Chunk>; T],
+        _: &Constants,
+    ) -> [v128; T] {
+        [i32x4_splat(0); T]
+    }
 }
 
+/// Those of Q4_K and Q5_K, at `mins`: one for each 32.
+#[inline(always)]
+unsafe fn mins_of_32s<D: Dot, const T: usize>(
+    mins: *const u8,
+    x: [*const Block256<D::Chunk>; T],
+) -> [v128; T] {
+    let mut sums = [i32x4_splat(0); T];
+    for pair in 0..4 {
+        // SAFETY: the caller's: `mins` points to 32 bytes, `x` to blocks.
+        unsafe {
+            let min = i16x8_load_extend_u8x8(mins.add(8 * pair));
+            for t in 0..T {
+                let of_pair = (&raw const (*x[t]).sums).cast::<u32>().add(pair);
+                sums[t] = i32x4_add(sums[t], i32x4_dot_i16x8(v128_load32_splat(of_pair), min));
+            }
+        }
+    }
+    sums
+}
+
+struct Q2K;
+struct Q3K;
+struct Iq4Xs;
 struct Q4K;
 struct Q5K;
 struct Q6K;
 
+/// The four fields of 2 bits in each byte.
+#[inline(always)]
+fn fields(bytes: v128, c: &Constants) -> [v128; 4] {
+    [
+        v128_and(bytes, c.pair[0]),
+        v128_and(u16x8_shr(bytes, 2), c.pair[0]),
+        v128_and(u16x8_shr(bytes, 4), c.pair[0]),
+        v128_and(u16x8_shr(bytes, 6), c.pair[0]),
+    ]
+}
+
+impl Format256 for Q2K {
+    const BYTES: usize = q2_k::BYTES;
+    const D: usize = q2_k::D;
+    const DMIN: Option<usize> = Some(q2_k::DMIN);
+
+    #[inline(always)]
+    unsafe fn sums<D: Dot, const T: usize>(
+        w: *const u8,
+        x: [*const Block256<D::Chunk>; T],
+        c: &Constants,
+    ) -> [v128; T] {
+        let mut scaled = [i32x4_splat(0); T];
+        // SAFETY: the caller's: `w` points to a quad, `x` to blocks.
+        unsafe {
+            unroll!(S in [0 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15] {
+                let q = fields(load(w.add(16 * S)), c);
+                let scales = half_bytes(load(w.add(q2_k::SCALES_AND_MINS + 16 * (S / 4))), 0, c);
+                for t in 0..T {
+                    let chunks = (&raw const (*x[t]).chunks).cast::<D::Chunk>();
+                    let mut sum = i32x4_splat(0);
+                    for i in 0..4 {
+                        sum = D::add(sum, chunks.add(4 * S + i), q[i]);
+                    }
+                    scaled[t] = i32x4_add(scaled[t], D::scaled(sum, scales, S % 4, c));
+                }
+            });
+        }
+        scaled
+    }
+
+    #[inline(always)]
+    unsafe fn mins<D: Dot, const T: usize>(
+        w: *const u8,
+        x: [*const Block256<D::Chunk>; T],
+        c: &Constants,
+    ) -> [v128; T] {
+        let mut mins = [i32x4_splat(0); T];
+        // SAFETY: the caller's: `w` points to a quad, `x` to blocks.
+        unsafe {
+            unroll!(S in [0 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15] {
+                let of_fours = half_bytes(load(w.add(q2_k::SCALES_AND_MINS + 16 * (S / 4))), 1, c);
+                for t in 0..T {
+                    let sum = D::start((&raw const (*x[t]).pairs).cast::<[i16; 2]>().add(S), -1);
+                    mins[t] = i32x4_add(mins[t], D::scaled(sum, of_fours, S % 4, c));
+                }
+            });
+        }
+        mins
+    }
+}
+
+impl Format256 for Q3K {
+    const BYTES: usize = q3_k::BYTES;
+    const D: usize = q3_k::D;
+    const DMIN: Option<usize> = None;
+
+    #[inline(always)]
+    unsafe fn sums<D: Dot, const T: usize>(
+        w: *const u8,
+        x: [*const Block256<D::Chunk>; T],
+        c: &Constants,
+    ) -> [v128; T] {
+        let mut scaled = [i32x4_splat(0); T];
+        // SAFETY: the caller's: `w` points to a quad, `x` to blocks.
+        unsafe {
+            unroll!(S in [0 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15] {
+                let mut q = fields(load(w.add(16 * S)), c);
+                let high = load(w.add(q3_k::HIGH + 16 * (S / 2)));
+                for i in 0..4 {
+                    q[i] = v128_or(q[i], bit_at(2, c.bit_2, high, (4 * (S % 2) + i) as u32));
+                }
+                let scales = load(w.add(q3_k::SCALES + 16 * (S / 4)));
+                for t in 0..T {
+                    let chunks = (&raw const (*x[t]).chunks).cast::<D::Chunk>();
+                    let mut sum = D::start((&raw const (*x[t]).pairs).cast::<[i16; 2]>().add(S), 4);
+                    for i in 0..4 {
+                        sum = D::add(sum, chunks.add(4 * S + i), q[i]);
+                    }
+                    scaled[t] = i32x4_add(scaled[t], D::scaled_signed(sum, scales, S % 4, c));
+                }
+            });
+        }
+        scaled
+    }
+}
+
+impl Format256 for Iq4Xs {
+    const BYTES: usize = iq4_xs::BYTES;
+    const D: usize = iq4_xs::D;
+    const DMIN: Option<usize> = None;
+
+    #[inline(always)]
+    unsafe fn sums<D: Dot, const T: usize>(
+        w: *const u8,
+        x: [*const Block256<D::Chunk>; T],
+        c: &Constants,
+    ) -> [v128; T] {
+        let mut scaled = [i32x4_splat(0); T];
+        // SAFETY: the caller's: `w` points to a quad, `x` to blocks.
+        unsafe {
+            unroll!(S in [0 1 2 3 4 5 6 7] {
+                let mut sums = [i32x4_splat(0); T];
+                unroll!(C in [0 1 2 3] {
+                    let v = load(w.add(16 * (4 * S + C)));
+                    let q = [iq4_values(half_bytes(v, 0, c), c), iq4_values(half_bytes(v, 1, c), c)];
+                    for t in 0..T {
+                        let chunks = (&raw const (*x[t]).chunks).cast::<D::Chunk>();
+                        for half in 0..2 {
+                            sums[t] = D::add_signed(sums[t], chunks.add(8 * S + 4 * half + C), q[half], c);
+                        }
+                    }
+                });
+                let scales = load(w.add(iq4_xs::SCALES + 16 * (S / 4)));
+                let scales = i32x4_shr(i8x16_swizzle(scales, c.signed_32[S % 4]), 24);
+                for t in 0..T {
+                    scaled[t] = i32x4_add(scaled[t], i32x4_mul(sums[t], scales));
+                }
+            });
+        }
+        scaled
+    }
+}
+
 impl Format256 for Q4K {
     const BYTES: usize = q4_k::BYTES;
     const D: usize = q4_k::D;
-    const MINS: Option<(usize, usize)> = Some((q4_k::MINS, q4_k::DMIN));
+    const DMIN: Option<usize> = Some(q4_k::DMIN);
 
     #[inline(always)]
-    unsafe fn sums<D: Dot, const T: usize>(w: *const u8, x: [*const Block256<D::Chunk>; T]) -> [v128; T] {
+    unsafe fn sums<D: Dot, const T: usize>(
+        w: *const u8,
+        x: [*const Block256<D::Chunk>; T],
+        c: &Constants,
+    ) -> [v128; T] {
         let mut scaled = [i32x4_splat(0); T];
         // SAFETY: the caller's: `w` points to a quad, `x` to blocks.
         unsafe {
@@ -339,7 +643,7 @@ impl Format256 for Q4K {
                 let mut sums = [[i32x4_splat(0); 2]; T];
                 unroll!(C in [0 1 2 3 4 5 6 7] {
                     let v = load(w.add(16 * (8 * J + C)));
-                    let q = [half_bytes(v, 0), half_bytes(v, 1)];
+                    let q = [half_bytes(v, 0, c), half_bytes(v, 1, c)];
                     for t in 0..T {
                         let chunks = (&raw const (*x[t]).chunks).cast::<D::Chunk>();
                         for half in 0..2 {
@@ -350,23 +654,37 @@ impl Format256 for Q4K {
                 for t in 0..T {
                     for half in 0..2 {
                         let sub = 2 * (J % 2) + half;
-                        scaled[t] = i32x4_add(scaled[t], D::scaled(sums[t][half], scales, sub));
+                        scaled[t] = i32x4_add(scaled[t], D::scaled(sums[t][half], scales, sub, c));
                     }
                 }
             });
         }
         scaled
     }
+
+    #[inline(always)]
+    unsafe fn mins<D: Dot, const T: usize>(
+        w: *const u8,
+        x: [*const Block256<D::Chunk>; T],
+        c: &Constants,
+    ) -> [v128; T] {
+        // SAFETY: the caller's: `w` points to a quad, `x` to blocks.
+        unsafe { mins_of_32s::<D, T>(w.add(q4_k::MINS), x) }
+    }
 }
 
 impl Format256 for Q5K {
     const BYTES: usize = q5_k::BYTES;
     const D: usize = q5_k::D;
-    const MINS: Option<(usize, usize)> = Some((q5_k::MINS, q5_k::DMIN));
+    const DMIN: Option<usize> = Some(q5_k::DMIN);
 
     /// A lane of 16 bits has room for four vectors: 8 · 31 · 127.
     #[inline(always)]
-    unsafe fn sums<D: Dot, const T: usize>(w: *const u8, x: [*const Block256<D::Chunk>; T]) -> [v128; T] {
+    unsafe fn sums<D: Dot, const T: usize>(
+        w: *const u8,
+        x: [*const Block256<D::Chunk>; T],
+        c: &Constants,
+    ) -> [v128; T] {
         let mut scaled = [i32x4_splat(0); T];
         // SAFETY: the caller's: `w` points to a quad, `x` to blocks.
         unsafe {
@@ -380,7 +698,7 @@ impl Format256 for Q5K {
                         let high = load(w.add(q5_k::HIGH + 16 * V));
                         let mut q = [v; 2];
                         for half in 0..2 {
-                            q[half] = v128_or(half_bytes(v, half), bit_4(high, (2 * J + half) as u32));
+                            q[half] = v128_or(half_bytes(v, half, c), bit_at(4, c.bit_4, high, (2 * J + half) as u32));
                         }
                         for t in 0..T {
                             let chunks = (&raw const (*x[t]).chunks).cast::<D::Chunk>();
@@ -392,7 +710,7 @@ impl Format256 for Q5K {
                     for t in 0..T {
                         for half in 0..2 {
                             let sub = 2 * (J % 2) + half;
-                            scaled[t] = i32x4_add(scaled[t], D::scaled(sums[t][half], scales, sub));
+                            scaled[t] = i32x4_add(scaled[t], D::scaled(sums[t][half], scales, sub, c));
                         }
                     }
                 });
@@ -400,16 +718,30 @@ impl Format256 for Q5K {
         }
         scaled
     }
+
+    #[inline(always)]
+    unsafe fn mins<D: Dot, const T: usize>(
+        w: *const u8,
+        x: [*const Block256<D::Chunk>; T],
+        c: &Constants,
+    ) -> [v128; T] {
+        // SAFETY: the caller's: `w` points to a quad, `x` to blocks.
+        unsafe { mins_of_32s::<D, T>(w.add(q5_k::MINS), x) }
+    }
 }
 
 impl Format256 for Q6K {
     const BYTES: usize = q6_k::BYTES;
     const D: usize = q6_k::D;
-    const MINS: Option<(usize, usize)> = None;
+    const DMIN: Option<usize> = None;
 
     /// With its bias of 32 the sum of 16 fits 16 bits in the end, wherever it wraps before.
     #[inline(always)]
-    unsafe fn sums<D: Dot, const T: usize>(quad: *const u8, x: [*const Block256<D::Chunk>; T]) -> [v128; T] {
+    unsafe fn sums<D: Dot, const T: usize>(
+        quad: *const u8,
+        x: [*const Block256<D::Chunk>; T],
+        c: &Constants,
+    ) -> [v128; T] {
         let mut scaled = [i32x4_splat(0); T];
         // SAFETY: the caller's: `quad` is one, `x` to blocks.
         unsafe {
@@ -418,25 +750,25 @@ impl Format256 for Q6K {
                 let planes = [load(w), load(w.add(16)), load(w.add(32))];
                 let rest = v128_or(
                     v128_or(
-                        v128_and(u16x8_shr(planes[0], 6), u8x16_splat(0x03)),
-                        v128_and(u16x8_shr(planes[1], 4), u8x16_splat(0x0C)),
+                        v128_and(u16x8_shr(planes[0], 6), c.pair[0]),
+                        v128_and(u16x8_shr(planes[1], 4), c.pair[1]),
                     ),
-                    v128_and(u16x8_shr(planes[2], 2), u8x16_splat(0x30)),
+                    v128_and(u16x8_shr(planes[2], 2), c.pair[2]),
                 );
                 let q = [
-                    v128_and(planes[0], u8x16_splat(0x3F)),
-                    v128_and(planes[1], u8x16_splat(0x3F)),
-                    v128_and(planes[2], u8x16_splat(0x3F)),
+                    v128_and(planes[0], c.low_6),
+                    v128_and(planes[1], c.low_6),
+                    v128_and(planes[2], c.low_6),
                     rest,
                 ];
                 let scales = load(quad.add(q6_k::SCALES + 16 * (S / 4)));
                 for t in 0..T {
                     let chunks = (&raw const (*x[t]).chunks).cast::<D::Chunk>();
                     let mut sum = D::start((&raw const (*x[t]).pairs).cast::<[i16; 2]>().add(S), 32);
-                    for c in 0..4 {
-                        sum = D::add(sum, chunks.add(4 * S + c), q[c]);
+                    for i in 0..4 {
+                        sum = D::add(sum, chunks.add(4 * S + i), q[i]);
                     }
-                    scaled[t] = i32x4_add(scaled[t], D::scaled_signed(sum, scales, S % 4));
+                    scaled[t] = i32x4_add(scaled[t], D::scaled_signed(sum, scales, S % 4, c));
                 }
             });
         }
@@ -444,47 +776,36 @@ impl Format256 for Q6K {
     }
 }
 
-/// One group of rows by `T` tokens.
-///
-/// # Safety
-/// `group` points to `2 * n_blocks` quads, each of `x` to `n_blocks` blocks.
+/// As [`tile32`].
 #[inline(never)]
 unsafe fn tile256<F: Format256, D: Dot, const T: usize>(
     group: *const u8,
+    walk: &Walk,
     x: [*const Block256<D::Chunk>; T],
-    n_blocks: usize,
     y: &mut [[f32; GROUP]; T],
 ) {
-    let mut w = group;
+    let c = Constants::hidden::<D>();
     for half in 0..2 {
         let mut x = x;
         let mut acc = [f32x4_splat(0.0); T];
-        for _ in 0..n_blocks {
+        for &block in walk.blocks() {
             // SAFETY: the caller's; pointers advance once per block.
             unsafe {
-                let sums = F::sums::<D, T>(w, x);
+                let w = group.add((half * walk.n_blocks() + block as usize) * F::BYTES);
+                let sums = F::sums::<D, T>(w, x, c);
                 let d = load(w.add(F::D));
                 for t in 0..T {
                     let d_x = v128_load32_splat((&raw const (*x[t]).d).cast());
                     acc[t] = D::mul_add(f32x4_convert_i32x4(sums[t]), f32x4_mul(d, d_x), acc[t]);
                 }
-                if let Some((mins_at, dmin_at)) = F::MINS {
-                    let dmin = load(w.add(dmin_at));
-                    let mut mins = [i32x4_splat(0); T];
-                    for pair in 0..4 {
-                        let min = i16x8_load_extend_u8x8(w.add(mins_at + 8 * pair));
-                        for t in 0..T {
-                            let sums = (&raw const (*x[t]).sums).cast::<u32>().add(pair);
-                            mins[t] = i32x4_add(mins[t], i32x4_dot_i16x8(v128_load32_splat(sums), min));
-                        }
-                    }
+                if let Some(dmin_at) = F::DMIN {
+                    let dmin = f32x4_neg(load(w.add(dmin_at)));
+                    let mins = F::mins::<D, T>(w, x, c);
                     for t in 0..T {
                         let d_x = v128_load32_splat((&raw const (*x[t]).d).cast());
-                        let scale = f32x4_neg(f32x4_mul(dmin, d_x));
-                        acc[t] = D::mul_add(f32x4_convert_i32x4(mins[t]), scale, acc[t]);
+                        acc[t] = D::mul_add(f32x4_convert_i32x4(mins[t]), f32x4_mul(dmin, d_x), acc[t]);
                     }
                 }
-                w = w.add(F::BYTES);
                 for x in &mut x {
                     *x = x.add(1);
                 }
@@ -497,29 +818,43 @@ unsafe fn tile256<F: Format256, D: Dot, const T: usize>(
     }
 }
 
-type Tile<B, const T: usize> = unsafe fn(*const u8, [*const B; T], usize, &mut [[f32; GROUP]; T]);
+type Tile<B, const T: usize> = unsafe fn(*const u8, &Walk, [*const B; T], &mut [[f32; GROUP]; T]);
+
+/// Runs `tile` where lengths are as its contract wants them.
+#[inline(always)]
+fn run<B, const T: usize>(
+    tile: Tile<B, T>,
+    ty: PackedType,
+    group: &[u8],
+    walk: &Walk,
+    x: [&[B]; T],
+) -> [[f32; GROUP]; T] {
+    assert!(group.len() == 2 * walk.n_blocks() * ty.quad_bytes());
+    assert!(x.iter().all(|x| x.len() == walk.blocks().len()));
+    let mut y = [[0.0; GROUP]; T];
+    // SAFETY: by the checks above and what a walk promises.
+    unsafe { tile(group.as_ptr(), walk, x.map(<[_]>::as_ptr), &mut y) };
+    y
+}
 
 /// As [`portable::dots32`](super::portable::dots32).
 #[inline(always)]
 pub(super) fn dots32<D: Dot, const T: usize>(
     ty: PackedType,
     group: &[u8],
+    walk: &Walk,
     x: [&[Block32<D::Chunk>]; T],
 ) -> [[f32; GROUP]; T] {
-    let n_blocks = group.len() / (2 * ty.quad_bytes());
-    assert!(x.iter().all(|x| x.len() == n_blocks));
     let tile: Tile<Block32<D::Chunk>, T> = match ty {
         PackedType::Q4_0 => tile32::<Q4_0, D, T>,
         PackedType::Q4_1 => tile32::<Q4_1, D, T>,
         PackedType::Q5_0 => tile32::<Q5_0, D, T>,
         PackedType::Q5_1 => tile32::<Q5_1, D, T>,
         PackedType::Q8_0 => tile32::<Q8, D, T>,
-        PackedType::Q4_K | PackedType::Q5_K | PackedType::Q6_K => unreachable!("of the K-family"),
+        PackedType::IQ4_NL => tile32::<Iq4Nl, D, T>,
+        _ => unreachable!("of another family"),
     };
-    let mut y = [[0.0; GROUP]; T];
-    // SAFETY: the lengths are checked above.
-    unsafe { tile(group.as_ptr(), x.map(<[_]>::as_ptr), n_blocks, &mut y) };
-    y
+    run(tile, ty, group, walk, x)
 }
 
 /// As [`portable::dots256`](super::portable::dots256).
@@ -527,20 +862,19 @@ pub(super) fn dots32<D: Dot, const T: usize>(
 pub(super) fn dots256<D: Dot, const T: usize>(
     ty: PackedType,
     group: &[u8],
+    walk: &Walk,
     x: [&[Block256<D::Chunk>]; T],
 ) -> [[f32; GROUP]; T] {
-    let n_blocks = group.len() / (2 * ty.quad_bytes());
-    assert!(x.iter().all(|x| x.len() == n_blocks));
     let tile: Tile<Block256<D::Chunk>, T> = match ty {
+        PackedType::Q2_K => tile256::<Q2K, D, T>,
+        PackedType::Q3_K => tile256::<Q3K, D, T>,
         PackedType::Q4_K => tile256::<Q4K, D, T>,
         PackedType::Q5_K => tile256::<Q5K, D, T>,
         PackedType::Q6_K => tile256::<Q6K, D, T>,
-        _ => unreachable!("of the 32-family"),
+        PackedType::IQ4_XS => tile256::<Iq4Xs, D, T>,
+        _ => unreachable!("of another family"),
     };
-    let mut y = [[0.0; GROUP]; T];
-    // SAFETY: the lengths are checked above.
-    unsafe { tile(group.as_ptr(), x.map(<[_]>::as_ptr), n_blocks, &mut y) };
-    y
+    run(tile, ty, group, walk, x)
 }
 
 /// The largest magnitude; the length is a multiple of 4.
@@ -561,22 +895,6 @@ pub(super) unsafe fn rounded(x: *const f32, scale: f32) -> v128 {
     let shifted =
         unsafe { f32x4_add(f32x4_mul(v128_load(x.cast()), f32x4_splat(scale)), f32x4_splat(12_582_912.0)) };
     i32x4_sub(shifted, i32x4_splat(0x4B40_0000))
-}
-
-/// The unsigned bytes `4 · sub..` of `bytes` in 32-bit lanes.
-#[inline(always)]
-fn lanes_u8(bytes: v128, sub: usize) -> v128 {
-    let s = 4 * sub as i8;
-    i8x16_swizzle(bytes, i8x16(s, -1, -1, -1, s + 1, -1, -1, -1, s + 2, -1, -1, -1, s + 3, -1, -1, -1))
-}
-
-/// The signed bytes `4 · sub..` of `bytes` in 32-bit lanes.
-#[inline(always)]
-fn lanes_i8(bytes: v128, sub: usize) -> v128 {
-    let s = 4 * sub as i8;
-    let upper =
-        i8x16_swizzle(bytes, i8x16(-1, -1, -1, s, -1, -1, -1, s + 1, -1, -1, -1, s + 2, -1, -1, -1, s + 3));
-    i32x4_shr(upper, 24)
 }
 
 /// The sums of the even lanes and of the odd ones.

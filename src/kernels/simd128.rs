@@ -1,12 +1,14 @@
 //! Dots of 16-bit pairs, which every engine has: activations and weights are widened, even bytes and odd ones apart.
 
-use super::activations::{Block32, Block256, Words};
+use super::activations::{Block32, Block256, Walk, Words};
 use super::layout::{GROUP, PackedType};
-use super::simd::{self, Dot};
+use super::simd::{self, Constants, Dot};
 use core::arch::wasm32::*;
 
 pub(crate) use super::portable::unpack_row;
-pub(crate) use super::simd_float::{QUERY_SCALE, add, attend, rms_norm, silu_mul, to_f16};
+pub(crate) use super::simd_float::{
+    QUERY_SCALE, add, attend, dots_float, rms_norm, rotate, silu_mul, to_f16,
+};
 pub(crate) use simd::max_abs;
 
 /// How this file's loops take activations.
@@ -23,7 +25,9 @@ struct Plain;
 
 impl Dot for Plain {
     type Chunk = Words;
+    /// Halves 0 to 3 of each 16 bits: low and high of the even byte, low and high of the odd one.
     const PARTS: usize = 4;
+    const HALF: v128 = u16x8(15, 15, 15, 15, 15, 15, 15, 15);
 
     #[inline(always)]
     unsafe fn add(sum: v128, a: *const Words, q: v128) -> v128 {
@@ -31,17 +35,6 @@ impl Dot for Plain {
         let (even, odd) = unsafe { (v128_load32_splat(a.cast()), v128_load32_splat(a.cast::<u32>().add(1))) };
         let sum = i32x4_add(sum, i32x4_dot_i16x8(even, v128_and(q, u16x8_splat(0x00FF))));
         i32x4_add(sum, i32x4_dot_i16x8(odd, u16x8_shr(q, 8)))
-    }
-
-    /// Halves 0 to 3 of each 16 bits: low and high of the even byte, low and high of the odd one.
-    #[inline(always)]
-    fn halves(w: v128, part: usize) -> v128 {
-        match part {
-            0 => v128_and(w, u16x8_splat(0x000F)),
-            1 => v128_and(u16x8_shr(w, 4), u16x8_splat(0x000F)),
-            2 => v128_and(u16x8_shr(w, 8), u16x8_splat(0x000F)),
-            _ => u16x8_shr(w, 12),
-        }
     }
 
     #[inline(always)]
@@ -52,7 +45,7 @@ impl Dot for Plain {
     }
 
     #[inline(always)]
-    unsafe fn add_signed(sum: v128, a: *const Words, w: v128) -> v128 {
+    unsafe fn add_signed(sum: v128, a: *const Words, w: v128, _: &Constants) -> v128 {
         // SAFETY: the caller's: a chunk is two pairs.
         let (even, odd) = unsafe { (v128_load32_splat(a.cast()), v128_load32_splat(a.cast::<u32>().add(1))) };
         let sum = i32x4_add(sum, i32x4_dot_i16x8(even, i16x8_shr(i16x8_shl(w, 8), 8)));
@@ -85,18 +78,20 @@ pub(crate) fn pair_sums(chunks: &[Chunk]) -> [i16; 2] {
 pub(crate) fn dots32<const T: usize>(
     ty: PackedType,
     group: &[u8],
+    walk: &Walk,
     x: [&[Block32<Chunk>]; T],
 ) -> [[f32; GROUP]; T] {
-    simd::dots32::<Plain, T>(ty, group, x)
+    simd::dots32::<Plain, T>(ty, group, walk, x)
 }
 
 /// As [`portable::dots256`](super::portable::dots256).
 pub(crate) fn dots256<const T: usize>(
     ty: PackedType,
     group: &[u8],
+    walk: &Walk,
     x: [&[Block256<Chunk>]; T],
 ) -> [[f32; GROUP]; T] {
-    simd::dots256::<Plain, T>(ty, group, x)
+    simd::dots256::<Plain, T>(ty, group, walk, x)
 }
 
 /// `x · scale`, rounded to the nearest integers, ties to even; none may be over 127.

@@ -3,9 +3,10 @@
 // An index goes over several arrays at once.
 #![allow(clippy::needless_range_loop)]
 
-use super::Attend;
 use super::isa::mul_add;
+use super::layout::{GROUP, PackedType, QUAD};
 use super::portable::{F16_MAX, F16_MIN_NORMAL};
+use super::{Attend, HEAD_MULTIPLE};
 use core::arch::wasm32::*;
 
 /// The lanes' sum.
@@ -89,6 +90,22 @@ pub(crate) fn silu_mul(gate: &[f32], up: &[f32], y: &mut [f32]) {
     }
 }
 
+/// As [`portable::rotate`](super::portable::rotate).
+pub(crate) fn rotate(x: &mut [f32], cos: &[f32], sin: &[f32]) {
+    let (fours, rest) = x.as_chunks_mut::<4>();
+    let ((cos, cos_rest), (sin, sin_rest)) = (cos.as_chunks::<4>(), sin.as_chunks::<4>());
+    for ((x, cos), sin) in fours.iter_mut().zip(cos).zip(sin) {
+        // SAFETY: four numbers are a vector.
+        unsafe {
+            let pairs = load(x.as_ptr());
+            let swapped = i32x4_shuffle::<1, 0, 3, 2>(pairs, pairs);
+            let turned = mul_add(swapped, load(sin.as_ptr()), f32x4_mul(pairs, load(cos.as_ptr())));
+            store(x.as_mut_ptr(), turned);
+        }
+    }
+    super::portable::rotate(rest, cos_rest, sin_rest);
+}
+
 /// As [`portable::add`](super::portable::add).
 pub(crate) fn add(y: &mut [f32], x: &[f32]) {
     let (fours, rest) = y.as_chunks_mut::<4>();
@@ -120,30 +137,6 @@ pub(crate) fn to_f16(x: &[f32], y: &mut [u16]) {
     super::portable::to_f16(rest, halves_rest);
 }
 
-/// Positions whose scores are held at once.
-const TILE: usize = 32;
-
-/// As [`portable::attend`](super::portable::attend), tile by tile with the largest score so far: Milakov and Gimelshein
-/// 2018 (<https://arxiv.org/abs/1805.02867>). Queries go together by fours, so that a key or value is read once for
-/// four.
-pub(crate) fn attend(attend: &Attend, y: &mut [f32]) {
-    let &Attend { q, n_seen, k, v, width } = attend;
-    assert!(width.is_multiple_of(8) && q.len().is_multiple_of(width) && y.len() == q.len());
-    assert!(n_seen * width <= k.len() && n_seen * width <= v.len());
-    for (q, y) in q.chunks(4 * width).zip(y.chunks_mut(4 * width)) {
-        let part = Attend { q, ..*attend };
-        // SAFETY: the lengths are checked above.
-        unsafe {
-            match q.len() / width {
-                4 => tiles::<4>(&part, y),
-                3 => tiles::<3>(&part, y),
-                2 => tiles::<2>(&part, y),
-                _ => tiles::<1>(&part, y),
-            }
-        }
-    }
-}
-
 /// Four f16 times 2^-112.
 #[inline(always)]
 unsafe fn load_f16(at: *const u16) -> v128 {
@@ -152,125 +145,343 @@ unsafe fn load_f16(at: *const u16) -> v128 {
     v128_and(moved, i32x4_splat(0x8FFF_E000_u32 as i32))
 }
 
+/// Numbers as a file has them.
+trait Float {
+    const BYTES: usize;
+    /// Four of them.
+    unsafe fn load(at: *const u8) -> v128;
+}
+
+struct F16;
+struct BF16;
+struct F32;
+
+impl Float for F16 {
+    const BYTES: usize = 2;
+    #[inline(always)]
+    unsafe fn load(at: *const u8) -> v128 {
+        // SAFETY: the caller's.
+        f32x4_mul(unsafe { load_f16(at.cast()) }, f32x4_splat(QUERY_SCALE))
+    }
+}
+
+impl Float for BF16 {
+    const BYTES: usize = 2;
+    #[inline(always)]
+    unsafe fn load(at: *const u8) -> v128 {
+        // SAFETY: the caller's.
+        i32x4_shl(unsafe { i32x4_load_extend_u16x4(at.cast()) }, 16)
+    }
+}
+
+impl Float for F32 {
+    const BYTES: usize = 4;
+    #[inline(always)]
+    unsafe fn load(at: *const u8) -> v128 {
+        // SAFETY: the caller's.
+        unsafe { v128_load(at.cast()) }
+    }
+}
+
+/// As [`portable::dots_float`](super::portable::dots_float).
+#[inline(always)]
+pub(crate) fn dots_float<const T: usize>(ty: PackedType, group: &[u8], x: [&[f32]; T]) -> [[f32; GROUP]; T] {
+    assert!(x.iter().all(|x| group.len() == GROUP * ty.file_bytes() * x.len()));
+    let mut y = [[0.0; GROUP]; T];
+    let n_in = x[0].len();
+    let x = x.map(<[f32]>::as_ptr);
+    // SAFETY: the lengths are checked above.
+    unsafe {
+        match ty {
+            PackedType::F16 => tile_float::<F16, T>(group.as_ptr(), x, n_in, &mut y),
+            PackedType::BF16 => tile_float::<BF16, T>(group.as_ptr(), x, n_in, &mut y),
+            PackedType::F32 => tile_float::<F32, T>(group.as_ptr(), x, n_in, &mut y),
+            _ => unreachable!("of another family"),
+        }
+    }
+    y
+}
+
+/// One group of rows by `T` tokens. For a token alone, even and odd k have sums of their own: one need not wait for the
+/// other.
+///
+/// # Safety
+/// `group` points to `GROUP * n_in` numbers, each of `x` to `n_in`.
+#[inline(never)]
+unsafe fn tile_float<F: Float, const T: usize>(
+    group: *const u8,
+    x: [*const f32; T],
+    n_in: usize,
+    y: &mut [[f32; GROUP]; T],
+) {
+    let zeros = [[f32x4_splat(0.0); 2]; T];
+    let mut sums = [zeros; 2];
+    let paired = if T == 1 { n_in / 2 * 2 } else { 0 };
+    // SAFETY: the caller's: `k` stays below `n_in`.
+    unsafe {
+        for k in (0..paired).step_by(2) {
+            add_column::<F, T>(group, x, k, &mut sums[0]);
+            add_column::<F, T>(group, x, k + 1, &mut sums[1]);
+        }
+        for k in paired..n_in {
+            add_column::<F, T>(group, x, k, &mut sums[0]);
+        }
+    }
+    for t in 0..T {
+        for r in 0..2 {
+            let sum = f32x4_add(sums[0][t][r], sums[1][t][r]);
+            // SAFETY: 8 numbers are two vectors.
+            unsafe { v128_store(y[t].as_mut_ptr().add(QUAD * r).cast(), sum) };
+        }
+    }
+}
+
+#[inline(always)]
+unsafe fn add_column<F: Float, const T: usize>(
+    group: *const u8,
+    x: [*const f32; T],
+    k: usize,
+    sums: &mut [[v128; 2]; T],
+) {
+    // SAFETY: the caller's.
+    unsafe {
+        let column = group.add(k * GROUP * F::BYTES);
+        let w = [F::load(column), F::load(column.add(QUAD * F::BYTES))];
+        for t in 0..T {
+            let x = v128_load32_splat(x[t].add(k).cast());
+            for r in 0..2 {
+                sums[t][r] = mul_add(w[r], x, sums[t][r]);
+            }
+        }
+    }
+}
+
+/// Positions whose scores are held at once.
+const TILE: usize = 32;
+
+/// Queries that go together, one to a lane, so that a key or value is read once for four.
+const LANES: usize = 4;
+
 /// What meets halves is larger by what they are smaller: queries when they come, weights of values here.
 pub(crate) const QUERY_SCALE: f32 = f32::from_bits((127 + 112) << 23);
 
-#[inline(never)]
-unsafe fn tiles<const Q: usize>(attend: &Attend, y: &mut [f32]) {
-    let width = attend.width;
-    let (mut largest, mut total) = ([f32::NEG_INFINITY; Q], [0.0_f32; Q]);
-    let mut scores = [[0.0_f32; TILE]; Q];
+/// As [`portable::attend`](super::portable::attend), tile by tile with the largest score so far: Milakov and Gimelshein
+/// 2018 (<https://arxiv.org/abs/1805.02867>). Where several fours of queries see a tile, its halves are widened once for
+/// all of them.
+pub(crate) fn attend(attend: &Attend, y: &mut [f32]) {
+    let &Attend { q, n_group, n_seen, k, v, width } = attend;
+    let n_q = q.len() / width;
+    assert!(width.is_multiple_of(HEAD_MULTIPLE) && q.len().is_multiple_of(width) && y.len() == q.len());
+    let seen = |query: usize| n_seen + query / n_group;
+    let n_pos = seen(n_q.max(1) - 1);
+    assert!(n_pos * width <= k.len() && n_pos * width <= v.len());
     y.fill(0.0);
-    for begin in (0..attend.n_seen).step_by(TILE) {
-        let n = TILE.min(attend.n_seen - begin);
-        // SAFETY: rows `begin..begin + n` are within `k` and `v`, by the caller's contract.
-        unsafe { scores_of::<Q>(attend, begin, n, &mut scores) };
-        for q in 0..Q {
-            scores[q][n..].fill(f32::NEG_INFINITY);
-            let shrink = soften(&mut scores[q], &mut largest[q], &mut total[q]);
-            if shrink != 1.0 {
-                scale(&mut y[q * width..(q + 1) * width], shrink);
+    let fours = q.chunks(LANES * width).zip(y.chunks_mut(LANES * width)).enumerate();
+    let mut fours: Vec<Four> = fours
+        .map(|(four, (q, y))| {
+            let n_q = q.len() / width;
+            // A lane without a query sees what the last one does.
+            let seen = std::array::from_fn(|lane| seen(LANES * four + lane.min(n_q - 1)) as i32);
+            Four { q, y, width, seen, largest: f32x4_splat(f32::NEG_INFINITY), total: f32x4_splat(0.0) }
+        })
+        .collect();
+    let widen = n_q >= 2 * LANES;
+    let mut widened = vec![[0.0_f32; 4]; if widen { 2 * TILE * width / 4 } else { 0 }];
+    for begin in (0..n_pos).step_by(TILE) {
+        let n = TILE.min(n_pos - begin);
+        let rows = begin * width..(begin + n) * width;
+        let (k, v) = (&k[rows.clone()], &v[rows]);
+        if widen {
+            let (wide_k, wide_v) = widened.split_at_mut(TILE * width / 4);
+            widen_halves(k, wide_k);
+            widen_halves(v, wide_v);
+            for four in &mut fours {
+                // SAFETY: `n` rows of `width` numbers are in each.
+                unsafe { four.see::<f32>(wide_k.as_ptr().cast(), wide_v.as_ptr().cast(), begin, n) };
+            }
+        } else {
+            for four in &mut fours {
+                // SAFETY: as above.
+                unsafe { four.see::<u16>(k.as_ptr(), v.as_ptr(), begin, n) };
             }
         }
-        // SAFETY: as above.
-        unsafe { add_values::<Q>(attend, begin, n, &scores, y) };
     }
-    for q in 0..Q {
-        scale(&mut y[q * width..(q + 1) * width], 1.0 / total[q]);
+    for mut four in fours {
+        let scale = f32x4_div(f32x4_splat(1.0), four.total);
+        four.scale(scale);
     }
 }
 
-/// The products of `Q` queries with the keys from `begin` on, two keys at a time.
-#[inline(always)]
-unsafe fn scores_of<const Q: usize>(attend: &Attend, begin: usize, n: usize, scores: &mut [[f32; TILE]; Q]) {
-    let width = attend.width;
-    let mut pos = 0;
-    while pos < n {
-        let second = usize::from(pos + 1 < n);
-        let mut sums = [[f32x4_splat(0.0); 2]; Q];
+/// Halves, times 2^-112, as f32.
+fn widen_halves(halves: &[u16], wide: &mut [[f32; 4]]) {
+    for (halves, wide) in halves.as_chunks::<4>().0.iter().zip(wide) {
+        // SAFETY: four halves are read and a vector is written.
+        unsafe { store(wide.as_mut_ptr(), load_f16(halves.as_ptr())) };
+    }
+}
+
+/// A number of a key or value, times 2^-112.
+trait Number: Copy {
+    unsafe fn load(at: *const Self) -> v128;
+}
+
+impl Number for u16 {
+    #[inline(always)]
+    unsafe fn load(at: *const Self) -> v128 {
+        // SAFETY: the caller's.
+        unsafe { load_f16(at) }
+    }
+}
+
+impl Number for f32 {
+    #[inline(always)]
+    unsafe fn load(at: *const Self) -> v128 {
+        // SAFETY: the caller's.
+        unsafe { load(at) }
+    }
+}
+
+/// Up to four queries and what they have seen, one to a lane.
+struct Four<'a> {
+    q: &'a [f32],     // (n_q, width)
+    y: &'a mut [f32], // (n_q, width)
+    width: usize,
+    /// How many positions each may see.
+    seen: [i32; LANES],
+    /// The largest score of each.
+    largest: v128,
+    /// The sum of each one's weights, relative to that.
+    total: v128,
+}
+
+impl Four<'_> {
+    /// Takes the `n` positions from `begin` on, whose keys and values are given.
+    unsafe fn see<N: Number>(&mut self, k: *const N, v: *const N, begin: usize, n: usize) {
         // SAFETY: the caller's.
         unsafe {
-            let k0 = attend.k.as_ptr().add((begin + pos) * width);
-            let k1 = k0.add(second * width);
-            for d in (0..width).step_by(4) {
-                let k = [load_f16(k0.add(d)), load_f16(k1.add(d))];
-                for q in 0..Q {
-                    let x = load(attend.q.as_ptr().add(q * width + d));
-                    for r in 0..2 {
-                        sums[q][r] = mul_add(x, k[r], sums[q][r]);
+            match self.q.len() / self.width {
+                4 => self.see_by::<N, 4>(k, v, begin, n),
+                3 => self.see_by::<N, 3>(k, v, begin, n),
+                2 => self.see_by::<N, 2>(k, v, begin, n),
+                _ => self.see_by::<N, 1>(k, v, begin, n),
+            }
+        }
+    }
+
+    #[inline(never)]
+    unsafe fn see_by<N: Number, const Q: usize>(&mut self, k: *const N, v: *const N, begin: usize, n: usize) {
+        let mut scores = [f32x4_splat(0.0); TILE];
+        // SAFETY: the caller's: `Q` queries.
+        unsafe { scores_of::<N, Q>(self.q.as_ptr(), k, self.width, n, &mut scores) };
+        let shrink = self.soften(begin, n, &mut scores);
+        if !i32x4_all_true(f32x4_eq(shrink, f32x4_splat(1.0))) {
+            self.scale(shrink);
+        }
+        // SAFETY: as above.
+        unsafe { add_values::<N, Q>(&scores[..n], v, self.width, self.y.as_mut_ptr()) };
+    }
+
+    /// Scores to weights relative to the largest yet, times [`QUERY_SCALE`]; what the sums so far are to be multiplied by.
+    fn soften(&mut self, begin: usize, n: usize, scores: &mut [v128; TILE]) -> v128 {
+        // SAFETY: four numbers are a vector.
+        let seen = i32x4_sub(unsafe { v128_load(self.seen.as_ptr().cast()) }, i32x4_splat(begin as i32));
+        let hidden = f32x4_splat(f32::NEG_INFINITY);
+        let mut largest = self.largest;
+        for pos in 0..n {
+            scores[pos] = v128_bitselect(scores[pos], hidden, i32x4_gt(seen, i32x4_splat(pos as i32)));
+            largest = f32x4_pmax(largest, scores[pos]);
+        }
+        // An e^x of less than -87 stands for 0, which only positions that are not seen have to be.
+        let shrink = exp(f32x4_sub(self.largest, largest));
+        let mut total = f32x4_mul(self.total, shrink);
+        for pos in 0..n {
+            let weight = v128_and(exp(f32x4_sub(scores[pos], largest)), f32x4_ne(scores[pos], hidden));
+            total = f32x4_add(total, weight);
+            scores[pos] = f32x4_mul(weight, f32x4_splat(QUERY_SCALE));
+        }
+        (self.largest, self.total) = (largest, total);
+        shrink
+    }
+
+    /// Multiplies the sums of each query by its lane.
+    fn scale(&mut self, by: v128) {
+        let mut lanes = [0.0_f32; LANES];
+        // SAFETY: four numbers are a vector.
+        unsafe { store(lanes.as_mut_ptr(), by) };
+        for (y, by) in self.y.chunks_exact_mut(self.width).zip(lanes) {
+            for four in y.as_chunks_mut::<4>().0 {
+                // SAFETY: as above.
+                unsafe { store(four.as_mut_ptr(), f32x4_mul(load(four.as_ptr()), f32x4_splat(by))) };
+            }
+        }
+    }
+}
+
+/// The sums of the lanes of four vectors.
+#[inline(always)]
+fn sums_of(v: [v128; 4]) -> v128 {
+    let halves =
+        |a: v128, b: v128| f32x4_add(i32x4_shuffle::<0, 4, 1, 5>(a, b), i32x4_shuffle::<2, 6, 3, 7>(a, b));
+    let (low, high) = (halves(v[0], v[1]), halves(v[2], v[3]));
+    f32x4_add(i32x4_shuffle::<0, 1, 4, 5>(low, high), i32x4_shuffle::<2, 3, 6, 7>(low, high))
+}
+
+/// The products of `Q` queries, one to a lane, with `n` keys, two keys at a time.
+#[inline(always)]
+unsafe fn scores_of<N: Number, const Q: usize>(
+    q: *const f32,
+    k: *const N,
+    width: usize,
+    n: usize,
+    scores: &mut [v128; TILE],
+) {
+    for pos in (0..n).step_by(2) {
+        let second = usize::from(pos + 1 < n);
+        let mut sums = [[f32x4_splat(0.0); LANES]; 2];
+        // SAFETY: the caller's; widths are multiples of HEAD_MULTIPLE.
+        unsafe {
+            let keys = [k.add(pos * width), k.add((pos + second) * width)];
+            for d in (0..width).step_by(HEAD_MULTIPLE) {
+                for d in [d, d + 4, d + 8, d + 12] {
+                    let k = [N::load(keys[0].add(d)), N::load(keys[1].add(d))];
+                    for r in 0..Q {
+                        let x = load(q.add(r * width + d));
+                        sums[0][r] = mul_add(x, k[0], sums[0][r]);
+                        sums[1][r] = mul_add(x, k[1], sums[1][r]);
                     }
                 }
             }
         }
-        for q in 0..Q {
-            scores[q][pos] = sum(sums[q][0]);
-            scores[q][pos + second] = sum(sums[q][second]);
-        }
-        pos += 2;
+        scores[pos] = sums_of(sums[0]);
+        scores[pos + second] = sums_of(sums[second]);
     }
 }
 
-/// Scores to weights relative to the largest score yet, times [`QUERY_SCALE`]; what the sums so far are to be multiplied by.
+/// Adds the values, weighted, to `y`, `(Q, width)`.
 #[inline(always)]
-fn soften(scores: &mut [f32; TILE], largest: &mut f32, total: &mut f32) -> f32 {
-    let new = scores.iter().copied().fold(*largest, |a, b| if a < b { b } else { a });
-    let shrink = if *largest == new { 1.0 } else { (*largest - new).exp() };
-    let mut sums = f32x4_splat(0.0);
-    for four in scores.as_chunks_mut::<4>().0 {
-        // SAFETY: four numbers are a vector.
-        unsafe {
-            let score = load(four.as_ptr());
-            let seen = f32x4_gt(score, f32x4_splat(f32::NEG_INFINITY));
-            let weight = v128_and(exp(f32x4_sub(score, f32x4_splat(new))), seen);
-            store(four.as_mut_ptr(), f32x4_mul(weight, f32x4_splat(QUERY_SCALE)));
-            sums = f32x4_add(sums, weight);
-        }
-    }
-    (*largest, *total) = (new, *total * shrink + sum(sums));
-    shrink
-}
-
-/// Adds the values from `begin` on, weighted.
-#[inline(always)]
-unsafe fn add_values<const Q: usize>(
-    attend: &Attend,
-    begin: usize,
-    n: usize,
-    weights: &[[f32; TILE]; Q],
-    y: &mut [f32],
-) {
-    let width = attend.width;
+unsafe fn add_values<N: Number, const Q: usize>(weights: &[v128], v: *const N, width: usize, y: *mut f32) {
     for d in (0..width).step_by(8) {
-        // SAFETY: the caller's; `d + 8 <= width`, of which `y` has `Q`.
+        // SAFETY: the caller's; widths are multiples of 8.
         unsafe {
-            let y = y.as_mut_ptr().add(d);
             let mut sums = [[f32x4_splat(0.0); 2]; Q];
-            for q in 0..Q {
-                sums[q] = [load(y.add(q * width)), load(y.add(q * width + 4))];
+            for r in 0..Q {
+                sums[r] = [load(y.add(r * width + d)), load(y.add(r * width + d + 4))];
             }
-            let mut v = attend.v.as_ptr().add(begin * width + d);
-            for pos in 0..n {
-                let values = [load_f16(v), load_f16(v.add(4))];
-                for q in 0..Q {
-                    let weight = v128_load32_splat(weights[q].as_ptr().add(pos).cast());
-                    for r in 0..2 {
-                        sums[q][r] = mul_add(weight, values[r], sums[q][r]);
-                    }
+            let mut v = v.add(d);
+            for weights in weights {
+                let values = [N::load(v), N::load(v.add(4))];
+                let weights: *const u32 = (&raw const *weights).cast();
+                for r in 0..Q {
+                    let weight = v128_load32_splat(weights.add(r));
+                    sums[r][0] = mul_add(weight, values[0], sums[r][0]);
+                    sums[r][1] = mul_add(weight, values[1], sums[r][1]);
                 }
                 v = v.add(width);
             }
-            for q in 0..Q {
-                store(y.add(q * width), sums[q][0]);
-                store(y.add(q * width + 4), sums[q][1]);
+            for r in 0..Q {
+                store(y.add(r * width + d), sums[r][0]);
+                store(y.add(r * width + d + 4), sums[r][1]);
             }
         }
-    }
-}
-
-#[inline(always)]
-fn scale(x: &mut [f32], by: f32) {
-    for four in x.as_chunks_mut::<4>().0 {
-        // SAFETY: four numbers are a vector.
-        unsafe { store(four.as_mut_ptr(), f32x4_mul(load(four.as_ptr()), f32x4_splat(by))) };
     }
 }

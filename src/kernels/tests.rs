@@ -1,8 +1,9 @@
 //! Every kernel against the oracle, and the oracle against Candle, natively and in a browser.
 
 use super::activations::{Block, Block32, Block256, Chunk};
-use super::layout::{PackedType, QK, QK_K};
+use super::layout::{Family, PackedType, QK, QK_K};
 use super::{Activations, Output, PackedMatrix, isa, portable};
+use crate::gguf::TensorType;
 use candle_core::Device;
 use candle_core::quantized::{GgmlDType, QStorage, QTensor};
 use std::borrow::Cow;
@@ -26,7 +27,7 @@ fn each_form(run: impl Fn()) {
     assert_kernels();
     #[cfg(all(target_arch = "wasm32", target_feature = "relaxed-simd"))]
     {
-        use super::relaxed::form::{Form, choose};
+        use super::form::{Form, choose};
         for form in [Form::Fours32, Form::Pairs16] {
             choose(form);
             run();
@@ -57,29 +58,42 @@ impl Noise {
     }
 }
 
-fn ggml(ty: PackedType) -> GgmlDType {
-    match ty {
+/// Candle's type, where it has one.
+fn candles(ty: PackedType) -> Option<GgmlDType> {
+    Some(match ty {
         PackedType::Q4_0 => GgmlDType::Q4_0,
         PackedType::Q4_1 => GgmlDType::Q4_1,
         PackedType::Q5_0 => GgmlDType::Q5_0,
         PackedType::Q5_1 => GgmlDType::Q5_1,
         PackedType::Q8_0 => GgmlDType::Q8_0,
+        PackedType::Q2_K => GgmlDType::Q2K,
+        PackedType::Q3_K => GgmlDType::Q3K,
         PackedType::Q4_K => GgmlDType::Q4K,
         PackedType::Q5_K => GgmlDType::Q5K,
         PackedType::Q6_K => GgmlDType::Q6K,
-    }
+        PackedType::F16 => GgmlDType::F16,
+        PackedType::BF16 => GgmlDType::BF16,
+        PackedType::F32 => GgmlDType::F32,
+        PackedType::IQ4_NL | PackedType::IQ4_XS => return None,
+    })
 }
 
 /// Where the f16 of a file's block are.
 fn scales_of(ty: PackedType) -> &'static [usize] {
     match ty {
-        PackedType::Q4_0 | PackedType::Q5_0 | PackedType::Q8_0 => &[0],
+        PackedType::Q4_0 | PackedType::Q5_0 | PackedType::Q8_0 | PackedType::IQ4_NL | PackedType::IQ4_XS => {
+            &[0]
+        }
         PackedType::Q4_1 | PackedType::Q5_1 | PackedType::Q4_K | PackedType::Q5_K => &[0, 2],
+        PackedType::Q2_K => &[80, 82],
+        PackedType::Q3_K => &[108],
         PackedType::Q6_K => &[208],
+        PackedType::F16 | PackedType::BF16 | PackedType::F32 => &[],
     }
 }
 
-/// A matrix as in a file: every bit random but those of the f16, which `scale` gives.
+/// A matrix as in a file: every bit random but those of the f16, which `scale` gives. Weights that are no blocks are
+/// whole numbers times `scale`.
 fn file(
     ty: PackedType,
     n_out: usize,
@@ -93,9 +107,14 @@ fn file(
         for &at in scales_of(ty) {
             block[at..at + 2].copy_from_slice(&half::f16::from_f32(scale(noise)).to_le_bytes());
         }
-        if ty == PackedType::Q8_0 {
+        let number = f32::from(noise.byte() as i8) * scale(noise);
+        match ty {
+            PackedType::F16 => block.copy_from_slice(&half::f16::from_f32(number).to_le_bytes()),
+            PackedType::BF16 => block.copy_from_slice(&half::bf16::from_f32(number).to_le_bytes()),
+            PackedType::F32 => block.copy_from_slice(&number.to_le_bytes()),
             // Which is clamped; see its own test.
-            block[2..].iter_mut().filter(|w| **w == 0x80).for_each(|w| *w = 0x7F);
+            PackedType::Q8_0 => block[2..].iter_mut().filter(|w| **w == 0x80).for_each(|w| *w = 0x7F),
+            _ => {}
         }
     }
     bytes
@@ -109,10 +128,38 @@ fn packed(ty: PackedType, n_out: usize, n_in: usize, file: &[u8]) -> PackedMatri
     matrix
 }
 
-fn candles_weights(ty: PackedType, n_out: usize, n_in: usize, file: &[u8]) -> Vec<f32> {
-    let storage = QStorage::from_data(Cow::Borrowed(file), &Device::Cpu, ggml(ty)).expect("a matrix");
+/// The weights as Candle reads them, or as GGML's `dequantize_row_iq4_nl` and `dequantize_row_iq4_xs` do.
+fn reference_weights(ty: PackedType, n_out: usize, n_in: usize, file: &[u8]) -> Vec<f32> {
+    let Some(candles) = candles(ty) else {
+        return file.chunks_exact(ty.file_bytes()).flat_map(|block| iq4_weights(ty, block)).collect();
+    };
+    let storage = QStorage::from_data(Cow::Borrowed(file), &Device::Cpu, candles).expect("a matrix");
     let weight = QTensor::new(storage, (n_out, n_in)).and_then(|w| w.dequantize(&Device::Cpu));
     weight.and_then(|w| w.flatten_all()?.to_vec1()).expect("weights")
+}
+
+fn iq4_weights(ty: PackedType, block: &[u8]) -> Vec<f32> {
+    const VALUES: [f32; 16] = [
+        -127.0, -104.0, -83.0, -65.0, -49.0, -35.0, -22.0, -10.0, 1.0, 13.0, 25.0, 38.0, 53.0, 69.0, 89.0,
+        113.0,
+    ];
+    let d = half::f16::from_le_bytes([block[0], block[1]]).to_f32();
+    let of_32 = |d: f32, halves: &[u8]| {
+        let halves = halves.iter().map(|byte| byte & 15).chain(halves.iter().map(|byte| byte >> 4));
+        halves.map(|half| d * VALUES[usize::from(half)]).collect::<Vec<f32>>()
+    };
+    if ty == PackedType::IQ4_NL {
+        return of_32(d, &block[2..]);
+    }
+    let upper = u16::from_le_bytes([block[2], block[3]]);
+    let by_32 = block[8..].chunks_exact(16).enumerate();
+    by_32
+        .flat_map(|(i, halves)| {
+            let lower = block[4 + i / 2] >> (4 * (i % 2)) & 15;
+            let scale = i32::from(lower) | i32::from(upper >> (2 * i) & 3) << 4;
+            of_32(d * (scale - 32) as f32, halves)
+        })
+        .collect()
 }
 
 fn multiply(matrix: &PackedMatrix, x: &[f32]) -> Vec<f32> {
@@ -120,18 +167,22 @@ fn multiply(matrix: &PackedMatrix, x: &[f32]) -> Vec<f32> {
     // A column before and one behind stay as they are.
     let stride = matrix.n_out() + 2;
     let mut y = vec![f32::NAN; n_tok * stride];
-    let x = Activations::new(matrix, x);
+    let x = Activations::new(matrix.family(), x, matrix.n_in());
     matrix.multiply(&x, 0..matrix.n_groups(), Output::new(&mut y, n_tok), 1);
     assert!(y.chunks_exact(stride).all(|y| y[0].is_nan() && y[stride - 1].is_nan()));
     y.chunks_exact(stride).flat_map(|y| &y[1..stride - 1]).copied().collect()
 }
 
-/// Rows at the seams of quads and groups; columns of one to three blocks; tokens at the seams of tiles.
+/// Rows at the seams of quads and groups; columns of one to three blocks, or any; tokens at the seams of tiles.
 fn shapes(ty: PackedType) -> impl Iterator<Item = (usize, usize, usize)> {
+    let columns = match ty.family() {
+        Family::Float => [1, 2, 37],
+        Family::By32 | Family::By256 => [1, 2, 3].map(|n_blocks| n_blocks * ty.block_len()),
+    };
     [1, 3, 4, 5, 7, 8, 9, 12, 17].into_iter().flat_map(move |n_out| {
-        [1, 2, 3].into_iter().flat_map(move |n_blocks| {
-            [1, 3, 4, 5, 9, 17].into_iter().map(move |n_tok| (n_out, n_blocks * ty.block_len(), n_tok))
-        })
+        columns
+            .into_iter()
+            .flat_map(move |n_in| [1, 3, 4, 5, 9, 17].into_iter().map(move |n_tok| (n_out, n_in, n_tok)))
     })
 }
 
@@ -166,7 +217,7 @@ fn products_equal_the_oracles_bit_by_bit() {
 #[test]
 fn the_largest_numbers_do_not_overflow() {
     each_form(|| {
-        for ty in PackedType::ALL {
+        for ty in PackedType::ALL.into_iter().filter(|ty| ty.family() != Family::Float) {
             let (n_out, n_in, n_tok) = (8, 2 * ty.block_len(), 4);
             for bits in [0x00, 0xFF, 0x7F, 0x81] {
                 let mut file = vec![bits; n_out * n_in / ty.block_len() * ty.file_bytes()];
@@ -196,7 +247,7 @@ fn products_with_any_scale_come_near_the_oracles() {
                 let matrix = packed(ty, n_out, n_in, &file);
                 let x: Vec<f32> = (0..n_tok * n_in).map(|_| noise.real() * 3.0).collect();
                 let (y, expected) = (multiply(&matrix, &x), oracle(&matrix, &x));
-                let weights = candles_weights(ty, n_out, n_in, &file);
+                let weights = reference_weights(ty, n_out, n_in, &file);
                 for (i, (y, expected)) in y.iter().zip(&expected).enumerate() {
                     let (tok, row) = (i / n_out, i % n_out);
                     let (x, w) = (&x[tok * n_in..][..n_in], &weights[row * n_in..][..n_in]);
@@ -212,15 +263,15 @@ fn products_with_any_scale_come_near_the_oracles() {
     });
 }
 
-/// Against weights that Candle unpacks: what is left is the rounding of activations to 8 bits, half a step each.
+/// Against weights that others unpack: what is left is the rounding of activations to 8 bits, half a step each.
 #[test]
-fn the_oracle_equals_candles_weights() {
+fn the_oracle_equals_the_reference_weights() {
     let mut noise = Noise(0x2545_F491_4F6C_DD1D);
     for ty in PackedType::ALL {
         let (n_out, n_in) = (13, 2 * ty.block_len());
         let file = file(ty, n_out, n_in, &mut noise, |noise| noise.real() * 0.1);
         let matrix = packed(ty, n_out, n_in, &file);
-        let weights = candles_weights(ty, n_out, n_in, &file);
+        let weights = reference_weights(ty, n_out, n_in, &file);
         for row in 0..n_out {
             let expected = &weights[row * n_in..][..n_in];
             let largest = portable::max_abs(expected);
@@ -242,6 +293,44 @@ fn the_oracle_equals_candles_weights() {
             );
         }
     }
+}
+
+/// One activation a thousand times the others: of the rest of its block 8 bits would keep nothing.
+#[test]
+fn blocks_with_an_outlier_are_rounded_twice() {
+    each_form(|| {
+        let mut noise = Noise(0x94D0_49BB_1331_11EB);
+        for ty in [PackedType::Q4_1, PackedType::Q8_0, PackedType::Q4_K, PackedType::Q6_K] {
+            let (n_out, n_in, n_tok) = (9, 9 * ty.block_len(), 5);
+            let file = file(ty, n_out, n_in, &mut noise, |_| 1.0);
+            let matrix = packed(ty, n_out, n_in, &file);
+            let mut x = reals(n_tok * n_in, 1.0, &mut noise);
+            // Not every token's: those without go over the same blocks.
+            for tok in [0, 3, 4] {
+                x[tok * n_in + 4 * ty.block_len() + 7] = 1000.0;
+            }
+            let (y, weights) = (multiply(&matrix, &x), reference_weights(ty, n_out, n_in, &file));
+            for (i, y) in y.iter().enumerate() {
+                let (x, w) = (&x[i / n_out * n_in..][..n_in], &weights[i % n_out * n_in..][..n_in]);
+                let exact: f64 = x.iter().zip(w).map(|(x, w)| f64::from(*x) * f64::from(*w)).sum();
+                let half_steps: f32 = w.iter().map(|w| w.abs() * 0.5 / 127.0).sum();
+                let bound = f64::from(half_steps) + exact.abs() * 1e-5;
+                assert!((f64::from(*y) - exact).abs() <= bound, "{ty:?}: {y} {exact}, {half_steps}");
+            }
+        }
+    });
+}
+
+#[test]
+fn every_type_can_be_measured() {
+    let time = web_time::Duration::from_millis(1);
+    for ty in super::types() {
+        let speed = super::measure(ty, 1, time).expect(ty.name());
+        assert!(speed > 0.0 && speed.is_finite(), "{}: {speed}", ty.name());
+    }
+    let error = super::measure(TensorType::IQ1_S, 1, time).expect_err("no kernels");
+    assert_eq!(error.detail(), "there are no kernels for type IQ1_S");
+    assert!(super::measure(TensorType::Q4_0, 0, time).is_err());
 }
 
 #[test]
@@ -298,16 +387,18 @@ fn oracle(matrix: &PackedMatrix, x: &[f32]) -> Vec<f32> {
     let (n_out, n_in, ty) = (matrix.n_out(), matrix.n_in(), matrix.ty());
     let mut y = Vec::new();
     for x in x.chunks_exact(n_in) {
+        let prepared = Activations::new(matrix.family(), x, n_in);
         let groups = (0..matrix.n_groups()).flat_map(|group| {
             let group = matrix.group_bytes(group);
-            let [dots] = match Activations::new(matrix, x) {
+            let [dots] = match &prepared {
+                Activations::Float(x) => portable::dots_float(ty, group, [x]),
                 Activations::By32(x) => {
-                    let x: Vec<_> = x.into_iter().map(Block32::to_bytes).collect();
-                    portable::dots32(ty, group, [&x])
+                    let blocks: Vec<_> = x.blocks.iter().map(Block32::to_bytes).collect();
+                    portable::dots32(ty, group, &x.walk, [&blocks])
                 }
                 Activations::By256(x) => {
-                    let x: Vec<_> = x.into_iter().map(Block256::to_bytes).collect();
-                    portable::dots256(ty, group, [&x])
+                    let blocks: Vec<_> = x.blocks.iter().map(Block256::to_bytes).collect();
+                    portable::dots256(ty, group, &x.walk, [&blocks])
                 }
             };
             dots
@@ -318,15 +409,15 @@ fn oracle(matrix: &PackedMatrix, x: &[f32]) -> Vec<f32> {
 }
 
 impl<C: Chunk> Block32<C> {
-    fn to_bytes(self) -> Block32<portable::Chunk> {
-        let Self { chunks, pairs, d, sum } = self;
+    fn to_bytes(&self) -> Block32<portable::Chunk> {
+        let Self { chunks, pairs, d, sum } = *self;
         Block32 { chunks: chunks.map(|chunk| Chunk::new(chunk.get())), pairs, d, sum }
     }
 }
 
 impl<C: Chunk> Block256<C> {
-    fn to_bytes(self) -> Block256<portable::Chunk> {
-        let Self { chunks, pairs, sums, d } = self;
+    fn to_bytes(&self) -> Block256<portable::Chunk> {
+        let Self { chunks, pairs, sums, d } = *self;
         Block256 { chunks: chunks.map(|chunk| Chunk::new(chunk.get())), pairs, sums, d }
     }
 }
@@ -352,6 +443,20 @@ fn norms_come_near_the_oracles() {
         isa::rms_norm(&x, &weight, 1e-5, &mut y);
         portable::rms_norm(&x, &weight, 1e-5, &mut expected);
         assert_near("norm", &y, &expected, n as f32 * f32::EPSILON * portable::max_abs(&expected));
+    }
+}
+
+#[test]
+fn rotations_come_near_the_oracles() {
+    assert_kernels();
+    let mut noise = Noise(0x6C62_272E_07BB_0142);
+    for n in [0, 2, 4, 6, 64, 126] {
+        let (mut x, cos, sin) =
+            (reals(n, 5.0, &mut noise), reals(n, 1.0, &mut noise), reals(n, 1.0, &mut noise));
+        let mut expected = x.clone();
+        isa::rotate(&mut x, &cos, &sin);
+        portable::rotate(&mut expected, &cos, &sin);
+        assert_near("rotation", &x, &expected, 2.0 * f32::EPSILON * 10.0);
     }
 }
 
@@ -396,28 +501,56 @@ fn f16_equal_halfs_but_for_subnormal_and_infinite() {
     }
 }
 
-/// Scores are within the roundings of `width` products, values within those of a weighted mean.
+/// Scores are within the roundings of `width` products, values within those of a weighted mean. Tokens at the seams of
+/// fours of queries, and of tiles.
 #[test]
 fn attention_comes_near_the_oracles() {
     assert_kernels();
     let mut noise = Noise(0x27D4_EB2F_1656_67C5);
-    for width in [8, 64, 104] {
-        for n_ctx in [1, 2, 31, 32, 33, 64, 97] {
-            for n_q in [1, 2, 3, 4, 5, 9] {
-                let q = reals(n_q * width, 0.5, &mut noise);
+    for width in [16, 64, 112] {
+        for n_seen in [1, 2, 31, 32, 33, 64, 97] {
+            for (n_group, n_tok) in
+                [(1, 1), (2, 1), (3, 1), (4, 1), (5, 1), (9, 1), (1, 9), (3, 8), (4, 2), (3, 2)]
+            {
+                let n_ctx = n_seen + n_tok;
+                let q = reals(n_group * n_tok * width, 0.5, &mut noise);
                 let mut half = |size: f32| {
                     let mut y = vec![0; n_ctx * width];
                     portable::to_f16(&reals(n_ctx * width, size, &mut noise), &mut y);
                     y
                 };
                 let (k, v) = (half(4.0), half(1.0));
-                let attend = super::Attend { q: &q, n_seen: n_ctx, k: &k, v: &v, width };
-                let (mut y, mut expected) = (vec![0.0; n_q * width], vec![0.0; n_q * width]);
+                let attend = super::Attend { q: &q, n_group, n_seen, k: &k, v: &v, width };
+                let (mut y, mut expected) = (vec![0.0; q.len()], vec![0.0; q.len()]);
                 portable::attend(&attend, &mut expected);
                 let scaled: Vec<f32> = q.iter().map(|q| q * isa::QUERY_SCALE).collect();
                 isa::attend(&super::Attend { q: &scaled, ..attend }, &mut y);
-                assert_near(&format!("{n_q} of {width}, {n_ctx}"), &y, &expected, 2e-5);
+                assert_near(&format!("{n_tok} x {n_group} of {width}, {n_seen}"), &y, &expected, 2e-5);
             }
         }
+    }
+}
+
+/// However many go together, a token's bits are the same.
+#[test]
+fn attention_of_tokens_together_equals_that_of_each() {
+    assert_kernels();
+    let mut noise = Noise(0x1234_5678_9ABC_DEF1);
+    let (width, n_group, n_tok, n_seen) = (64, 3, 8, 40);
+    let q: Vec<f32> =
+        reals(n_tok * n_group * width, 0.5, &mut noise).iter().map(|q| q * isa::QUERY_SCALE).collect();
+    let mut half = || {
+        let mut y = vec![0; (n_seen + n_tok) * width];
+        portable::to_f16(&reals(y.len(), 2.0, &mut noise), &mut y);
+        y
+    };
+    let (k, v) = (half(), half());
+    let attend = super::Attend { q: &q, n_group, n_seen, k: &k, v: &v, width };
+    let mut together = vec![0.0; q.len()];
+    isa::attend(&attend, &mut together);
+    for (tok, (q, together)) in q.chunks(n_group * width).zip(together.chunks(n_group * width)).enumerate() {
+        let mut alone = vec![0.0; q.len()];
+        isa::attend(&super::Attend { q, n_seen: n_seen + tok, ..attend }, &mut alone);
+        assert_eq!(alone, together, "token {tok}");
     }
 }

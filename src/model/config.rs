@@ -27,20 +27,37 @@ pub struct Config {
     pub n_rot: usize,
     /// `rope.freq_base`
     pub rope_freq_base: f32,
-    /// 1 / `rope.scaling.factor` where `rope.scaling.type` is `linear`, else 1: scales every position.
+    /// 1 / `rope.scaling.factor` where `rope.scaling.type` is `linear` or `yarn`, else 1: scales positions.
     pub rope_freq_scale: f32,
+    /// `rope.scaling.attn_factor`: what rotated queries and keys are multiplied by.
+    pub rope_attn_factor: f32,
+    /// Where `rope.scaling.type` is `yarn`: which dimensions keep their frequency.
+    pub yarn: Option<Yarn>,
     /// `attention.layer_norm_rms_epsilon`
     pub rms_eps: f32,
 }
 
+/// What YaRN needs besides the factor.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Yarn {
+    /// `rope.scaling.original_context_length`: positions before the context was extended.
+    pub n_ctx_orig: usize,
+    /// `rope.scaling.yarn_beta_fast`: dimensions that turn more often than this within `n_ctx_orig` keep their frequency.
+    pub beta_fast: f32,
+    /// `rope.scaling.yarn_beta_slow`: dimensions that turn less often than this are scaled.
+    pub beta_slow: f32,
+}
+
 /// llama.cpp's values for keys that old files leave out.
 const DEFAULT_ROPE_FREQ_BASE: f32 = 10_000.0;
+const DEFAULT_BETA_FAST: f32 = 32.0;
+const DEFAULT_BETA_SLOW: f32 = 1.0;
 
 impl Config {
     /// Reads the shape from `metadata`.
     ///
     /// # Errors
-    /// `unsupported_model` for another architecture than `llama`, experts, or a RoPE scaling other than linear;
+    /// `unsupported_model` for another architecture than `llama`, experts, or a RoPE scaling other than linear and YaRN;
     /// `invalid_model` for a key that is missing, of the wrong type, or at odds with another.
     pub fn from_metadata(metadata: &Metadata) -> Result<Self> {
         let architecture = metadata.str(keys::GENERAL_ARCHITECTURE)?;
@@ -101,11 +118,17 @@ impl Config {
             )));
         }
 
-        let freq_base = key(keys::ROPE_FREQ_BASE);
-        let rope_freq_base = if metadata.contains(&freq_base) {
-            positive_f32(metadata, &freq_base)?
-        } else {
-            DEFAULT_ROPE_FREQ_BASE
+        let number_or = |name: &str, default: f32| {
+            if metadata.contains(&key(name)) { positive_f32(metadata, &key(name)) } else { Ok(default) }
+        };
+        let n_ctx_train = count(keys::CONTEXT_LENGTH)?;
+        let (rope_freq_scale, is_yarn) = rope_scaling(metadata, architecture)?;
+        let yarn = || -> Result<Yarn> {
+            Ok(Yarn {
+                n_ctx_orig: count_or(keys::ROPE_SCALING_ORIGINAL_CONTEXT, n_ctx_train)?,
+                beta_fast: number_or(keys::ROPE_SCALING_BETA_FAST, DEFAULT_BETA_FAST)?,
+                beta_slow: number_or(keys::ROPE_SCALING_BETA_SLOW, DEFAULT_BETA_SLOW)?,
+            })
         };
 
         Ok(Self {
@@ -116,10 +139,12 @@ impl Config {
             n_head_kv,
             head_dim,
             n_vocab: metadata.strings(keys::TOKENIZER_TOKENS)?.len(),
-            n_ctx_train: count(keys::CONTEXT_LENGTH)?,
+            n_ctx_train,
             n_rot,
-            rope_freq_base,
-            rope_freq_scale: rope_freq_scale(metadata, architecture)?,
+            rope_freq_base: number_or(keys::ROPE_FREQ_BASE, DEFAULT_ROPE_FREQ_BASE)?,
+            rope_freq_scale,
+            rope_attn_factor: number_or(keys::ROPE_SCALING_ATTN_FACTOR, 1.0)?,
+            yarn: is_yarn.then(yarn).transpose()?,
             rms_eps: positive_f32(metadata, &key(keys::RMS_EPSILON))?,
         })
     }
@@ -139,26 +164,28 @@ impl Config {
     }
 }
 
-fn rope_freq_scale(metadata: &Metadata, architecture: &str) -> Result<f32> {
+/// What positions are multiplied by, and whether YaRN says of which dimensions.
+fn rope_scaling(metadata: &Metadata, architecture: &str) -> Result<(f32, bool)> {
     let type_key = keys::arch(architecture, keys::ROPE_SCALING_TYPE);
     let scaling = if metadata.contains(&type_key) { metadata.str(&type_key)? } else { "linear" };
-    let factor_key = keys::arch(architecture, keys::ROPE_SCALING_FACTOR);
-    let legacy_key = keys::arch(architecture, keys::ROPE_SCALE_LINEAR);
-    match scaling {
-        "none" => Ok(1.0),
-        // llama.cpp reads a factor of 0 as "not scaled".
-        "linear" => {
-            for key in [&factor_key, &legacy_key] {
-                if metadata.contains(key) && metadata.f32(key)? != 0.0 {
-                    return Ok(1.0 / positive_f32(metadata, key)?);
-                }
-            }
-            Ok(1.0)
+    let is_yarn = match scaling {
+        "none" => return Ok((1.0, false)),
+        "linear" => false,
+        "yarn" => true,
+        other => {
+            return Err(Error::unsupported_model(format!(
+                "`{type_key}` is `{other}`; Tallow scales positions `linear`, by `yarn` or not at all"
+            )));
         }
-        other => Err(Error::unsupported_model(format!(
-            "`{type_key}` is `{other}`; Tallow scales positions `linear` or not at all"
-        ))),
+    };
+    for name in [keys::ROPE_SCALING_FACTOR, keys::ROPE_SCALE_LINEAR] {
+        let key = keys::arch(architecture, name);
+        // llama.cpp reads a factor of 0 as "not scaled".
+        if metadata.contains(&key) && metadata.f32(&key)? != 0.0 {
+            return Ok((1.0 / positive_f32(metadata, &key)?, is_yarn));
+        }
     }
+    Ok((1.0, is_yarn))
 }
 
 /// An upper bound for every count of a model's shape, far beyond any model's.

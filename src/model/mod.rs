@@ -12,6 +12,6 @@ mod rope;
 mod weights;
 
 pub use cache::KvCache;
-pub use config::Config;
+pub use config::{Config, Yarn};
 pub use llama::{Llama, Logits};
 pub use weights::WeightsBuilder;

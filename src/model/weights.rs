@@ -1,17 +1,12 @@
-//! The weights, taken as the file streams by: the directory is checked before the first byte of data. A matrix that has
-//! kernels here is packed row by row into its final place, so that one row is all that is held besides; of another tensor
-//! all of its bytes, until it is whole.
+//! The weights, taken as the file streams by: the directory is checked before the first byte of data, and each matrix is
+//! packed row by row into its final place, so that one row is all that is held besides.
 
-use super::memory::{no_room, room_for};
+use super::memory::no_room;
 use super::{Config, Llama};
-use crate::gguf::{TensorInfo, TensorType};
+use crate::gguf::TensorInfo;
 use crate::kernels::{PackedMatrix, PackedType};
-use crate::ops::Weight;
 use crate::threads::Pool;
 use crate::{Error, Result};
-use candle_core::Device;
-use candle_core::quantized::{GgmlDType, QStorage, QTensor};
-use std::borrow::Cow;
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -27,17 +22,17 @@ pub struct WeightsBuilder {
 /// Finished tensors by name.
 #[derive(Debug, Default)]
 pub(super) struct Weights {
-    matrices: HashMap<String, Arc<Weight>>,
+    matrices: HashMap<String, Arc<PackedMatrix>>,
     vectors: HashMap<String, Vec<f32>>,
 }
 
-/// The tensor that is arriving.
+/// The tensor that is arriving, packed as its rows become whole: `row` holds the beginning of row `n_rows`. A vector is a
+/// matrix of one row.
 #[derive(Debug)]
-enum Arriving {
-    /// Packed as its rows become whole: `row` holds the beginning of row `n_rows`.
-    Packed { matrix: PackedMatrix, n_rows: usize, row: Vec<u8> },
-    /// Taken by Candle when it is whole. Words, because Candle wants blocks aligned to 4 bytes.
-    Whole { words: Vec<u64>, n_bytes: usize, len: usize },
+struct Arriving {
+    matrix: PackedMatrix,
+    n_rows: usize,
+    row: Vec<u8>,
 }
 
 impl WeightsBuilder {
@@ -45,7 +40,7 @@ impl WeightsBuilder {
     ///
     /// # Errors
     /// `invalid_model` for a tensor that is missing or has another shape; `unsupported_model` for one that
-    /// the forward pass does not know or whose type Candle does not read.
+    /// the forward pass does not know or whose type has no kernels.
     pub fn new(config: Config, directory: Vec<TensorInfo>) -> Result<Self> {
         // Before a name is made for each tensor that the metadata promises.
         if config.n_layer > directory.len() {
@@ -69,7 +64,7 @@ impl WeightsBuilder {
                     info.name, info.shape
                 )));
             }
-            candle_type(info)?;
+            packed_type(info)?;
         }
         if let Some(name) = expected.iter().filter(|(_, e)| e.required).map(|(name, _)| name).min() {
             return Err(Error::invalid_model(format!("tensor `{name}` is missing")));
@@ -98,7 +93,7 @@ impl WeightsBuilder {
         if at + bytes.len() as u64 == info.n_bytes
             && let Some(arrived) = self.arriving.take()
         {
-            self.weights.insert(info, arrived)?;
+            self.weights.insert(info, arrived.matrix);
         }
         Ok(())
     }
@@ -114,82 +109,49 @@ impl WeightsBuilder {
 
 impl Arriving {
     fn new(info: &TensorInfo) -> Result<Self> {
-        let no_room = || no_room(&info.name, info.n_bytes);
-        if let (Some(ty), &[n_out, n_in]) = (packed_type(info.dtype), &*info.shape) {
-            let matrix = PackedMatrix::new(ty, n_out, n_in).ok_or_else(no_room)?;
-            return Ok(Self::Packed { row: Vec::with_capacity(matrix.file_row_bytes()), matrix, n_rows: 0 });
-        }
-        let n_bytes = usize::try_from(info.n_bytes).map_err(|_| no_room())?;
-        let mut words = Vec::new();
-        let n_words = n_bytes.div_ceil(size_of::<u64>());
-        words.try_reserve_exact(n_words).map_err(|_| no_room())?;
-        words.resize(n_words, 0);
-        Ok(Self::Whole { words, n_bytes, len: 0 })
+        let (n_in, rows) = info.shape.split_last().map_or((1, &[][..]), |(n_in, rows)| (*n_in, rows));
+        let matrix = PackedMatrix::new(packed_type(info)?, rows.iter().product(), n_in)
+            .ok_or_else(|| no_room(&info.name, info.n_bytes))?;
+        Ok(Self { row: Vec::with_capacity(matrix.file_row_bytes()), matrix, n_rows: 0 })
     }
 
     /// Takes the next `bytes`, of which there are no more than are missing.
     fn push(&mut self, mut bytes: &[u8]) {
-        match self {
-            Self::Whole { words, len, .. } => {
-                let place: &mut [u8] = bytemuck::cast_slice_mut(words);
-                place[*len..*len + bytes.len()].copy_from_slice(bytes);
-                *len += bytes.len();
+        let row_bytes = self.matrix.file_row_bytes();
+        while !bytes.is_empty() {
+            let (part, rest) = bytes.split_at(bytes.len().min(row_bytes - self.row.len()));
+            bytes = rest;
+            if part.len() == row_bytes {
+                self.matrix.set_row(self.n_rows, part);
+                self.n_rows += 1;
+                continue;
             }
-            Self::Packed { matrix, n_rows, row } => {
-                let row_bytes = matrix.file_row_bytes();
-                while !bytes.is_empty() {
-                    let (part, rest) = bytes.split_at(bytes.len().min(row_bytes - row.len()));
-                    bytes = rest;
-                    if part.len() == row_bytes {
-                        matrix.set_row(*n_rows, part);
-                        *n_rows += 1;
-                        continue;
-                    }
-                    row.extend_from_slice(part);
-                    if row.len() == row_bytes {
-                        matrix.set_row(*n_rows, row);
-                        *n_rows += 1;
-                        row.clear();
-                    }
-                }
+            self.row.extend_from_slice(part);
+            if self.row.len() == row_bytes {
+                self.matrix.set_row(self.n_rows, &self.row);
+                self.n_rows += 1;
+                self.row.clear();
             }
         }
     }
 }
 
 impl Weights {
-    fn insert(&mut self, info: &TensorInfo, arrived: Arriving) -> Result<()> {
-        let weight = match arrived {
-            Arriving::Packed { matrix, .. } => Weight::Packed(matrix),
-            Arriving::Whole { words, n_bytes, .. } => {
-                // Candle copies the blocks, and aborts where it finds no room.
-                room_for(&info.name, n_bytes)?;
-                let bytes = &bytemuck::cast_slice(&words)[..n_bytes];
-                let storage = QStorage::from_data(Cow::Borrowed(bytes), &Device::Cpu, candle_type(info)?)?;
-                let tensor = QTensor::new(storage, info.shape.as_slice())?;
-                if info.shape.len() == 1 {
-                    self.vectors.insert(info.name.clone(), tensor.dequantize(&Device::Cpu)?.to_vec1()?);
-                    return Ok(());
-                }
-                if matches!(tensor.dtype(), GgmlDType::F32 | GgmlDType::F16 | GgmlDType::BF16) {
-                    // Candle multiplies these as f32, of which it makes a copy.
-                    let n_bytes = tensor.shape().elem_count().saturating_mul(size_of::<f32>());
-                    room_for(&info.name, n_bytes)?;
-                }
-                Weight::candle(tensor)?
-            }
-        };
-        self.matrices.insert(info.name.clone(), Arc::new(weight));
-        Ok(())
+    fn insert(&mut self, info: &TensorInfo, matrix: PackedMatrix) {
+        if info.shape.len() == 1 {
+            self.vectors.insert(info.name.clone(), matrix.row(0));
+        } else {
+            self.matrices.insert(info.name.clone(), Arc::new(matrix));
+        }
     }
 
     /// The matrix `name`.
-    pub(super) fn take(&mut self, name: &str) -> Result<Arc<Weight>> {
+    pub(super) fn take(&mut self, name: &str) -> Result<Arc<PackedMatrix>> {
         self.take_optional(name).ok_or_else(|| missing(name))
     }
 
     /// As [`take`](Self::take), for a matrix that a model may do without.
-    pub(super) fn take_optional(&mut self, name: &str) -> Option<Arc<Weight>> {
+    pub(super) fn take_optional(&mut self, name: &str) -> Option<Arc<PackedMatrix>> {
         self.matrices.remove(name)
     }
 
@@ -206,21 +168,6 @@ impl Weights {
 
 fn missing(name: &str) -> Error {
     Error::invalid_model(format!("tensor `{name}` is missing"))
-}
-
-/// The packed layout of a type, if it has one.
-fn packed_type(dtype: TensorType) -> Option<PackedType> {
-    Some(match dtype {
-        TensorType::Q4_0 => PackedType::Q4_0,
-        TensorType::Q4_1 => PackedType::Q4_1,
-        TensorType::Q5_0 => PackedType::Q5_0,
-        TensorType::Q5_1 => PackedType::Q5_1,
-        TensorType::Q8_0 => PackedType::Q8_0,
-        TensorType::Q4_K => PackedType::Q4_K,
-        TensorType::Q5_K => PackedType::Q5_K,
-        TensorType::Q6_K => PackedType::Q6_K,
-        _ => return None,
-    })
 }
 
 struct Expected {
@@ -261,27 +208,9 @@ fn expected_tensors(config: &Config) -> HashMap<String, Expected> {
     expected
 }
 
-fn candle_type(info: &TensorInfo) -> Result<GgmlDType> {
-    Ok(match info.dtype {
-        TensorType::F32 => GgmlDType::F32,
-        TensorType::F16 => GgmlDType::F16,
-        TensorType::BF16 => GgmlDType::BF16,
-        TensorType::Q4_0 => GgmlDType::Q4_0,
-        TensorType::Q4_1 => GgmlDType::Q4_1,
-        TensorType::Q5_0 => GgmlDType::Q5_0,
-        TensorType::Q5_1 => GgmlDType::Q5_1,
-        TensorType::Q8_0 => GgmlDType::Q8_0,
-        TensorType::Q2_K => GgmlDType::Q2K,
-        TensorType::Q3_K => GgmlDType::Q3K,
-        TensorType::Q4_K => GgmlDType::Q4K,
-        TensorType::Q5_K => GgmlDType::Q5K,
-        TensorType::Q6_K => GgmlDType::Q6K,
-        other => {
-            return Err(Error::unsupported_model(format!(
-                "tensor `{}` is of type {}, which is not supported",
-                info.name,
-                other.name()
-            )));
-        }
+fn packed_type(info: &TensorInfo) -> Result<PackedType> {
+    PackedType::of(info.dtype).ok_or_else(|| {
+        let (name, ty) = (&info.name, info.dtype.name());
+        Error::unsupported_model(format!("tensor `{name}` is of type {ty}, which is not supported"))
     })
 }

@@ -4,11 +4,15 @@
 //! Queries, keys and values come side by side, as one projection makes them, (n_tok, (n_head + 2 · n_head_kv) · head_dim).
 
 use super::{lost, slice};
-use crate::kernels::{self, Attend, HEAD_MULTIPLE, QUERY_SCALE};
+use crate::kernels::{self, Attend, HEAD_MULTIPLE, Output, QUERY_SCALE};
 use crate::threads::Pool;
 use candle_core::{CpuStorage, CustomOp3, Error, InplaceOp2, Layout, Result, Shape};
 use half::f16;
 use half::slice::HalfFloatSliceExt;
+
+/// Tokens whose queries see a key/value head together: enough to widen its halves once for many, few enough that threads
+/// have something to share.
+const TOKENS_AT_ONCE: usize = 8;
 
 /// How heads lie side by side.
 #[derive(Debug, Clone, Copy)]
@@ -18,12 +22,13 @@ pub(crate) struct Heads {
     pub(crate) head_dim: usize,
 }
 
-/// Cosines and sines of `n_tok` positions, each `(n_tok, n_rot / 2)`.
+/// What the pairs 2i and 2i + 1 of a head are turned by at each of `n_tok` positions: cosines twice, and sines first
+/// negative and then positive, as [`kernels::rotate`] wants them.
 #[derive(Debug)]
 pub(crate) struct Rotation {
-    pub(crate) cos: Vec<f32>,
-    pub(crate) sin: Vec<f32>,
-    pub(crate) n_rot: usize,
+    cos: Vec<f32>, // (n_tok, n_rot)
+    sin: Vec<f32>, // (n_tok, n_rot)
+    n_rot: usize,
 }
 
 /// What of a row goes into the cache.
@@ -74,14 +79,16 @@ impl Heads {
 }
 
 impl Rotation {
+    /// By the sines and cosines of `n_rot / 2` angles for each token.
+    pub(crate) fn new(turns: impl Iterator<Item = (f32, f32)>, n_rot: usize) -> Self {
+        let (cos, sin): (Vec<_>, Vec<_>) = turns.map(|(sin, cos)| ([cos, cos], [-sin, sin])).unzip();
+        Self { cos: cos.into_flattened(), sin: sin.into_flattened(), n_rot }
+    }
+
     /// Turns the pairs 2i and 2i + 1 of token `tok`'s `head`.
     fn turn(&self, tok: usize, head: &mut [f32]) {
-        let half = self.n_rot / 2;
-        let angles = self.cos[tok * half..].iter().zip(&self.sin[tok * half..]);
-        for (pair, (cos, sin)) in head[..self.n_rot].as_chunks_mut::<2>().0.iter_mut().zip(angles) {
-            let [a, b] = *pair;
-            *pair = [a * cos - b * sin, a * sin + b * cos];
-        }
+        let of_tok = tok * self.n_rot..(tok + 1) * self.n_rot;
+        kernels::rotate(&mut head[..self.n_rot], &self.cos[of_tok.clone()], &self.sin[of_tok]);
     }
 }
 
@@ -154,9 +161,11 @@ impl CustomOp3 for Attention<'_> {
         let n_group = n_head / n_head_kv;
         let scale = QUERY_SCALE / (head_dim as f32).sqrt();
 
+        // The queries of one key/value head next to each other: (n_head_kv, n_tok, n_group, width).
         let mut q = vec![0.0; n_tok * n_head * width];
-        let turn = |tok: usize, q: &mut [f32]| {
-            let heads = rows[tok * row..].chunks_exact(head_dim);
+        let turn = |index: usize, q: &mut [f32]| {
+            let (head_kv, tok) = (index / n_tok, index % n_tok);
+            let heads = rows[tok * row + head_kv * n_group * head_dim..].chunks_exact(head_dim);
             for (q, head) in q.chunks_exact_mut(width).zip(heads) {
                 let q = &mut q[..head_dim];
                 q.copy_from_slice(head);
@@ -164,28 +173,26 @@ impl CustomOp3 for Attention<'_> {
                 q.iter_mut().for_each(|q| *q *= scale);
             }
         };
-        self.pool.run_chunks(&mut q, n_head * width, &turn).map_err(lost)?;
+        self.pool.run_chunks(&mut q, n_group * width, &turn).map_err(lost)?;
 
-        // The query heads of one key/value head, of one token, are next to each other.
-        let mut y = vec![0.0; n_tok * n_head * width];
-        let see = |index: usize, y: &mut [f32]| {
-            let (tok, head_kv) = (index / n_head_kv, index % n_head_kv);
+        let mut y = vec![0.0; n_tok * n_head * head_dim];
+        let output = Output::new(&mut y, n_tok);
+        let n_parts = n_tok.div_ceil(TOKENS_AT_ONCE);
+        let see = |index: usize| {
+            let (head_kv, first) = (index / n_parts, index % n_parts * TOKENS_AT_ONCE);
+            let n = TOKENS_AT_ONCE.min(n_tok - first);
+            let at = (head_kv * n_tok + first) * n_group * width;
+            let q = &q[at..at + n * n_group * width];
             let of_head = head_kv * n_ctx * width..(head_kv + 1) * n_ctx * width;
-            kernels::attend(
-                &Attend {
-                    q: &q[index * n_group * width..(index + 1) * n_group * width],
-                    n_seen: self.pos + tok + 1,
-                    k: &k[of_head.clone()],
-                    v: &v[of_head],
-                    width,
-                },
-                y,
-            );
+            let (k, v) = (&k[of_head.clone()], &v[of_head]);
+            let mut seen = vec![0.0; q.len()];
+            kernels::attend(&Attend { q, n_group, n_seen: self.pos + first + 1, k, v, width }, &mut seen);
+            for (i, seen) in seen.chunks_exact(width).enumerate() {
+                let (tok, head) = (first + i / n_group, head_kv * n_group + i % n_group);
+                output.store(tok, head * head_dim, &seen[..head_dim]);
+            }
         };
-        self.pool.run_chunks(&mut y, n_group * width, &see).map_err(lost)?;
-        if width > head_dim {
-            y = y.chunks_exact(width).flat_map(|y| &y[..head_dim]).copied().collect();
-        }
+        self.pool.run(n_head_kv * n_parts, &|range| range.for_each(see)).map_err(lost)?;
         Ok((CpuStorage::F32(y), (n_tok, n_head * head_dim).into()))
     }
 }

@@ -262,6 +262,11 @@ impl Tokenizer {
         self.vocab.roles.eog.contains(&id)
     }
 
+    /// The tokens that end an answer, ascending.
+    pub fn eog(&self) -> impl Iterator<Item = u32> {
+        self.vocab.roles.eog.iter().copied()
+    }
+
     /// Whether [`encode`](Self::encode) with `add_special` begins with [`bos`](Self::bos).
     pub fn adds_bos(&self) -> bool {
         self.adds_bos

@@ -7,6 +7,7 @@ mod threads;
 
 use crate::chat::ChatTemplate;
 use crate::info::ModelInfo;
+use crate::kernels;
 use crate::load;
 use crate::session::Session;
 use crate::threads::Pool;
@@ -15,6 +16,7 @@ use generate::{GenerateRequest, Prompt, StepMessage, TemplateRequest};
 use js::{JsResult, from_json, to_js, to_json};
 use std::sync::Arc;
 use wasm_bindgen::prelude::*;
+use web_time::Duration;
 
 /// Context allocated where the page does not say, if the model was trained on as much.
 const DEFAULT_CONTEXT_LENGTH: usize = 4096;
@@ -28,6 +30,42 @@ fn start() {
 /// Which of the two modules this is: `relaxed` or `simd128`.
 fn module_name() -> String {
     if cfg!(target_feature = "relaxed-simd") { "relaxed" } else { "simd128" }.to_owned()
+}
+
+/// Which form of the 8-bit dot product the module `relaxed` takes: `i16x8` or `i32x4`. The page measures them.
+#[wasm_bindgen(js_name = chooseRelaxedDot)]
+pub fn choose_relaxed_dot(form: &str) -> JsResult<()> {
+    #[cfg(target_feature = "relaxed-simd")]
+    {
+        use crate::kernels::form::{Form, choose};
+        match form {
+            "i16x8" => choose(Form::Pairs16),
+            "i32x4" => choose(Form::Fours32),
+            _ => return Err(to_js(Error::internal(format!("there is no dot product `{form}`")))),
+        }
+    }
+    #[cfg(not(target_feature = "relaxed-simd"))]
+    let _ = form;
+    Ok(())
+}
+
+/// The names of the types of weights that can be multiplied.
+#[wasm_bindgen(js_name = kernelTypes)]
+pub fn kernel_types() -> Vec<String> {
+    kernels::types().map(|ty| ty.name().to_owned()).collect()
+}
+
+/// How fast weights of `type` are multiplied with so many tokens, in 10^9 multiply-adds a second, tried for so long.
+#[wasm_bindgen(js_name = measureKernel)]
+pub fn measure_kernel(
+    #[wasm_bindgen(js_name = type)] ty: &str,
+    tokens: usize,
+    milliseconds: u32,
+) -> JsResult<f64> {
+    let unknown =
+        || to_js(Error::invalid_request(format!("`type` should be one of `kernelTypes()`, got `{ty}`")));
+    let known = kernels::types().find(|known| known.name() == ty).ok_or_else(unknown)?;
+    kernels::measure(known, tokens, Duration::from_millis(milliseconds.into())).map_err(to_js)
 }
 
 /// A model being loaded.

@@ -113,7 +113,11 @@ test("the browser's best module is chosen", async ({ page }) => {
   }, MODEL);
   expect(chosen).toMatchObject({
     module: "relaxed",
-    capabilities: { module: "relaxed", crossOriginIsolated: true },
+    capabilities: {
+      module: "relaxed",
+      relaxedDot: expect.stringMatching(/^(i16x8|i32x4)$/),
+      crossOriginIsolated: true,
+    },
   });
 });
 

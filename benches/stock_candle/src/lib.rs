@@ -1,4 +1,7 @@
-//! `candle_transformers::models::quantized_llama` as it is, behind the two calls that the benchmark makes.
+//! `candle_transformers::models::quantized_llama` as it is, behind the two calls that the benchmark makes; and one loop
+//! of llama.cpp's.
+
+mod ggml;
 
 use candle_core::quantized::gguf_file::Content;
 use candle_core::{D, Device, Result, Tensor};
