@@ -17,7 +17,7 @@ export interface Capabilities {
   simd128: boolean;
   /** The relaxed SIMD instructions, among them the 8-bit dot product. */
   relaxedSimd: boolean;
-  /** Which form of that dot product is faster here, measured in about 2 ms at the first call; `null` without relaxed SIMD. */
+  /** Which form of that dot product is faster here, found in 2 ms or less at the first call; `null` without relaxed SIMD. */
   relaxedDot: RelaxedDot | null;
   /** Atomic instructions and shared memory, which both modules are built with. */
   atomics: boolean;

@@ -110,6 +110,7 @@ pub(super) struct Constants {
     /// [`Dot::HALF`]
     half: v128,
     /// 1 in each 16 bits.
+    #[cfg_attr(not(target_feature = "relaxed-simd"), allow(dead_code))]
     pub(super) one: v128,
     /// What of an f16, sign-extended and moved to f32's places, counts.
     f16: v128,
@@ -666,7 +667,7 @@ impl Format256 for Q4K {
     unsafe fn mins<D: Dot, const T: usize>(
         w: *const u8,
         x: [*const Block256<D::Chunk>; T],
-        c: &Constants,
+        _: &Constants,
     ) -> [v128; T] {
         // SAFETY: the caller's: `w` points to a quad, `x` to blocks.
         unsafe { mins_of_32s::<D, T>(w.add(q4_k::MINS), x) }
@@ -723,7 +724,7 @@ impl Format256 for Q5K {
     unsafe fn mins<D: Dot, const T: usize>(
         w: *const u8,
         x: [*const Block256<D::Chunk>; T],
-        c: &Constants,
+        _: &Constants,
     ) -> [v128; T] {
         // SAFETY: the caller's: `w` points to a quad, `x` to blocks.
         unsafe { mins_of_32s::<D, T>(w.add(q5_k::MINS), x) }

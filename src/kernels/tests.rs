@@ -173,11 +173,11 @@ fn multiply(matrix: &PackedMatrix, x: &[f32]) -> Vec<f32> {
     y.chunks_exact(stride).flat_map(|y| &y[1..stride - 1]).copied().collect()
 }
 
-/// Rows at the seams of quads and groups; columns of one to three blocks, or any; tokens at the seams of tiles.
+/// Rows at the seams of quads and groups; columns of one, three and five blocks, or any; tokens at the seams of tiles.
 fn shapes(ty: PackedType) -> impl Iterator<Item = (usize, usize, usize)> {
     let columns = match ty.family() {
         Family::Float => [1, 2, 37],
-        Family::By32 | Family::By256 => [1, 2, 3].map(|n_blocks| n_blocks * ty.block_len()),
+        Family::By32 | Family::By256 => [1, 3, 5].map(|n_blocks| n_blocks * ty.block_len()),
     };
     [1, 3, 4, 5, 7, 8, 9, 12, 17].into_iter().flat_map(move |n_out| {
         columns
