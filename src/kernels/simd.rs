@@ -78,9 +78,17 @@ pub(super) trait Dot {
     fn mul_add(a: v128, b: v128, c: v128) -> v128;
 }
 
+/// Begins step `$n` of a block, none of which is the last: see [`Constants::n_steps`].
+macro_rules! step {
+    ($c:ident, $label:lifetime, $n:expr) => {
+        if $n > 0 && $n >= $c.n_steps {
+            break $label;
+        }
+    };
+}
+
 /// Repeats a block of code with a constant.
 macro_rules! unroll {
-    ($label:lifetime: $i:ident in [$($n:literal)*] $body:block) => { $label: { $({ const $i: usize = $n; $body })* } };
     ($i:ident in [$($n:literal)*] $body:block) => { $({ const $i: usize = $n; $body })* };
 }
 
@@ -96,8 +104,8 @@ unsafe fn load(at: *const u8) -> v128 {
 /// register: 39 instead of 36 GMAC/s for Q4_0. And of a block whose number of `steps` were known the compiler, since it
 /// moves a value to its only use, would finish one sum before it begins the next, with all operands alive at once: 30.
 pub(super) struct Constants {
-    /// [`STEPS`]
-    steps: usize,
+    /// More than any type's block has.
+    n_steps: usize,
     /// Bits 0 to 3 of each byte.
     low_4: v128,
     /// Bits 0 to 5 of each byte.
@@ -151,7 +159,7 @@ impl Constants {
         // SAFETY: 16 numbers of a byte.
         let iq4: [u8; 16] = unsafe { core::mem::transmute(IQ4_VALUES) };
         Self {
-            steps: STEPS,
+            n_steps: 64,
             low_4: vector([0x0F; 16]),
             low_6: vector([0x3F; 16]),
             pair: [vector([0x03; 16]), vector([0x0C; 16]), vector([0x30; 16])],
@@ -203,9 +211,6 @@ unsafe fn load_f16(at: *const u8, c: &Constants) -> v128 {
     let moved = unsafe { i32x4_shl(i32x4_load_extend_i16x4(at.cast()), 13) };
     f32x4_mul(v128_and(moved, c.f16), c.two_to_112)
 }
-
-/// Vectors of halves in a block of 32.
-const STEPS: usize = 4;
 
 /// A type of the 32-family: sums of products, and what to do with them.
 trait Format32 {
@@ -264,22 +269,25 @@ impl<const D_AT: usize, const M: usize, const BYTES: usize, const BIAS: i16> For
         // SAFETY: the caller's: `w` points to quads, `x` to blocks.
         unsafe {
             let mut sums = starts::<D, T>(x, BIAS);
-            unroll!('block: V in [0 1 2 3] {
-                if V > 0 && V >= c.steps {
-                    break 'block;
-                }
-                let w = load2(w, 16 * V);
-                for part in 0..D::PARTS {
-                    let q = [D::halves(w[0], part, c), D::halves(w[1], part, c)];
-                    for t in 0..T {
-                        let chunks = (&raw const (*x[t]).chunks).cast::<D::Chunk>();
-                        for r in 0..2 {
-                            sums[t][r] =
-                                D::add_halves(sums[t][r], chunks.add(V), chunks.add(V + 4), part, q[r]);
+            'block: {
+                unroll!(V in [0 1 2 3] {
+                    let w = load2(w, 16 * V);
+                    for part in 0..D::PARTS {
+                        // More steps, of fewer products each, make LLVM fold what they have in common into a loop.
+                        if D::PARTS == 2 || part == 0 {
+                            step!(c, 'block, V * D::PARTS + part);
+                        }
+                        let q = [D::halves(w[0], part, c), D::halves(w[1], part, c)];
+                        for t in 0..T {
+                            let chunks = (&raw const (*x[t]).chunks).cast::<D::Chunk>();
+                            for r in 0..2 {
+                                sums[t][r] =
+                                    D::add_halves(sums[t][r], chunks.add(V), chunks.add(V + 4), part, q[r]);
+                            }
                         }
                     }
-                }
-            });
+                });
+            }
             for sums in &mut sums {
                 *sums = [D::sum(sums[0], c), D::sum(sums[1], c)];
             }
@@ -306,23 +314,26 @@ impl<const BYTES: usize, const M: usize, const BIAS: i16> Format32 for Q5<BYTES,
             let mut sums = starts::<D, T>(x, BIAS);
             let mut lower = [[i32x4_splat(0); 2]; T];
             let high = load2(w, q5_0::HIGH);
-            unroll!(C in [0 1 2 3 4 5 6 7] {
-                let w = load2(w, 16 * (C % 4));
-                let mut q = [w[0]; 2];
-                for r in 0..2 {
-                    q[r] = v128_or(half_bytes(w[r], C / 4, c), bit_at(4, c.bit_4, high[r], C as u32));
-                }
-                for t in 0..T {
-                    let chunks = (&raw const (*x[t]).chunks).cast::<D::Chunk>();
+            'block: {
+                unroll!(C in [0 1 2 3 4 5 6 7] {
+                    step!(c, 'block, C);
+                    let w = load2(w, 16 * (C % 4));
+                    let mut q = [w[0]; 2];
                     for r in 0..2 {
-                        sums[t][r] = D::add(sums[t][r], chunks.add(C), q[r]);
-                        if BIAS == 0 && C == 3 {
-                            lower[t][r] = D::sum(sums[t][r], c);
-                            sums[t][r] = i32x4_splat(0);
+                        q[r] = v128_or(half_bytes(w[r], C / 4, c), bit_at(4, c.bit_4, high[r], C as u32));
+                    }
+                    for t in 0..T {
+                        let chunks = (&raw const (*x[t]).chunks).cast::<D::Chunk>();
+                        for r in 0..2 {
+                            sums[t][r] = D::add(sums[t][r], chunks.add(C), q[r]);
+                            if BIAS == 0 && C == 3 {
+                                lower[t][r] = D::sum(sums[t][r], c);
+                                sums[t][r] = i32x4_splat(0);
+                            }
                         }
                     }
-                }
-            });
+                });
+            }
             for t in 0..T {
                 for r in 0..2 {
                     let sum = D::sum(sums[t][r], c);
@@ -348,15 +359,18 @@ impl Format32 for Q8 {
         let mut sums = [[i32x4_splat(0); 2]; T];
         // SAFETY: the caller's: `w` points to quads, `x` to blocks.
         unsafe {
-            unroll!(C in [0 1 2 3 4 5 6 7] {
-                let w = load2(w, 16 * C);
-                for t in 0..T {
-                    let chunks = (&raw const (*x[t]).chunks).cast::<D::Chunk>();
-                    for r in 0..2 {
-                        sums[t][r] = D::add_signed(sums[t][r], chunks.add(C), w[r], c);
+            'block: {
+                unroll!(C in [0 1 2 3 4 5 6 7] {
+                    step!(c, 'block, C);
+                    let w = load2(w, 16 * C);
+                    for t in 0..T {
+                        let chunks = (&raw const (*x[t]).chunks).cast::<D::Chunk>();
+                        for r in 0..2 {
+                            sums[t][r] = D::add_signed(sums[t][r], chunks.add(C), w[r], c);
+                        }
                     }
-                }
-            });
+                });
+            }
         }
         sums
     }
@@ -376,18 +390,21 @@ impl Format32 for Iq4Nl {
         let mut sums = [[i32x4_splat(0); 2]; T];
         // SAFETY: the caller's: `w` points to quads, `x` to blocks.
         unsafe {
-            unroll!(C in [0 1 2 3 4 5 6 7] {
-                let mut w = load2(w, 16 * (C % 4));
-                for r in 0..2 {
-                    w[r] = iq4_values(half_bytes(w[r], C / 4, c), c);
-                }
-                for t in 0..T {
-                    let chunks = (&raw const (*x[t]).chunks).cast::<D::Chunk>();
+            'block: {
+                unroll!(C in [0 1 2 3 4 5 6 7] {
+                    step!(c, 'block, C);
+                    let mut w = load2(w, 16 * (C % 4));
                     for r in 0..2 {
-                        sums[t][r] = D::add_signed(sums[t][r], chunks.add(C), w[r], c);
+                        w[r] = iq4_values(half_bytes(w[r], C / 4, c), c);
                     }
-                }
-            });
+                    for t in 0..T {
+                        let chunks = (&raw const (*x[t]).chunks).cast::<D::Chunk>();
+                        for r in 0..2 {
+                            sums[t][r] = D::add_signed(sums[t][r], chunks.add(C), w[r], c);
+                        }
+                    }
+                });
+            }
         }
         sums
     }
@@ -516,18 +533,21 @@ impl Format256 for Q2K {
         let mut scaled = [i32x4_splat(0); T];
         // SAFETY: the caller's: `w` points to a quad, `x` to blocks.
         unsafe {
-            unroll!(S in [0 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15] {
-                let q = fields(load(w.add(16 * S)), c);
-                let scales = half_bytes(load(w.add(q2_k::SCALES_AND_MINS + 16 * (S / 4))), 0, c);
-                for t in 0..T {
-                    let chunks = (&raw const (*x[t]).chunks).cast::<D::Chunk>();
-                    let mut sum = i32x4_splat(0);
-                    for i in 0..4 {
-                        sum = D::add(sum, chunks.add(4 * S + i), q[i]);
+            'block: {
+                unroll!(S in [0 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15] {
+                    step!(c, 'block, S);
+                    let q = fields(load(w.add(16 * S)), c);
+                    let scales = half_bytes(load(w.add(q2_k::SCALES_AND_MINS + 16 * (S / 4))), 0, c);
+                    for t in 0..T {
+                        let chunks = (&raw const (*x[t]).chunks).cast::<D::Chunk>();
+                        let mut sum = i32x4_splat(0);
+                        for i in 0..4 {
+                            sum = D::add(sum, chunks.add(4 * S + i), q[i]);
+                        }
+                        scaled[t] = i32x4_add(scaled[t], D::scaled(sum, scales, S % 4, c));
                     }
-                    scaled[t] = i32x4_add(scaled[t], D::scaled(sum, scales, S % 4, c));
-                }
-            });
+                });
+            }
         }
         scaled
     }
@@ -567,22 +587,25 @@ impl Format256 for Q3K {
         let mut scaled = [i32x4_splat(0); T];
         // SAFETY: the caller's: `w` points to a quad, `x` to blocks.
         unsafe {
-            unroll!(S in [0 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15] {
-                let mut q = fields(load(w.add(16 * S)), c);
-                let high = load(w.add(q3_k::HIGH + 16 * (S / 2)));
-                for i in 0..4 {
-                    q[i] = v128_or(q[i], bit_at(2, c.bit_2, high, (4 * (S % 2) + i) as u32));
-                }
-                let scales = load(w.add(q3_k::SCALES + 16 * (S / 4)));
-                for t in 0..T {
-                    let chunks = (&raw const (*x[t]).chunks).cast::<D::Chunk>();
-                    let mut sum = D::start((&raw const (*x[t]).pairs).cast::<[i16; 2]>().add(S), 4);
+            'block: {
+                unroll!(S in [0 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15] {
+                    step!(c, 'block, S);
+                    let mut q = fields(load(w.add(16 * S)), c);
+                    let high = load(w.add(q3_k::HIGH + 16 * (S / 2)));
                     for i in 0..4 {
-                        sum = D::add(sum, chunks.add(4 * S + i), q[i]);
+                        q[i] = v128_or(q[i], bit_at(2, c.bit_2, high, (4 * (S % 2) + i) as u32));
                     }
-                    scaled[t] = i32x4_add(scaled[t], D::scaled_signed(sum, scales, S % 4, c));
-                }
-            });
+                    let scales = load(w.add(q3_k::SCALES + 16 * (S / 4)));
+                    for t in 0..T {
+                        let chunks = (&raw const (*x[t]).chunks).cast::<D::Chunk>();
+                        let mut sum = D::start((&raw const (*x[t]).pairs).cast::<[i16; 2]>().add(S), 4);
+                        for i in 0..4 {
+                            sum = D::add(sum, chunks.add(4 * S + i), q[i]);
+                        }
+                        scaled[t] = i32x4_add(scaled[t], D::scaled_signed(sum, scales, S % 4, c));
+                    }
+                });
+            }
         }
         scaled
     }
@@ -602,24 +625,27 @@ impl Format256 for Iq4Xs {
         let mut scaled = [i32x4_splat(0); T];
         // SAFETY: the caller's: `w` points to a quad, `x` to blocks.
         unsafe {
-            unroll!(S in [0 1 2 3 4 5 6 7] {
-                let mut sums = [i32x4_splat(0); T];
-                unroll!(C in [0 1 2 3] {
-                    let v = load(w.add(16 * (4 * S + C)));
-                    let q = [iq4_values(half_bytes(v, 0, c), c), iq4_values(half_bytes(v, 1, c), c)];
-                    for t in 0..T {
-                        let chunks = (&raw const (*x[t]).chunks).cast::<D::Chunk>();
-                        for half in 0..2 {
-                            sums[t] = D::add_signed(sums[t], chunks.add(8 * S + 4 * half + C), q[half], c);
+            'block: {
+                unroll!(S in [0 1 2 3 4 5 6 7] {
+                    let mut sums = [i32x4_splat(0); T];
+                    unroll!(C in [0 1 2 3] {
+                    step!(c, 'block, 4 * S + C);
+                        let v = load(w.add(16 * (4 * S + C)));
+                        let q = [iq4_values(half_bytes(v, 0, c), c), iq4_values(half_bytes(v, 1, c), c)];
+                        for t in 0..T {
+                            let chunks = (&raw const (*x[t]).chunks).cast::<D::Chunk>();
+                            for half in 0..2 {
+                                sums[t] = D::add_signed(sums[t], chunks.add(8 * S + 4 * half + C), q[half], c);
+                            }
                         }
+                    });
+                    let scales = load(w.add(iq4_xs::SCALES + 16 * (S / 4)));
+                    let scales = i32x4_shr(i8x16_swizzle(scales, c.signed_32[S % 4]), 24);
+                    for t in 0..T {
+                        scaled[t] = i32x4_add(scaled[t], i32x4_mul(sums[t], scales));
                     }
                 });
-                let scales = load(w.add(iq4_xs::SCALES + 16 * (S / 4)));
-                let scales = i32x4_shr(i8x16_swizzle(scales, c.signed_32[S % 4]), 24);
-                for t in 0..T {
-                    scaled[t] = i32x4_add(scaled[t], i32x4_mul(sums[t], scales));
-                }
-            });
+            }
         }
         scaled
     }
@@ -639,26 +665,29 @@ impl Format256 for Q4K {
         let mut scaled = [i32x4_splat(0); T];
         // SAFETY: the caller's: `w` points to a quad, `x` to blocks.
         unsafe {
-            unroll!(J in [0 1 2 3] {
-                let scales = load(w.add(q4_k::SCALES + 16 * (J / 2)));
-                let mut sums = [[i32x4_splat(0); 2]; T];
-                unroll!(C in [0 1 2 3 4 5 6 7] {
-                    let v = load(w.add(16 * (8 * J + C)));
-                    let q = [half_bytes(v, 0, c), half_bytes(v, 1, c)];
+            'block: {
+                unroll!(J in [0 1 2 3] {
+                    let scales = load(w.add(q4_k::SCALES + 16 * (J / 2)));
+                    let mut sums = [[i32x4_splat(0); 2]; T];
+                    unroll!(C in [0 1 2 3 4 5 6 7] {
+                    step!(c, 'block, 8 * J + C);
+                        let v = load(w.add(16 * (8 * J + C)));
+                        let q = [half_bytes(v, 0, c), half_bytes(v, 1, c)];
+                        for t in 0..T {
+                            let chunks = (&raw const (*x[t]).chunks).cast::<D::Chunk>();
+                            for half in 0..2 {
+                                sums[t][half] = D::add(sums[t][half], chunks.add(16 * J + 8 * half + C), q[half]);
+                            }
+                        }
+                    });
                     for t in 0..T {
-                        let chunks = (&raw const (*x[t]).chunks).cast::<D::Chunk>();
                         for half in 0..2 {
-                            sums[t][half] = D::add(sums[t][half], chunks.add(16 * J + 8 * half + C), q[half]);
+                            let sub = 2 * (J % 2) + half;
+                            scaled[t] = i32x4_add(scaled[t], D::scaled(sums[t][half], scales, sub, c));
                         }
                     }
                 });
-                for t in 0..T {
-                    for half in 0..2 {
-                        let sub = 2 * (J % 2) + half;
-                        scaled[t] = i32x4_add(scaled[t], D::scaled(sums[t][half], scales, sub, c));
-                    }
-                }
-            });
+            }
         }
         scaled
     }
@@ -689,33 +718,36 @@ impl Format256 for Q5K {
         let mut scaled = [i32x4_splat(0); T];
         // SAFETY: the caller's: `w` points to a quad, `x` to blocks.
         unsafe {
-            unroll!(J in [0 1 2 3] {
-                let scales = load(w.add(q5_k::SCALES + 16 * (J / 2)));
-                unroll!(H in [0 1] {
-                    let mut sums = [[i32x4_splat(0); 2]; T];
-                    unroll!(C in [0 1 2 3] {
-                        const V: usize = 4 * H + C;
-                        let v = load(w.add(16 * (8 * J + V)));
-                        let high = load(w.add(q5_k::HIGH + 16 * V));
-                        let mut q = [v; 2];
-                        for half in 0..2 {
-                            q[half] = v128_or(half_bytes(v, half, c), bit_at(4, c.bit_4, high, (2 * J + half) as u32));
-                        }
-                        for t in 0..T {
-                            let chunks = (&raw const (*x[t]).chunks).cast::<D::Chunk>();
+            'block: {
+                unroll!(J in [0 1 2 3] {
+                    let scales = load(w.add(q5_k::SCALES + 16 * (J / 2)));
+                    unroll!(H in [0 1] {
+                        let mut sums = [[i32x4_splat(0); 2]; T];
+                        unroll!(C in [0 1 2 3] {
+                    step!(c, 'block, 8 * J + 4 * H + C);
+                            const V: usize = 4 * H + C;
+                            let v = load(w.add(16 * (8 * J + V)));
+                            let high = load(w.add(q5_k::HIGH + 16 * V));
+                            let mut q = [v; 2];
                             for half in 0..2 {
-                                sums[t][half] = D::add(sums[t][half], chunks.add(16 * J + 8 * half + V), q[half]);
+                                q[half] = v128_or(half_bytes(v, half, c), bit_at(4, c.bit_4, high, (2 * J + half) as u32));
+                            }
+                            for t in 0..T {
+                                let chunks = (&raw const (*x[t]).chunks).cast::<D::Chunk>();
+                                for half in 0..2 {
+                                    sums[t][half] = D::add(sums[t][half], chunks.add(16 * J + 8 * half + V), q[half]);
+                                }
+                            }
+                        });
+                        for t in 0..T {
+                            for half in 0..2 {
+                                let sub = 2 * (J % 2) + half;
+                                scaled[t] = i32x4_add(scaled[t], D::scaled(sums[t][half], scales, sub, c));
                             }
                         }
                     });
-                    for t in 0..T {
-                        for half in 0..2 {
-                            let sub = 2 * (J % 2) + half;
-                            scaled[t] = i32x4_add(scaled[t], D::scaled(sums[t][half], scales, sub, c));
-                        }
-                    }
                 });
-            });
+            }
         }
         scaled
     }
@@ -746,32 +778,35 @@ impl Format256 for Q6K {
         let mut scaled = [i32x4_splat(0); T];
         // SAFETY: the caller's: `quad` is one, `x` to blocks.
         unsafe {
-            unroll!(S in [0 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15] {
-                let w = quad.add(48 * S);
-                let planes = [load(w), load(w.add(16)), load(w.add(32))];
-                let rest = v128_or(
-                    v128_or(
-                        v128_and(u16x8_shr(planes[0], 6), c.pair[0]),
-                        v128_and(u16x8_shr(planes[1], 4), c.pair[1]),
-                    ),
-                    v128_and(u16x8_shr(planes[2], 2), c.pair[2]),
-                );
-                let q = [
-                    v128_and(planes[0], c.low_6),
-                    v128_and(planes[1], c.low_6),
-                    v128_and(planes[2], c.low_6),
-                    rest,
-                ];
-                let scales = load(quad.add(q6_k::SCALES + 16 * (S / 4)));
-                for t in 0..T {
-                    let chunks = (&raw const (*x[t]).chunks).cast::<D::Chunk>();
-                    let mut sum = D::start((&raw const (*x[t]).pairs).cast::<[i16; 2]>().add(S), 32);
-                    for i in 0..4 {
-                        sum = D::add(sum, chunks.add(4 * S + i), q[i]);
+            'block: {
+                unroll!(S in [0 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15] {
+                    step!(c, 'block, S);
+                    let w = quad.add(48 * S);
+                    let planes = [load(w), load(w.add(16)), load(w.add(32))];
+                    let rest = v128_or(
+                        v128_or(
+                            v128_and(u16x8_shr(planes[0], 6), c.pair[0]),
+                            v128_and(u16x8_shr(planes[1], 4), c.pair[1]),
+                        ),
+                        v128_and(u16x8_shr(planes[2], 2), c.pair[2]),
+                    );
+                    let q = [
+                        v128_and(planes[0], c.low_6),
+                        v128_and(planes[1], c.low_6),
+                        v128_and(planes[2], c.low_6),
+                        rest,
+                    ];
+                    let scales = load(quad.add(q6_k::SCALES + 16 * (S / 4)));
+                    for t in 0..T {
+                        let chunks = (&raw const (*x[t]).chunks).cast::<D::Chunk>();
+                        let mut sum = D::start((&raw const (*x[t]).pairs).cast::<[i16; 2]>().add(S), 32);
+                        for i in 0..4 {
+                            sum = D::add(sum, chunks.add(4 * S + i), q[i]);
+                        }
+                        scaled[t] = i32x4_add(scaled[t], D::scaled_signed(sum, scales, S % 4, c));
                     }
-                    scaled[t] = i32x4_add(scaled[t], D::scaled_signed(sum, scales, S % 4, c));
-                }
-            });
+                });
+            }
         }
         scaled
     }
