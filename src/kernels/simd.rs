@@ -272,8 +272,9 @@ impl<const D_AT: usize, const M: usize, const BYTES: usize, const BIAS: i16> For
             'block: {
                 unroll!(V in [0 1 2 3] {
                     let w = load2(w, 16 * V);
-                    for part in 0..D::PARTS {
-                        // More steps, of fewer products each, make LLVM fold what they have in common into a loop.
+                    unroll!(PART in [0 1 2 3] { if PART < D::PARTS {
+                        let part = PART;
+                        // With a step for each of four parts LLVM makes a loop of what they have in common.
                         if D::PARTS == 2 || part == 0 {
                             step!(c, 'block, V * D::PARTS + part);
                         }
@@ -285,7 +286,7 @@ impl<const D_AT: usize, const M: usize, const BYTES: usize, const BIAS: i16> For
                                     D::add_halves(sums[t][r], chunks.add(V), chunks.add(V + 4), part, q[r]);
                             }
                         }
-                    }
+                    } });
                 });
             }
             for sums in &mut sums {
@@ -541,9 +542,7 @@ impl Format256 for Q2K {
                     for t in 0..T {
                         let chunks = (&raw const (*x[t]).chunks).cast::<D::Chunk>();
                         let mut sum = i32x4_splat(0);
-                        for i in 0..4 {
-                            sum = D::add(sum, chunks.add(4 * S + i), q[i]);
-                        }
+                        unroll!(I in [0 1 2 3] { sum = D::add(sum, chunks.add(4 * S + I), q[I]); });
                         scaled[t] = i32x4_add(scaled[t], D::scaled(sum, scales, S % 4, c));
                     }
                 });
@@ -592,16 +591,12 @@ impl Format256 for Q3K {
                     step!(c, 'block, S);
                     let mut q = fields(load(w.add(16 * S)), c);
                     let high = load(w.add(q3_k::HIGH + 16 * (S / 2)));
-                    for i in 0..4 {
-                        q[i] = v128_or(q[i], bit_at(2, c.bit_2, high, (4 * (S % 2) + i) as u32));
-                    }
+                    unroll!(I in [0 1 2 3] { q[I] = v128_or(q[I], bit_at(2, c.bit_2, high, (4 * (S % 2) + I) as u32)); });
                     let scales = load(w.add(q3_k::SCALES + 16 * (S / 4)));
                     for t in 0..T {
                         let chunks = (&raw const (*x[t]).chunks).cast::<D::Chunk>();
                         let mut sum = D::start((&raw const (*x[t]).pairs).cast::<[i16; 2]>().add(S), 4);
-                        for i in 0..4 {
-                            sum = D::add(sum, chunks.add(4 * S + i), q[i]);
-                        }
+                        unroll!(I in [0 1 2 3] { sum = D::add(sum, chunks.add(4 * S + I), q[I]); });
                         scaled[t] = i32x4_add(scaled[t], D::scaled_signed(sum, scales, S % 4, c));
                     }
                 });
@@ -800,9 +795,7 @@ impl Format256 for Q6K {
                     for t in 0..T {
                         let chunks = (&raw const (*x[t]).chunks).cast::<D::Chunk>();
                         let mut sum = D::start((&raw const (*x[t]).pairs).cast::<[i16; 2]>().add(S), 32);
-                        for i in 0..4 {
-                            sum = D::add(sum, chunks.add(4 * S + i), q[i]);
-                        }
+                        unroll!(I in [0 1 2 3] { sum = D::add(sum, chunks.add(4 * S + I), q[I]); });
                         scaled[t] = i32x4_add(scaled[t], D::scaled_signed(sum, scales, S % 4, c));
                     }
                 });
