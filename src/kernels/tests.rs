@@ -325,7 +325,7 @@ fn blocks_with_an_outlier_are_rounded_twice() {
 fn every_type_can_be_measured() {
     let time = web_time::Duration::from_millis(1);
     for ty in super::types() {
-        let speed = super::measure(ty, 1, time).expect(ty.name());
+        let speed = super::measure(ty, 1, time).expect("a speed");
         assert!(speed > 0.0 && speed.is_finite(), "{}: {speed}", ty.name());
     }
     let error = super::measure(TensorType::IQ1_S, 1, time).expect_err("no kernels");
@@ -393,11 +393,11 @@ fn oracle(matrix: &PackedMatrix, x: &[f32]) -> Vec<f32> {
             let [dots] = match &prepared {
                 Activations::Float(x) => portable::dots_float(ty, group, [x]),
                 Activations::By32(x) => {
-                    let blocks: Vec<_> = x.blocks.iter().map(Block32::to_bytes).collect();
+                    let blocks: Vec<_> = x.blocks.iter().copied().map(Block32::to_bytes).collect();
                     portable::dots32(ty, group, &x.walk, [&blocks])
                 }
                 Activations::By256(x) => {
-                    let blocks: Vec<_> = x.blocks.iter().map(Block256::to_bytes).collect();
+                    let blocks: Vec<_> = x.blocks.iter().copied().map(Block256::to_bytes).collect();
                     portable::dots256(ty, group, &x.walk, [&blocks])
                 }
             };
@@ -409,15 +409,15 @@ fn oracle(matrix: &PackedMatrix, x: &[f32]) -> Vec<f32> {
 }
 
 impl<C: Chunk> Block32<C> {
-    fn to_bytes(&self) -> Block32<portable::Chunk> {
-        let Self { chunks, pairs, d, sum } = *self;
+    fn to_bytes(self) -> Block32<portable::Chunk> {
+        let Self { chunks, pairs, d, sum } = self;
         Block32 { chunks: chunks.map(|chunk| Chunk::new(chunk.get())), pairs, d, sum }
     }
 }
 
 impl<C: Chunk> Block256<C> {
-    fn to_bytes(&self) -> Block256<portable::Chunk> {
-        let Self { chunks, pairs, sums, d } = *self;
+    fn to_bytes(self) -> Block256<portable::Chunk> {
+        let Self { chunks, pairs, sums, d } = self;
         Block256 { chunks: chunks.map(|chunk| Chunk::new(chunk.get())), pairs, sums, d }
     }
 }
