@@ -52,29 +52,85 @@ pub(crate) fn rms_norm(x: &[f32], weight: &[f32], eps: f32, y: &mut [f32]) {
     }
 }
 
+/// Numbers that loops use over and over, in every lane, from memory that the compiler does not know: V8 makes a
+/// `v128.const` anew in each turn of a loop.
+#[derive(Clone, Copy)]
+struct Constants {
+    /// What of an f16, sign-extended and moved to f32's places, counts.
+    f16: v128,
+    two_to_112: v128,
+    exp: Exp,
+}
+
+/// Those of [`exp`].
+#[derive(Clone, Copy)]
+struct Exp {
+    lowest: v128,
+    highest: v128,
+    log2_e: v128,
+    ln_2: [v128; 2],
+    p: [v128; 6],
+    one: v128,
+    /// 1.5 · 2^23: a whole number stands in the low bits of its sum with this.
+    shift: v128,
+    bias: v128,
+}
+
+const fn all(x: f32) -> v128 {
+    f32x4(x, x, x, x)
+}
+
+impl Constants {
+    #[inline(always)]
+    fn hidden() -> Self {
+        const CONSTANTS: Constants = Constants {
+            f16: u32x4(0x8FFF_E000, 0x8FFF_E000, 0x8FFF_E000, 0x8FFF_E000),
+            two_to_112: all(QUERY_SCALE),
+            exp: Exp {
+                lowest: all(-87.0),
+                highest: all(88.0),
+                log2_e: all(std::f32::consts::LOG2_E),
+                ln_2: [all(355.0 / 512.0), all(-2.121_944_4e-4)],
+                p: [
+                    all(1.987_569_2e-4),
+                    all(1.398_199_9e-3),
+                    all(8.333_452e-3),
+                    all(4.166_579_6e-2),
+                    all(1.666_666_5e-1),
+                    all(0.5),
+                ],
+                one: all(1.0),
+                shift: all(12_582_912.0),
+                bias: i32x4(127, 127, 127, 127),
+            },
+        };
+        *std::hint::black_box(const { &CONSTANTS })
+    }
+}
+
 /// e^x within 2 units of the last place, for x from -87 to 88; x beyond is taken for the nearer of them. Source: the
 /// range reduction and polynomial of Cephes' `expf`.
 #[inline(always)]
-fn exp(x: v128) -> v128 {
-    let x = f32x4_pmin(f32x4_splat(88.0), f32x4_pmax(f32x4_splat(-87.0), x));
-    let n = f32x4_nearest(f32x4_mul(x, f32x4_splat(std::f32::consts::LOG2_E)));
-    let r = f32x4_sub(x, f32x4_mul(n, f32x4_splat(355.0 / 512.0)));
-    let r = f32x4_sub(r, f32x4_mul(n, f32x4_splat(-2.121_944_4e-4)));
-    let mut p = f32x4_splat(1.987_569_2e-4);
-    for c in [1.398_199_9e-3, 8.333_452e-3, 4.166_579_6e-2, 1.666_666_5e-1, 0.5] {
-        p = mul_add(p, r, f32x4_splat(c));
+fn exp(x: v128, c: &Exp) -> v128 {
+    let x = f32x4_pmin(c.highest, f32x4_pmax(c.lowest, x));
+    let n = f32x4_nearest(f32x4_mul(x, c.log2_e));
+    let r = f32x4_sub(x, f32x4_mul(n, c.ln_2[0]));
+    let r = f32x4_sub(r, f32x4_mul(n, c.ln_2[1]));
+    let mut p = c.p[0];
+    for i in 1..c.p.len() {
+        p = mul_add(p, r, c.p[i]);
     }
-    let e = f32x4_add(mul_add(p, f32x4_mul(r, r), r), f32x4_splat(1.0));
-    // n is whole: as an integer it stands in the low bits once 1.5 · 2^23 is added.
-    let power = i32x4_shl(i32x4_add(f32x4_add(n, f32x4_splat(12_582_912.0)), i32x4_splat(127)), 23);
+    let e = f32x4_add(mul_add(p, f32x4_mul(r, r), r), c.one);
+    let power = i32x4_shl(i32x4_add(f32x4_add(n, c.shift), c.bias), 23);
     f32x4_mul(e, power)
 }
 
 /// As [`portable::silu_mul`](super::portable::silu_mul).
 pub(crate) fn silu_mul(gate: &[f32], up: &[f32], y: &mut [f32]) {
     assert!(gate.len() == up.len() && gate.len() == y.len());
+    let c = Constants::hidden().exp;
     let silu_mul = |gate: v128, up: v128| {
-        let sigmoid = f32x4_add(f32x4_splat(1.0), exp(f32x4_neg(gate)));
+        let sigmoid = f32x4_add(c.one, exp(f32x4_neg(gate), &c));
         f32x4_mul(f32x4_div(gate, sigmoid), up)
     };
     let whole = y.len() / 4 * 4;
@@ -139,17 +195,16 @@ pub(crate) fn to_f16(x: &[f32], y: &mut [u16]) {
 
 /// Four f16 times 2^-112.
 #[inline(always)]
-unsafe fn load_f16(at: *const u16) -> v128 {
+unsafe fn load_f16(at: *const u16, c: &Constants) -> v128 {
     // SAFETY: the caller's.
-    let moved = unsafe { i32x4_shl(i32x4_load_extend_i16x4(at.cast()), 13) };
-    v128_and(moved, i32x4_splat(0x8FFF_E000_u32 as i32))
+    v128_and(unsafe { i32x4_shl(i32x4_load_extend_i16x4(at.cast()), 13) }, c.f16)
 }
 
 /// Numbers as a file has them.
 trait Float {
     const BYTES: usize;
     /// Four of them.
-    unsafe fn load(at: *const u8) -> v128;
+    unsafe fn load(at: *const u8, c: &Constants) -> v128;
 }
 
 struct F16;
@@ -159,16 +214,16 @@ struct F32;
 impl Float for F16 {
     const BYTES: usize = 2;
     #[inline(always)]
-    unsafe fn load(at: *const u8) -> v128 {
+    unsafe fn load(at: *const u8, c: &Constants) -> v128 {
         // SAFETY: the caller's.
-        f32x4_mul(unsafe { load_f16(at.cast()) }, f32x4_splat(QUERY_SCALE))
+        f32x4_mul(unsafe { load_f16(at.cast(), c) }, c.two_to_112)
     }
 }
 
 impl Float for BF16 {
     const BYTES: usize = 2;
     #[inline(always)]
-    unsafe fn load(at: *const u8) -> v128 {
+    unsafe fn load(at: *const u8, _: &Constants) -> v128 {
         // SAFETY: the caller's.
         i32x4_shl(unsafe { i32x4_load_extend_u16x4(at.cast()) }, 16)
     }
@@ -177,7 +232,7 @@ impl Float for BF16 {
 impl Float for F32 {
     const BYTES: usize = 4;
     #[inline(always)]
-    unsafe fn load(at: *const u8) -> v128 {
+    unsafe fn load(at: *const u8, _: &Constants) -> v128 {
         // SAFETY: the caller's.
         unsafe { v128_load(at.cast()) }
     }
@@ -214,17 +269,18 @@ unsafe fn tile_float<F: Float, const T: usize>(
     n_in: usize,
     y: &mut [[f32; GROUP]; T],
 ) {
+    let c = &Constants::hidden();
     let zeros = [[f32x4_splat(0.0); 2]; T];
     let mut sums = [zeros; 2];
     let paired = if T == 1 { n_in / 2 * 2 } else { 0 };
     // SAFETY: the caller's: `k` stays below `n_in`.
     unsafe {
         for k in (0..paired).step_by(2) {
-            add_column::<F, T>(group, x, k, &mut sums[0]);
-            add_column::<F, T>(group, x, k + 1, &mut sums[1]);
+            add_column::<F, T>(group, x, k, &mut sums[0], c);
+            add_column::<F, T>(group, x, k + 1, &mut sums[1], c);
         }
         for k in paired..n_in {
-            add_column::<F, T>(group, x, k, &mut sums[0]);
+            add_column::<F, T>(group, x, k, &mut sums[0], c);
         }
     }
     for t in 0..T {
@@ -242,11 +298,12 @@ unsafe fn add_column<F: Float, const T: usize>(
     x: [*const f32; T],
     k: usize,
     sums: &mut [[v128; 2]; T],
+    c: &Constants,
 ) {
     // SAFETY: the caller's.
     unsafe {
         let column = group.add(k * GROUP * F::BYTES);
-        let w = [F::load(column), F::load(column.add(QUAD * F::BYTES))];
+        let w = [F::load(column, c), F::load(column.add(QUAD * F::BYTES), c)];
         for t in 0..T {
             let x = v128_load32_splat(x[t].add(k).cast());
             for r in 0..2 {
@@ -314,28 +371,29 @@ pub(crate) fn attend(attend: &Attend, y: &mut [f32]) {
 
 /// Halves, times 2^-112, as f32.
 fn widen_halves(halves: &[u16], wide: &mut [[f32; 4]]) {
+    let c = &Constants::hidden();
     for (halves, wide) in halves.as_chunks::<4>().0.iter().zip(wide) {
         // SAFETY: four halves are read and a vector is written.
-        unsafe { store(wide.as_mut_ptr(), load_f16(halves.as_ptr())) };
+        unsafe { store(wide.as_mut_ptr(), load_f16(halves.as_ptr(), c)) };
     }
 }
 
 /// A number of a key or value, times 2^-112.
 trait Number: Copy {
-    unsafe fn load(at: *const Self) -> v128;
+    unsafe fn load(at: *const Self, c: &Constants) -> v128;
 }
 
 impl Number for u16 {
     #[inline(always)]
-    unsafe fn load(at: *const Self) -> v128 {
+    unsafe fn load(at: *const Self, c: &Constants) -> v128 {
         // SAFETY: the caller's.
-        unsafe { load_f16(at) }
+        unsafe { load_f16(at, c) }
     }
 }
 
 impl Number for f32 {
     #[inline(always)]
-    unsafe fn load(at: *const Self) -> v128 {
+    unsafe fn load(at: *const Self, _: &Constants) -> v128 {
         // SAFETY: the caller's.
         unsafe { load(at) }
     }
@@ -370,19 +428,21 @@ impl Four<'_> {
 
     #[inline(never)]
     unsafe fn see_by<N: Number, const Q: usize>(&mut self, k: *const N, v: *const N, begin: usize, n: usize) {
+        let c = &Constants::hidden();
         let mut scores = [f32x4_splat(0.0); TILE];
         // SAFETY: the caller's: `Q` queries.
-        unsafe { scores_of::<N, Q>(self.q.as_ptr(), k, self.width, n, &mut scores) };
-        let shrink = self.soften(begin, n, &mut scores);
-        if !i32x4_all_true(f32x4_eq(shrink, f32x4_splat(1.0))) {
+        unsafe { scores_of::<N, Q>(self.q.as_ptr(), k, self.width, n, &mut scores, c) };
+        let shrink = self.soften(begin, n, &mut scores, c);
+        if !i32x4_all_true(f32x4_eq(shrink, c.exp.one)) {
             self.scale(shrink);
         }
         // SAFETY: as above.
-        unsafe { add_values::<N, Q>(&scores[..n], v, self.width, self.y.as_mut_ptr()) };
+        unsafe { add_values::<N, Q>(&scores[..n], v, self.width, self.y.as_mut_ptr(), c) };
     }
 
     /// Scores to weights relative to the largest yet, times [`QUERY_SCALE`]; what the sums so far are to be multiplied by.
-    fn soften(&mut self, begin: usize, n: usize, scores: &mut [v128; TILE]) -> v128 {
+    #[inline(always)]
+    fn soften(&mut self, begin: usize, n: usize, scores: &mut [v128; TILE], c: &Constants) -> v128 {
         // SAFETY: four numbers are a vector.
         let seen = i32x4_sub(unsafe { v128_load(self.seen.as_ptr().cast()) }, i32x4_splat(begin as i32));
         let hidden = f32x4_splat(f32::NEG_INFINITY);
@@ -392,12 +452,13 @@ impl Four<'_> {
             largest = f32x4_pmax(largest, scores[pos]);
         }
         // An e^x of less than -87 stands for 0, which only positions that are not seen have to be.
-        let shrink = exp(f32x4_sub(self.largest, largest));
+        let shrink = exp(f32x4_sub(self.largest, largest), &c.exp);
         let mut total = f32x4_mul(self.total, shrink);
         for pos in 0..n {
-            let weight = v128_and(exp(f32x4_sub(scores[pos], largest)), f32x4_ne(scores[pos], hidden));
+            let weight =
+                v128_and(exp(f32x4_sub(scores[pos], largest), &c.exp), f32x4_ne(scores[pos], hidden));
             total = f32x4_add(total, weight);
-            scores[pos] = f32x4_mul(weight, f32x4_splat(QUERY_SCALE));
+            scores[pos] = f32x4_mul(weight, c.two_to_112);
         }
         (self.largest, self.total) = (largest, total);
         shrink
@@ -434,6 +495,7 @@ unsafe fn scores_of<N: Number, const Q: usize>(
     width: usize,
     n: usize,
     scores: &mut [v128; TILE],
+    c: &Constants,
 ) {
     for pos in (0..n).step_by(2) {
         let second = usize::from(pos + 1 < n);
@@ -443,7 +505,7 @@ unsafe fn scores_of<N: Number, const Q: usize>(
             let keys = [k.add(pos * width), k.add((pos + second) * width)];
             for d in (0..width).step_by(HEAD_MULTIPLE) {
                 for d in [d, d + 4, d + 8, d + 12] {
-                    let k = [N::load(keys[0].add(d)), N::load(keys[1].add(d))];
+                    let k = [N::load(keys[0].add(d), c), N::load(keys[1].add(d), c)];
                     for r in 0..Q {
                         let x = load(q.add(r * width + d));
                         sums[0][r] = mul_add(x, k[0], sums[0][r]);
@@ -459,7 +521,13 @@ unsafe fn scores_of<N: Number, const Q: usize>(
 
 /// Adds the values, weighted, to `y`, `(Q, width)`.
 #[inline(always)]
-unsafe fn add_values<N: Number, const Q: usize>(weights: &[v128], v: *const N, width: usize, y: *mut f32) {
+unsafe fn add_values<N: Number, const Q: usize>(
+    weights: &[v128],
+    v: *const N,
+    width: usize,
+    y: *mut f32,
+    c: &Constants,
+) {
     for d in (0..width).step_by(8) {
         // SAFETY: the caller's; widths are multiples of 8.
         unsafe {
@@ -469,7 +537,7 @@ unsafe fn add_values<N: Number, const Q: usize>(weights: &[v128], v: *const N, w
             }
             let mut v = v.add(d);
             for weights in weights {
-                let values = [N::load(v), N::load(v.add(4))];
+                let values = [N::load(v, c), N::load(v.add(4), c)];
                 let weights: *const u32 = (&raw const *weights).cast();
                 for r in 0..Q {
                     let weight = v128_load32_splat(weights.add(r));
