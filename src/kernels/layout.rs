@@ -5,9 +5,9 @@
 //! of four rows are a vector too. `quad` below is one block of k for four rows; `byte(v, r, i)` is byte i of lane r of
 //! its vector v.
 //!
-//! A matrix is cut into groups of [`GROUP`] rows, whose last one is padded with zeros. In the K-family the two quads of a
-//! group follow each other, in the others they alternate block by block, so that a thread reads one sequential stream:
-//! from memory, two streams 4.6 KB apart were read at 8 GB/s and one at 20-23 GB/s.
+//! A matrix is cut into groups of [`GROUP`] rows, whose last one is padded with zeros. The two quads of a group alternate
+//! block by block, so that a thread reads one sequential stream: from memory, two streams 4.6 KB apart were read at 8 GB/s
+//! and one at 20-23 GB/s.
 //!
 //! | type | quad | bytes of a quad |
 //! | --- | --- | --- |
@@ -223,12 +223,8 @@ impl PackedType {
     }
 
     /// Where in a group the quad of `block` and rows 0 to 3 or, with `half` 1, rows 4 to 7 begins.
-    pub(crate) fn quad_offset(self, n_blocks: usize, block: usize, half: usize) -> usize {
-        let index = match self.family() {
-            Family::By256 => half * n_blocks + block,
-            Family::Float | Family::By32 => 2 * block + half,
-        };
-        index * self.quad_bytes()
+    pub(crate) fn quad_offset(self, block: usize, half: usize) -> usize {
+        (2 * block + half) * self.quad_bytes()
     }
 
     /// Packs row `row` (0 to 3) of a quad: `file` is its block as in the file.

@@ -114,11 +114,11 @@ impl PackedMatrix {
     /// Packs row `row`, `file_row` as in the file.
     pub(crate) fn set_row(&mut self, row: usize, file_row: &[u8]) {
         debug_assert!(row < self.n_out && file_row.len() == self.file_row_bytes());
-        let (ty, n_blocks) = (self.ty, self.n_blocks());
-        let len = 2 * n_blocks * ty.quad_bytes();
+        let ty = self.ty;
+        let len = 2 * self.n_blocks() * ty.quad_bytes();
         let group = &mut self.data[row / GROUP * len..][..len];
         for (block, file) in file_row.chunks_exact(ty.file_bytes()).enumerate() {
-            let at = ty.quad_offset(n_blocks, block, row % GROUP / QUAD);
+            let at = ty.quad_offset(block, row % GROUP / QUAD);
             ty.pack(file, row % QUAD, &mut group[at..at + ty.quad_bytes()]);
         }
     }

@@ -228,10 +228,11 @@ pub(crate) fn dots32<const T: usize>(
     walk: &Walk,
     x: [&[Block32<Chunk>]; T],
 ) -> [[f32; GROUP]; T] {
+    assert!(group.len() == 2 * walk.n_blocks() * ty.quad_bytes());
     let mut y = [[0.0; GROUP]; T];
     for half in 0..2 {
         for (index, &block) in walk.blocks().iter().enumerate() {
-            let w = Quad32::new(ty, &group[ty.quad_offset(walk.n_blocks(), block as usize, half)..]);
+            let w = Quad32::new(ty, &group[ty.quad_offset(block as usize, half)..]);
             for t in 0..T {
                 let x = &x[t][index];
                 let sums = dot(&w.q, &x.chunks);
@@ -254,10 +255,11 @@ pub(crate) fn dots256<const T: usize>(
     walk: &Walk,
     x: [&[Block256<Chunk>]; T],
 ) -> [[f32; GROUP]; T] {
+    assert!(group.len() == 2 * walk.n_blocks() * ty.quad_bytes());
     let mut y = [[0.0; GROUP]; T];
     for half in 0..2 {
         for (index, &block) in walk.blocks().iter().enumerate() {
-            let w = Quad256::new(ty, &group[ty.quad_offset(walk.n_blocks(), block as usize, half)..]);
+            let w = Quad256::new(ty, &group[ty.quad_offset(block as usize, half)..]);
             for t in 0..T {
                 let x = &x[t][index];
                 let (mut scaled, mut mins) = ([0; QUAD], [0; QUAD]);
@@ -300,7 +302,7 @@ pub(crate) fn unpack_row(ty: PackedType, group: &[u8], n_blocks: usize, row: usi
     let mut weights = Vec::with_capacity(n_blocks * ty.block_len());
     let (half, r) = (row / QUAD, row % QUAD);
     for block in 0..n_blocks {
-        let quad = &group[ty.quad_offset(n_blocks, block, half)..][..ty.quad_bytes()];
+        let quad = &group[ty.quad_offset(block, half)..][..ty.quad_bytes()];
         let of_row = |q: &'_ Vector| -> [i16; 4] { std::array::from_fn(|i| q[4 * r + i]) };
         match ty.family() {
             Family::By32 => {

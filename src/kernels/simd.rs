@@ -9,7 +9,7 @@
 
 use super::activations::{Block32, Block256, Chunk, Walk};
 use super::layout::{
-    GROUP, IQ4_VALUES, PackedType, iq4_xs, q2_k, q3_k, q4_0, q4_1, q4_k, q5_0, q5_1, q5_k, q6_k, q8_0,
+    GROUP, IQ4_VALUES, PackedType, QUAD, iq4_xs, q2_k, q3_k, q4_0, q4_1, q4_k, q5_0, q5_1, q5_k, q6_k, q8_0,
 };
 use core::arch::wasm32::*;
 
@@ -98,13 +98,11 @@ unsafe fn load(at: *const u8) -> v128 {
     unsafe { v128_load(at.cast()) }
 }
 
-/// What a tile's loops use over and over, in memory that the compiler does not know.
-///
-/// V8 makes a `v128.const` anew in each turn of a loop, in four instructions; what is loaded before the loop stays in a
-/// register: 39 instead of 36 GMAC/s for Q4_0. And of a block whose number of `steps` were known the compiler, since it
-/// moves a value to its only use, would finish one sum before it begins the next, with all operands alive at once: 30.
+/// What a tile's loops use over and over, from memory that the compiler does not know: V8 makes a `v128.const` anew in
+/// each turn of a loop, in four instructions; what is loaded before the loop stays in a register.
 pub(super) struct Constants {
-    /// More than any type's block has.
+    /// More than any type's block has. Of a block whose steps were known all to be done the compiler, since it moves a value
+    /// to its only use, would finish one sum before it begins the next, with all operands alive at once.
     n_steps: usize,
     /// Bits 0 to 3 of each byte.
     low_4: v128,
@@ -460,42 +458,56 @@ unsafe fn tile32<F: Format32, D: Dot, const T: usize>(
     }
 }
 
-/// A type of the K-family: sums of products, scaled.
+/// A type of the K-family: sums of products of `R` quads side by side, scaled.
 trait Format256 {
     const BYTES: usize;
     const D: usize;
     /// Where the scale of [`mins`](Self::mins) is.
     const DMIN: Option<usize>;
-    unsafe fn sums<D: Dot, const T: usize>(
-        w: *const u8,
+    unsafe fn sums<D: Dot, const T: usize, const R: usize>(
+        w: [*const u8; R],
         x: [*const Block256<D::Chunk>; T],
         c: &Constants,
-    ) -> [v128; T];
+    ) -> [[v128; R]; T];
     /// Mins times the sums of the activations.
     #[inline(always)]
-    unsafe fn mins<D: Dot, const T: usize>(
-        _: *const u8,
+    unsafe fn mins<D: Dot, const T: usize, const R: usize>(
+        _: [*const u8; R],
         _: [*const Block256<D::Chunk>; T],
         _: &Constants,
-    ) -> [v128; T] {
-        [i32x4_splat(0); T]
+    ) -> [[v128; R]; T] {
+        [[i32x4_splat(0); R]; T]
     }
 }
 
-/// Those of Q4_K and Q5_K, at `mins`: one for each 32.
+/// The vectors at `offset` of each quad.
 #[inline(always)]
-unsafe fn mins_of_32s<D: Dot, const T: usize>(
-    mins: *const u8,
+unsafe fn load_each<const R: usize>(w: [*const u8; R], offset: usize) -> [v128; R] {
+    let mut vectors = [i32x4_splat(0); R];
+    for r in 0..R {
+        // SAFETY: the caller's.
+        vectors[r] = unsafe { load(w[r].add(offset)) };
+    }
+    vectors
+}
+
+/// Mins of Q4_K and Q5_K, `at` a quad's beginning: one for each 32.
+#[inline(always)]
+unsafe fn mins_of_32s<D: Dot, const T: usize, const R: usize>(
+    w: [*const u8; R],
+    at: usize,
     x: [*const Block256<D::Chunk>; T],
-) -> [v128; T] {
-    let mut sums = [i32x4_splat(0); T];
+) -> [[v128; R]; T] {
+    let mut sums = [[i32x4_splat(0); R]; T];
     for pair in 0..4 {
-        // SAFETY: the caller's: `mins` points to 32 bytes, `x` to blocks.
+        // SAFETY: the caller's: `w` points to quads, `x` to blocks.
         unsafe {
-            let min = i16x8_load_extend_u8x8(mins.add(8 * pair));
             for t in 0..T {
-                let of_pair = (&raw const (*x[t]).sums).cast::<u32>().add(pair);
-                sums[t] = i32x4_add(sums[t], i32x4_dot_i16x8(v128_load32_splat(of_pair), min));
+                let of_pair = v128_load32_splat((&raw const (*x[t]).sums).cast::<u32>().add(pair));
+                for r in 0..R {
+                    let min = i16x8_load_extend_u8x8(w[r].add(at + 8 * pair));
+                    sums[t][r] = i32x4_add(sums[t][r], i32x4_dot_i16x8(of_pair, min));
+                }
             }
         }
     }
@@ -509,15 +521,48 @@ struct Q4K;
 struct Q5K;
 struct Q6K;
 
+/// Four numbers for each of `R` quads: those of k, k + 4, k + 8 and k + 12.
+type Fours<const R: usize> = [[v128; R]; 4];
+
 /// The four fields of 2 bits in each byte.
 #[inline(always)]
-fn fields(bytes: v128, c: &Constants) -> [v128; 4] {
-    [
-        v128_and(bytes, c.pair[0]),
-        v128_and(u16x8_shr(bytes, 2), c.pair[0]),
-        v128_and(u16x8_shr(bytes, 4), c.pair[0]),
-        v128_and(u16x8_shr(bytes, 6), c.pair[0]),
-    ]
+fn fields<const R: usize>(bytes: [v128; R], c: &Constants) -> Fours<R> {
+    let mut fields = [bytes; 4];
+    for r in 0..R {
+        fields[0][r] = v128_and(bytes[r], c.pair[0]);
+        fields[1][r] = v128_and(u16x8_shr(bytes[r], 2), c.pair[0]);
+        fields[2][r] = v128_and(u16x8_shr(bytes[r], 4), c.pair[0]);
+        fields[3][r] = v128_and(u16x8_shr(bytes[r], 6), c.pair[0]);
+    }
+    fields
+}
+
+/// Adds the products of the 16 activations of part `sub`, less `bias` times their sum, scaled as `scale` does it.
+#[inline(always)]
+unsafe fn add_sixteen<D: Dot, const T: usize, const R: usize>(
+    scaled: &mut [[v128; R]; T],
+    x: [*const Block256<D::Chunk>; T],
+    sub: usize,
+    bias: i16,
+    q: &Fours<R>,
+    scale: impl Fn(v128, usize) -> v128,
+) {
+    for t in 0..T {
+        // SAFETY: the caller's: `x` points to blocks.
+        unsafe {
+            let chunks = (&raw const (*x[t]).chunks).cast::<D::Chunk>().add(4 * sub);
+            let start = D::start((&raw const (*x[t]).pairs).cast::<[i16; 2]>().add(sub), bias);
+            let mut sums = [start; R];
+            unroll!(I in [0 1 2 3] {
+                for r in 0..R {
+                    sums[r] = D::add(sums[r], chunks.add(I), q[I][r]);
+                }
+            });
+            for r in 0..R {
+                scaled[t][r] = i32x4_add(scaled[t][r], scale(sums[r], r));
+            }
+        }
+    }
 }
 
 impl Format256 for Q2K {
@@ -526,25 +571,25 @@ impl Format256 for Q2K {
     const DMIN: Option<usize> = Some(q2_k::DMIN);
 
     #[inline(always)]
-    unsafe fn sums<D: Dot, const T: usize>(
-        w: *const u8,
+    unsafe fn sums<D: Dot, const T: usize, const R: usize>(
+        w: [*const u8; R],
         x: [*const Block256<D::Chunk>; T],
         c: &Constants,
-    ) -> [v128; T] {
-        let mut scaled = [i32x4_splat(0); T];
-        // SAFETY: the caller's: `w` points to a quad, `x` to blocks.
+    ) -> [[v128; R]; T] {
+        let mut scaled = [[i32x4_splat(0); R]; T];
+        // SAFETY: the caller's: `w` points to quads, `x` to blocks.
         unsafe {
             'block: {
                 unroll!(S in [0 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15] {
                     step!(c, 'block, S);
-                    let q = fields(load(w.add(16 * S)), c);
-                    let scales = half_bytes(load(w.add(q2_k::SCALES_AND_MINS + 16 * (S / 4))), 0, c);
-                    for t in 0..T {
-                        let chunks = (&raw const (*x[t]).chunks).cast::<D::Chunk>();
-                        let mut sum = i32x4_splat(0);
-                        unroll!(I in [0 1 2 3] { sum = D::add(sum, chunks.add(4 * S + I), q[I]); });
-                        scaled[t] = i32x4_add(scaled[t], D::scaled(sum, scales, S % 4, c));
+                    let q = fields(load_each(w, 16 * S), c);
+                    let mut scales = load_each(w, q2_k::SCALES_AND_MINS + 16 * (S / 4));
+                    for r in 0..R {
+                        scales[r] = half_bytes(scales[r], 0, c);
                     }
+                    add_sixteen::<D, T, R>(&mut scaled, x, S, 0, &q, |sum, r| {
+                        D::scaled(sum, scales[r], S % 4, c)
+                    });
                 });
             }
         }
@@ -552,21 +597,27 @@ impl Format256 for Q2K {
     }
 
     #[inline(always)]
-    unsafe fn mins<D: Dot, const T: usize>(
-        w: *const u8,
+    unsafe fn mins<D: Dot, const T: usize, const R: usize>(
+        w: [*const u8; R],
         x: [*const Block256<D::Chunk>; T],
         c: &Constants,
-    ) -> [v128; T] {
-        let mut mins = [i32x4_splat(0); T];
-        // SAFETY: the caller's: `w` points to a quad, `x` to blocks.
+    ) -> [[v128; R]; T] {
+        let mut mins = [[i32x4_splat(0); R]; T];
+        // SAFETY: the caller's: `w` points to quads, `x` to blocks.
         unsafe {
-            unroll!(S in [0 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15] {
-                let of_fours = half_bytes(load(w.add(q2_k::SCALES_AND_MINS + 16 * (S / 4))), 1, c);
-                for t in 0..T {
-                    let sum = D::start((&raw const (*x[t]).pairs).cast::<[i16; 2]>().add(S), -1);
-                    mins[t] = i32x4_add(mins[t], D::scaled(sum, of_fours, S % 4, c));
-                }
-            });
+            'block: {
+                unroll!(S in [0 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15] {
+                    step!(c, 'block, S);
+                    let fours = load_each(w, q2_k::SCALES_AND_MINS + 16 * (S / 4));
+                    for t in 0..T {
+                        let sum = D::start((&raw const (*x[t]).pairs).cast::<[i16; 2]>().add(S), -1);
+                        for r in 0..R {
+                            let scaled = D::scaled(sum, half_bytes(fours[r], 1, c), S % 4, c);
+                            mins[t][r] = i32x4_add(mins[t][r], scaled);
+                        }
+                    }
+                });
+            }
         }
         mins
     }
@@ -578,27 +629,29 @@ impl Format256 for Q3K {
     const DMIN: Option<usize> = None;
 
     #[inline(always)]
-    unsafe fn sums<D: Dot, const T: usize>(
-        w: *const u8,
+    unsafe fn sums<D: Dot, const T: usize, const R: usize>(
+        w: [*const u8; R],
         x: [*const Block256<D::Chunk>; T],
         c: &Constants,
-    ) -> [v128; T] {
-        let mut scaled = [i32x4_splat(0); T];
-        // SAFETY: the caller's: `w` points to a quad, `x` to blocks.
+    ) -> [[v128; R]; T] {
+        let mut scaled = [[i32x4_splat(0); R]; T];
+        // SAFETY: the caller's: `w` points to quads, `x` to blocks.
         unsafe {
             'block: {
                 unroll!(S in [0 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15] {
                     step!(c, 'block, S);
-                    let mut q = fields(load(w.add(16 * S)), c);
-                    let high = load(w.add(q3_k::HIGH + 16 * (S / 2)));
-                    unroll!(I in [0 1 2 3] { q[I] = v128_or(q[I], bit_at(2, c.bit_2, high, (4 * (S % 2) + I) as u32)); });
-                    let scales = load(w.add(q3_k::SCALES + 16 * (S / 4)));
-                    for t in 0..T {
-                        let chunks = (&raw const (*x[t]).chunks).cast::<D::Chunk>();
-                        let mut sum = D::start((&raw const (*x[t]).pairs).cast::<[i16; 2]>().add(S), 4);
-                        unroll!(I in [0 1 2 3] { sum = D::add(sum, chunks.add(4 * S + I), q[I]); });
-                        scaled[t] = i32x4_add(scaled[t], D::scaled_signed(sum, scales, S % 4, c));
-                    }
+                    let mut q = fields(load_each(w, 16 * S), c);
+                    let high = load_each(w, q3_k::HIGH + 16 * (S / 2));
+                    unroll!(I in [0 1 2 3] {
+                        for r in 0..R {
+                            let bit = bit_at(2, c.bit_2, high[r], (4 * (S % 2) + I) as u32);
+                            q[I][r] = v128_or(q[I][r], bit);
+                        }
+                    });
+                    let scales = load_each(w, q3_k::SCALES + 16 * (S / 4));
+                    add_sixteen::<D, T, R>(&mut scaled, x, S, 4, &q, |sum, r| {
+                        D::scaled_signed(sum, scales[r], S % 4, c)
+                    });
                 });
             }
         }
@@ -612,32 +665,40 @@ impl Format256 for Iq4Xs {
     const DMIN: Option<usize> = None;
 
     #[inline(always)]
-    unsafe fn sums<D: Dot, const T: usize>(
-        w: *const u8,
+    unsafe fn sums<D: Dot, const T: usize, const R: usize>(
+        w: [*const u8; R],
         x: [*const Block256<D::Chunk>; T],
         c: &Constants,
-    ) -> [v128; T] {
-        let mut scaled = [i32x4_splat(0); T];
-        // SAFETY: the caller's: `w` points to a quad, `x` to blocks.
+    ) -> [[v128; R]; T] {
+        let mut scaled = [[i32x4_splat(0); R]; T];
+        // SAFETY: the caller's: `w` points to quads, `x` to blocks.
         unsafe {
             'block: {
                 unroll!(S in [0 1 2 3 4 5 6 7] {
-                    let mut sums = [i32x4_splat(0); T];
+                    let mut sums = [[i32x4_splat(0); R]; T];
                     unroll!(C in [0 1 2 3] {
-                    step!(c, 'block, 4 * S + C);
-                        let v = load(w.add(16 * (4 * S + C)));
-                        let q = [iq4_values(half_bytes(v, 0, c), c), iq4_values(half_bytes(v, 1, c), c)];
-                        for t in 0..T {
-                            let chunks = (&raw const (*x[t]).chunks).cast::<D::Chunk>();
-                            for half in 0..2 {
-                                sums[t] = D::add_signed(sums[t], chunks.add(8 * S + 4 * half + C), q[half], c);
+                        step!(c, 'block, 4 * S + C);
+                        let v = load_each(w, 16 * (4 * S + C));
+                        unroll!(HALF in [0 1] {
+                            let mut q = v;
+                            for r in 0..R {
+                                q[r] = iq4_values(half_bytes(v[r], HALF, c), c);
                             }
-                        }
+                            for t in 0..T {
+                                let chunks = (&raw const (*x[t]).chunks).cast::<D::Chunk>();
+                                for r in 0..R {
+                                    let chunk = chunks.add(8 * S + 4 * HALF + C);
+                                    sums[t][r] = D::add_signed(sums[t][r], chunk, q[r], c);
+                                }
+                            }
+                        });
                     });
-                    let scales = load(w.add(iq4_xs::SCALES + 16 * (S / 4)));
-                    let scales = i32x4_shr(i8x16_swizzle(scales, c.signed_32[S % 4]), 24);
-                    for t in 0..T {
-                        scaled[t] = i32x4_add(scaled[t], i32x4_mul(sums[t], scales));
+                    let scales = load_each(w, iq4_xs::SCALES + 16 * (S / 4));
+                    for r in 0..R {
+                        let scales = i32x4_shr(i8x16_swizzle(scales[r], c.signed_32[S % 4]), 24);
+                        for t in 0..T {
+                            scaled[t][r] = i32x4_add(scaled[t][r], i32x4_mul(sums[t][r], scales));
+                        }
                     }
                 });
             }
@@ -652,35 +713,35 @@ impl Format256 for Q4K {
     const DMIN: Option<usize> = Some(q4_k::DMIN);
 
     #[inline(always)]
-    unsafe fn sums<D: Dot, const T: usize>(
-        w: *const u8,
+    unsafe fn sums<D: Dot, const T: usize, const R: usize>(
+        w: [*const u8; R],
         x: [*const Block256<D::Chunk>; T],
         c: &Constants,
-    ) -> [v128; T] {
-        let mut scaled = [i32x4_splat(0); T];
-        // SAFETY: the caller's: `w` points to a quad, `x` to blocks.
+    ) -> [[v128; R]; T] {
+        let mut scaled = [[i32x4_splat(0); R]; T];
+        // SAFETY: the caller's: `w` points to quads, `x` to blocks.
         unsafe {
             'block: {
                 unroll!(J in [0 1 2 3] {
-                    let scales = load(w.add(q4_k::SCALES + 16 * (J / 2)));
-                    let mut sums = [[i32x4_splat(0); 2]; T];
+                    let mut sums = [[[i32x4_splat(0); R]; 2]; T];
                     unroll!(C in [0 1 2 3 4 5 6 7] {
-                    step!(c, 'block, 8 * J + C);
-                        let v = load(w.add(16 * (8 * J + C)));
-                        let q = [half_bytes(v, 0, c), half_bytes(v, 1, c)];
-                        for t in 0..T {
-                            let chunks = (&raw const (*x[t]).chunks).cast::<D::Chunk>();
-                            for half in 0..2 {
-                                sums[t][half] = D::add(sums[t][half], chunks.add(16 * J + 8 * half + C), q[half]);
+                        step!(c, 'block, 8 * J + C);
+                        let v = load_each(w, 16 * (8 * J + C));
+                        unroll!(HALF in [0 1] {
+                            let mut q = v;
+                            for r in 0..R {
+                                q[r] = half_bytes(v[r], HALF, c);
                             }
-                        }
+                            for t in 0..T {
+                                let chunks = (&raw const (*x[t]).chunks).cast::<D::Chunk>();
+                                for r in 0..R {
+                                    let chunk = chunks.add(16 * J + 8 * HALF + C);
+                                    sums[t][HALF][r] = D::add(sums[t][HALF][r], chunk, q[r]);
+                                }
+                            }
+                        });
                     });
-                    for t in 0..T {
-                        for half in 0..2 {
-                            let sub = 2 * (J % 2) + half;
-                            scaled[t] = i32x4_add(scaled[t], D::scaled(sums[t][half], scales, sub, c));
-                        }
-                    }
+                    add_scaled::<D, T, R>(&mut scaled, &sums, w, q4_k::SCALES, J, c);
                 });
             }
         }
@@ -688,13 +749,35 @@ impl Format256 for Q4K {
     }
 
     #[inline(always)]
-    unsafe fn mins<D: Dot, const T: usize>(
-        w: *const u8,
+    unsafe fn mins<D: Dot, const T: usize, const R: usize>(
+        w: [*const u8; R],
         x: [*const Block256<D::Chunk>; T],
         _: &Constants,
-    ) -> [v128; T] {
-        // SAFETY: the caller's: `w` points to a quad, `x` to blocks.
-        unsafe { mins_of_32s::<D, T>(w.add(q4_k::MINS), x) }
+    ) -> [[v128; R]; T] {
+        // SAFETY: the caller's: `w` points to quads, `x` to blocks.
+        unsafe { mins_of_32s::<D, T, R>(w, q4_k::MINS, x) }
+    }
+}
+
+/// Adds the sums of the pair `pair` of 32s of Q4_K or Q5_K, scaled.
+#[inline(always)]
+unsafe fn add_scaled<D: Dot, const T: usize, const R: usize>(
+    scaled: &mut [[v128; R]; T],
+    sums: &[[[v128; R]; 2]; T],
+    w: [*const u8; R],
+    scales_at: usize,
+    pair: usize,
+    c: &Constants,
+) {
+    // SAFETY: the caller's: `w` points to quads.
+    let scales = unsafe { load_each(w, scales_at + 16 * (pair / 2)) };
+    for t in 0..T {
+        for half in 0..2 {
+            for r in 0..R {
+                let sum = D::scaled(sums[t][half][r], scales[r], 2 * (pair % 2) + half, c);
+                scaled[t][r] = i32x4_add(scaled[t][r], sum);
+            }
+        }
     }
 }
 
@@ -705,41 +788,39 @@ impl Format256 for Q5K {
 
     /// A lane of 16 bits has room for four vectors: 8 · 31 · 127.
     #[inline(always)]
-    unsafe fn sums<D: Dot, const T: usize>(
-        w: *const u8,
+    unsafe fn sums<D: Dot, const T: usize, const R: usize>(
+        w: [*const u8; R],
         x: [*const Block256<D::Chunk>; T],
         c: &Constants,
-    ) -> [v128; T] {
-        let mut scaled = [i32x4_splat(0); T];
-        // SAFETY: the caller's: `w` points to a quad, `x` to blocks.
+    ) -> [[v128; R]; T] {
+        let mut scaled = [[i32x4_splat(0); R]; T];
+        // SAFETY: the caller's: `w` points to quads, `x` to blocks.
         unsafe {
             'block: {
                 unroll!(J in [0 1 2 3] {
-                    let scales = load(w.add(q5_k::SCALES + 16 * (J / 2)));
                     unroll!(H in [0 1] {
-                        let mut sums = [[i32x4_splat(0); 2]; T];
+                        let mut sums = [[[i32x4_splat(0); R]; 2]; T];
                         unroll!(C in [0 1 2 3] {
-                    step!(c, 'block, 8 * J + 4 * H + C);
                             const V: usize = 4 * H + C;
-                            let v = load(w.add(16 * (8 * J + V)));
-                            let high = load(w.add(q5_k::HIGH + 16 * V));
-                            let mut q = [v; 2];
-                            for half in 0..2 {
-                                q[half] = v128_or(half_bytes(v, half, c), bit_at(4, c.bit_4, high, (2 * J + half) as u32));
-                            }
-                            for t in 0..T {
-                                let chunks = (&raw const (*x[t]).chunks).cast::<D::Chunk>();
-                                for half in 0..2 {
-                                    sums[t][half] = D::add(sums[t][half], chunks.add(16 * J + 8 * half + V), q[half]);
+                            step!(c, 'block, 8 * J + V);
+                            let v = load_each(w, 16 * (8 * J + V));
+                            let high = load_each(w, q5_k::HIGH + 16 * V);
+                            unroll!(HALF in [0 1] {
+                                let mut q = v;
+                                for r in 0..R {
+                                    let bit = bit_at(4, c.bit_4, high[r], (2 * J + HALF) as u32);
+                                    q[r] = v128_or(half_bytes(v[r], HALF, c), bit);
                                 }
-                            }
+                                for t in 0..T {
+                                    let chunks = (&raw const (*x[t]).chunks).cast::<D::Chunk>();
+                                    for r in 0..R {
+                                        let chunk = chunks.add(16 * J + 8 * HALF + V);
+                                        sums[t][HALF][r] = D::add(sums[t][HALF][r], chunk, q[r]);
+                                    }
+                                }
+                            });
                         });
-                        for t in 0..T {
-                            for half in 0..2 {
-                                let sub = 2 * (J % 2) + half;
-                                scaled[t] = i32x4_add(scaled[t], D::scaled(sums[t][half], scales, sub, c));
-                            }
-                        }
+                        add_scaled::<D, T, R>(&mut scaled, &sums, w, q5_k::SCALES, J, c);
                     });
                 });
             }
@@ -748,13 +829,13 @@ impl Format256 for Q5K {
     }
 
     #[inline(always)]
-    unsafe fn mins<D: Dot, const T: usize>(
-        w: *const u8,
+    unsafe fn mins<D: Dot, const T: usize, const R: usize>(
+        w: [*const u8; R],
         x: [*const Block256<D::Chunk>; T],
         _: &Constants,
-    ) -> [v128; T] {
-        // SAFETY: the caller's: `w` points to a quad, `x` to blocks.
-        unsafe { mins_of_32s::<D, T>(w.add(q5_k::MINS), x) }
+    ) -> [[v128; R]; T] {
+        // SAFETY: the caller's: `w` points to quads, `x` to blocks.
+        unsafe { mins_of_32s::<D, T, R>(w, q5_k::MINS, x) }
     }
 }
 
@@ -765,39 +846,36 @@ impl Format256 for Q6K {
 
     /// With its bias of 32 the sum of 16 fits 16 bits in the end, wherever it wraps before.
     #[inline(always)]
-    unsafe fn sums<D: Dot, const T: usize>(
-        quad: *const u8,
+    unsafe fn sums<D: Dot, const T: usize, const R: usize>(
+        w: [*const u8; R],
         x: [*const Block256<D::Chunk>; T],
         c: &Constants,
-    ) -> [v128; T] {
-        let mut scaled = [i32x4_splat(0); T];
-        // SAFETY: the caller's: `quad` is one, `x` to blocks.
+    ) -> [[v128; R]; T] {
+        let mut scaled = [[i32x4_splat(0); R]; T];
+        // SAFETY: the caller's: `w` points to quads, `x` to blocks.
         unsafe {
             'block: {
                 unroll!(S in [0 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15] {
                     step!(c, 'block, S);
-                    let w = quad.add(48 * S);
-                    let planes = [load(w), load(w.add(16)), load(w.add(32))];
-                    let rest = v128_or(
-                        v128_or(
-                            v128_and(u16x8_shr(planes[0], 6), c.pair[0]),
-                            v128_and(u16x8_shr(planes[1], 4), c.pair[1]),
-                        ),
-                        v128_and(u16x8_shr(planes[2], 2), c.pair[2]),
-                    );
-                    let q = [
-                        v128_and(planes[0], c.low_6),
-                        v128_and(planes[1], c.low_6),
-                        v128_and(planes[2], c.low_6),
-                        rest,
-                    ];
-                    let scales = load(quad.add(q6_k::SCALES + 16 * (S / 4)));
-                    for t in 0..T {
-                        let chunks = (&raw const (*x[t]).chunks).cast::<D::Chunk>();
-                        let mut sum = D::start((&raw const (*x[t]).pairs).cast::<[i16; 2]>().add(S), 32);
-                        unroll!(I in [0 1 2 3] { sum = D::add(sum, chunks.add(4 * S + I), q[I]); });
-                        scaled[t] = i32x4_add(scaled[t], D::scaled_signed(sum, scales, S % 4, c));
+                    let planes =
+                        [load_each(w, 48 * S), load_each(w, 48 * S + 16), load_each(w, 48 * S + 32)];
+                    let mut q = [planes[0]; 4];
+                    for r in 0..R {
+                        q[0][r] = v128_and(planes[0][r], c.low_6);
+                        q[1][r] = v128_and(planes[1][r], c.low_6);
+                        q[2][r] = v128_and(planes[2][r], c.low_6);
+                        q[3][r] = v128_or(
+                            v128_or(
+                                v128_and(u16x8_shr(planes[0][r], 6), c.pair[0]),
+                                v128_and(u16x8_shr(planes[1][r], 4), c.pair[1]),
+                            ),
+                            v128_and(u16x8_shr(planes[2][r], 2), c.pair[2]),
+                        );
                     }
+                    let scales = load_each(w, q6_k::SCALES + 16 * (S / 4));
+                    add_sixteen::<D, T, R>(&mut scaled, x, S, 32, &q, |sum, r| {
+                        D::scaled_signed(sum, scales[r], S % 4, c)
+                    });
                 });
             }
         }
@@ -805,44 +883,60 @@ impl Format256 for Q6K {
     }
 }
 
-/// As [`tile32`].
+/// As [`tile32`]. A token alone goes over both quads of a block at once, which share its loads; several, which have too
+/// many sums for that, over one after the other.
 #[inline(never)]
 unsafe fn tile256<F: Format256, D: Dot, const T: usize>(
     group: *const u8,
     walk: &Walk,
-    x: [*const Block256<D::Chunk>; T],
+    mut x: [*const Block256<D::Chunk>; T],
     y: &mut [[f32; GROUP]; T],
 ) {
     let c = Constants::hidden::<D>();
-    for half in 0..2 {
-        let mut x = x;
-        let mut acc = [f32x4_splat(0.0); T];
-        for &block in walk.blocks() {
-            // SAFETY: the caller's; pointers advance once per block.
-            unsafe {
-                let w = group.add((half * walk.n_blocks() + block as usize) * F::BYTES);
-                let sums = F::sums::<D, T>(w, x, c);
-                let d = load(w.add(F::D));
-                for t in 0..T {
-                    let d_x = v128_load32_splat((&raw const (*x[t]).d).cast());
-                    acc[t] = D::mul_add(f32x4_convert_i32x4(sums[t]), f32x4_mul(d, d_x), acc[t]);
-                }
-                if let Some(dmin_at) = F::DMIN {
-                    let dmin = f32x4_neg(load(w.add(dmin_at)));
-                    let mins = F::mins::<D, T>(w, x, c);
-                    for t in 0..T {
-                        let d_x = v128_load32_splat((&raw const (*x[t]).d).cast());
-                        acc[t] = D::mul_add(f32x4_convert_i32x4(mins[t]), f32x4_mul(dmin, d_x), acc[t]);
-                    }
-                }
-                for x in &mut x {
-                    *x = x.add(1);
+    for &block in walk.blocks() {
+        // SAFETY: the caller's; pointers advance once per block.
+        unsafe {
+            let w = group.add(block as usize * 2 * F::BYTES);
+            if T == 1 {
+                add_block::<F, D, T, 2>([w, w.add(F::BYTES)], x, y, 0, c);
+            } else {
+                for half in 0..2 {
+                    add_block::<F, D, T, 1>([w.add(half * F::BYTES)], x, y, QUAD * half, c);
                 }
             }
+            for x in &mut x {
+                *x = x.add(1);
+            }
         }
-        for t in 0..T {
-            // SAFETY: 8 numbers are two vectors.
-            unsafe { v128_store(y[t].as_mut_ptr().add(4 * half).cast(), acc[t]) };
+    }
+}
+
+/// Adds a block's products to the rows from `row` on.
+#[inline(always)]
+unsafe fn add_block<F: Format256, D: Dot, const T: usize, const R: usize>(
+    w: [*const u8; R],
+    x: [*const Block256<D::Chunk>; T],
+    y: &mut [[f32; GROUP]; T],
+    row: usize,
+    c: &Constants,
+) {
+    // SAFETY: the caller's: `w` points to quads, `x` to blocks, and `R` quads of rows begin at `row`.
+    unsafe {
+        let sums = F::sums::<D, T, R>(w, x, c);
+        let mins = F::mins::<D, T, R>(w, x, c);
+        for r in 0..R {
+            let d = load(w[r].add(F::D));
+            for t in 0..T {
+                let d_x = v128_load32_splat((&raw const (*x[t]).d).cast());
+                let y: *mut v128 = y[t].as_mut_ptr().add(row + QUAD * r).cast();
+                let mut sum = v128_load(y);
+                sum = D::mul_add(f32x4_convert_i32x4(sums[t][r]), f32x4_mul(d, d_x), sum);
+                if let Some(dmin_at) = F::DMIN {
+                    let dmin = f32x4_neg(load(w[r].add(dmin_at)));
+                    sum = D::mul_add(f32x4_convert_i32x4(mins[t][r]), f32x4_mul(dmin, d_x), sum);
+                }
+                v128_store(y, sum);
+            }
         }
     }
 }
@@ -917,13 +1011,11 @@ pub(crate) fn max_abs(x: &[f32]) -> f32 {
     f32x4_extract_lane::<0>(largest).max(f32x4_extract_lane::<1>(largest))
 }
 
-/// `x · scale`, rounded to the nearest integers, ties to even, in 32-bit lanes.
+/// `x · scale`, rounded to the nearest integers, ties to even: within 2^21 of 0, in the low 16 bits of each lane.
 #[inline(always)]
 pub(super) unsafe fn rounded(x: *const f32, scale: f32) -> v128 {
     // SAFETY: the caller's: `x` points to four numbers. Adding 1.5 · 2^23 leaves the integer in the low bits.
-    let shifted =
-        unsafe { f32x4_add(f32x4_mul(v128_load(x.cast()), f32x4_splat(scale)), f32x4_splat(12_582_912.0)) };
-    i32x4_sub(shifted, i32x4_splat(0x4B40_0000))
+    unsafe { f32x4_add(f32x4_mul(v128_load(x.cast()), f32x4_splat(scale)), f32x4_splat(12_582_912.0)) }
 }
 
 /// The sums of the even lanes and of the odd ones.
