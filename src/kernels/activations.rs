@@ -79,22 +79,29 @@ impl<B: Block> Rounded<B> {
         debug_assert!(n_in.is_multiple_of(B::LEN) && x.len().is_multiple_of(n_in));
         let n_blocks = n_in / B::LEN;
         let once: Vec<B> = x.chunks_exact(B::LEN).map(B::quantize).collect();
-        let mut outlying = vec![n_blocks <= FEW; n_blocks];
-        for blocks in once.chunks_exact(n_blocks) {
-            let mean = blocks.iter().map(|block| block.step() * block.step()).sum::<f32>() / n_blocks as f32;
-            for (outlying, block) in outlying.iter_mut().zip(blocks) {
-                *outlying |= block.step() * block.step() > OUTLIER * mean;
-            }
+        let mut outlying = Vec::with_capacity(once.len());
+        for of_tok in once.chunks_exact(n_blocks) {
+            let square = |block: &B| block.step() * block.step();
+            let mean = of_tok.iter().map(square).sum::<f32>() / n_blocks as f32;
+            outlying.extend(of_tok.iter().map(|block| n_blocks <= FEW || square(block) > OUTLIER * mean));
         }
-        let again: Vec<usize> = (0..n_blocks).filter(|&block| outlying[block]).collect();
+        let any = |block: usize| outlying[block..].iter().step_by(n_blocks).any(|&outlying| outlying);
+        let again: Vec<usize> = (0..n_blocks).filter(|&block| any(block)).collect();
         let walk = Walk::new(n_blocks, again.iter().copied());
         if again.is_empty() {
             return Self { blocks: once, walk };
         }
+        let zeros = B::quantize(&[0.0; QK_K][..B::LEN]);
         let mut blocks = Vec::with_capacity(x.len() / n_in * walk.blocks.len());
-        for (once, x) in once.chunks_exact(n_blocks).zip(x.chunks_exact(n_in)) {
-            blocks.extend_from_slice(once);
-            blocks.extend(again.iter().map(|&block| once[block].rest(&x[block * B::LEN..][..B::LEN])));
+        for (tok, of_tok) in once.chunks_exact(n_blocks).enumerate() {
+            blocks.extend_from_slice(of_tok);
+            for &block in &again {
+                let index = tok * n_blocks + block;
+                // A token with no outlier there adds 0: its products are the same whatever goes with it.
+                let rest =
+                    if outlying[index] { of_tok[block].rest(&x[index * B::LEN..][..B::LEN]) } else { zeros };
+                blocks.push(rest);
+            }
         }
         Self { blocks, walk }
     }
