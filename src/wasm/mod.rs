@@ -32,7 +32,7 @@ fn module_name() -> String {
     if cfg!(target_feature = "relaxed-simd") { "relaxed" } else { "simd128" }.to_owned()
 }
 
-/// Which form of the 8-bit dot product the module `relaxed` takes: `i16x8` or `i32x4`. The page measures them.
+/// Which form of the 8-bit dot product the module `relaxed` takes: `i16x8` or `i32x4`, as the page finds out.
 #[wasm_bindgen(js_name = chooseRelaxedDot)]
 pub fn choose_relaxed_dot(form: &str) -> JsResult<()> {
     #[cfg(target_feature = "relaxed-simd")]

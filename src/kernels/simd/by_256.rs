@@ -1,0 +1,460 @@
+//! The K-family, whose weights come in blocks of 256 with a scale for each 16 or 32.
+
+use super::{Constants, Dot, add_each, bit_at, half_bytes, iq4_values, load, load_each};
+use crate::kernels::activations::{Block256, Walk};
+use crate::kernels::layout::{GROUP, QUAD, iq4_xs, q2_k, q3_k, q4_k, q5_k, q6_k};
+use core::arch::wasm32::*;
+
+/// A type of the K-family: sums of products of `R` quads side by side, scaled.
+pub(super) trait Format256 {
+    const BYTES: usize;
+    const D: usize;
+    /// Where the scale of [`mins`](Self::mins) is.
+    const DMIN: Option<usize>;
+    unsafe fn sums<D: Dot, const T: usize, const R: usize>(
+        w: [*const u8; R],
+        x: [*const Block256<D::Chunk>; T],
+        c: &Constants,
+    ) -> [[v128; R]; T];
+    /// Mins times the sums of the activations.
+    #[inline(always)]
+    unsafe fn mins<D: Dot, const T: usize, const R: usize>(
+        _: [*const u8; R],
+        _: [*const Block256<D::Chunk>; T],
+        _: &Constants,
+    ) -> [[v128; R]; T] {
+        [[i32x4_splat(0); R]; T]
+    }
+}
+
+/// Mins of Q4_K and Q5_K, `at` a quad's beginning: one for each 32.
+#[inline(always)]
+unsafe fn mins_of_32s<D: Dot, const T: usize, const R: usize>(
+    w: [*const u8; R],
+    at: usize,
+    x: [*const Block256<D::Chunk>; T],
+) -> [[v128; R]; T] {
+    let mut sums = [[i32x4_splat(0); R]; T];
+    for pair in 0..4 {
+        // SAFETY: the caller's: `w` points to quads, `x` to blocks.
+        unsafe {
+            for t in 0..T {
+                let of_pair = v128_load32_splat((&raw const (*x[t]).sums).cast::<u32>().add(pair));
+                for r in 0..R {
+                    let min = i16x8_load_extend_u8x8(w[r].add(at + 8 * pair));
+                    sums[t][r] = i32x4_add(sums[t][r], i32x4_dot_i16x8(of_pair, min));
+                }
+            }
+        }
+    }
+    sums
+}
+
+pub(super) struct Q2K;
+pub(super) struct Q3K;
+pub(super) struct Iq4Xs;
+pub(super) struct Q4K;
+pub(super) struct Q5K;
+pub(super) struct Q6K;
+
+/// Four numbers for each of `R` quads: those of k, k + 4, k + 8 and k + 12.
+type Fours<const R: usize> = [[v128; R]; 4];
+
+/// The four fields of 2 bits in each byte.
+#[inline(always)]
+fn fields<const R: usize>(bytes: [v128; R], c: &Constants) -> Fours<R> {
+    let mut fields = [bytes; 4];
+    for r in 0..R {
+        fields[0][r] = v128_and(bytes[r], c.pair[0]);
+        fields[1][r] = v128_and(u16x8_shr(bytes[r], 2), c.pair[0]);
+        fields[2][r] = v128_and(u16x8_shr(bytes[r], 4), c.pair[0]);
+        fields[3][r] = v128_and(u16x8_shr(bytes[r], 6), c.pair[0]);
+    }
+    fields
+}
+
+/// Adds the products of the 16 activations of part `sub`, less `bias` times their sum, scaled as `scale` does it.
+#[inline(always)]
+unsafe fn add_sixteen<D: Dot, const T: usize, const R: usize>(
+    scaled: &mut [[v128; R]; T],
+    x: [*const Block256<D::Chunk>; T],
+    sub: usize,
+    bias: i16,
+    q: &Fours<R>,
+    scale: impl Fn(v128, usize) -> v128,
+) {
+    for t in 0..T {
+        // SAFETY: the caller's: `x` points to blocks.
+        unsafe {
+            let chunks = (&raw const (*x[t]).chunks).cast::<D::Chunk>().add(4 * sub);
+            let start = D::start((&raw const (*x[t]).pairs).cast::<[i16; 2]>().add(sub), bias);
+            let mut sums = [start; R];
+            unroll!(I in [0 1 2 3] {
+                for r in 0..R {
+                    sums[r] = D::add(sums[r], chunks.add(I), q[I][r]);
+                }
+            });
+            for r in 0..R {
+                scaled[t][r] = i32x4_add(scaled[t][r], scale(sums[r], r));
+            }
+        }
+    }
+}
+
+impl Format256 for Q2K {
+    const BYTES: usize = q2_k::BYTES;
+    const D: usize = q2_k::D;
+    const DMIN: Option<usize> = Some(q2_k::DMIN);
+
+    #[inline(always)]
+    unsafe fn sums<D: Dot, const T: usize, const R: usize>(
+        w: [*const u8; R],
+        x: [*const Block256<D::Chunk>; T],
+        c: &Constants,
+    ) -> [[v128; R]; T] {
+        let mut scaled = [[i32x4_splat(0); R]; T];
+        // SAFETY: the caller's: `w` points to quads, `x` to blocks.
+        unsafe {
+            'block: {
+                unroll!(S in [0 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15] {
+                    step!(c, 'block, S);
+                    let q = fields(load_each(w, 16 * S), c);
+                    let mut scales = load_each(w, q2_k::SCALES_AND_MINS + 16 * (S / 4));
+                    for r in 0..R {
+                        scales[r] = half_bytes(scales[r], 0, c);
+                    }
+                    add_sixteen::<D, T, R>(&mut scaled, x, S, 0, &q, |sum, r| {
+                        D::scaled(sum, scales[r], S % 4, c)
+                    });
+                });
+            }
+        }
+        scaled
+    }
+
+    #[inline(always)]
+    unsafe fn mins<D: Dot, const T: usize, const R: usize>(
+        w: [*const u8; R],
+        x: [*const Block256<D::Chunk>; T],
+        c: &Constants,
+    ) -> [[v128; R]; T] {
+        let mut mins = [[i32x4_splat(0); R]; T];
+        // SAFETY: the caller's: `w` points to quads, `x` to blocks.
+        unsafe {
+            'block: {
+                unroll!(S in [0 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15] {
+                    step!(c, 'block, S);
+                    let fours = load_each(w, q2_k::SCALES_AND_MINS + 16 * (S / 4));
+                    for t in 0..T {
+                        let sum = D::start((&raw const (*x[t]).pairs).cast::<[i16; 2]>().add(S), -1);
+                        for r in 0..R {
+                            let scaled = D::scaled(sum, half_bytes(fours[r], 1, c), S % 4, c);
+                            mins[t][r] = i32x4_add(mins[t][r], scaled);
+                        }
+                    }
+                });
+            }
+        }
+        mins
+    }
+}
+
+impl Format256 for Q3K {
+    const BYTES: usize = q3_k::BYTES;
+    const D: usize = q3_k::D;
+    const DMIN: Option<usize> = None;
+
+    #[inline(always)]
+    unsafe fn sums<D: Dot, const T: usize, const R: usize>(
+        w: [*const u8; R],
+        x: [*const Block256<D::Chunk>; T],
+        c: &Constants,
+    ) -> [[v128; R]; T] {
+        let mut scaled = [[i32x4_splat(0); R]; T];
+        // SAFETY: the caller's: `w` points to quads, `x` to blocks.
+        unsafe {
+            'block: {
+                unroll!(S in [0 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15] {
+                    step!(c, 'block, S);
+                    let mut q = fields(load_each(w, 16 * S), c);
+                    let high = load_each(w, q3_k::HIGH + 16 * (S / 2));
+                    unroll!(I in [0 1 2 3] {
+                        for r in 0..R {
+                            let bit = bit_at(2, c.bit_2, high[r], (4 * (S % 2) + I) as u32);
+                            q[I][r] = v128_or(q[I][r], bit);
+                        }
+                    });
+                    let scales = load_each(w, q3_k::SCALES + 16 * (S / 4));
+                    add_sixteen::<D, T, R>(&mut scaled, x, S, 4, &q, |sum, r| {
+                        D::scaled_signed(sum, scales[r], S % 4, c)
+                    });
+                });
+            }
+        }
+        scaled
+    }
+}
+
+impl Format256 for Iq4Xs {
+    const BYTES: usize = iq4_xs::BYTES;
+    const D: usize = iq4_xs::D;
+    const DMIN: Option<usize> = None;
+
+    #[inline(always)]
+    unsafe fn sums<D: Dot, const T: usize, const R: usize>(
+        w: [*const u8; R],
+        x: [*const Block256<D::Chunk>; T],
+        c: &Constants,
+    ) -> [[v128; R]; T] {
+        let mut scaled = [[i32x4_splat(0); R]; T];
+        // SAFETY: the caller's: `w` points to quads, `x` to blocks.
+        unsafe {
+            'block: {
+                unroll!(S in [0 1 2 3 4 5 6 7] {
+                    let mut sums = [[i32x4_splat(0); R]; T];
+                    unroll!(C in [0 1 2 3] {
+                        step!(c, 'block, 4 * S + C);
+                        let v = load_each(w, 16 * (4 * S + C));
+                        unroll!(HALF in [0 1] {
+                            let mut q = v;
+                            for r in 0..R {
+                                q[r] = iq4_values(half_bytes(v[r], HALF, c), c);
+                            }
+                            add_each(&mut sums, x, 8 * S + 4 * HALF + C, &q, |sum, a, q| D::add_signed(sum, a, q, c));
+                        });
+                    });
+                    let scales = load_each(w, iq4_xs::SCALES + 16 * (S / 4));
+                    for r in 0..R {
+                        let scales = i32x4_shr(i8x16_swizzle(scales[r], c.signed_32[S % 4]), 24);
+                        for t in 0..T {
+                            scaled[t][r] = i32x4_add(scaled[t][r], i32x4_mul(sums[t][r], scales));
+                        }
+                    }
+                });
+            }
+        }
+        scaled
+    }
+}
+
+impl Format256 for Q4K {
+    const BYTES: usize = q4_k::BYTES;
+    const D: usize = q4_k::D;
+    const DMIN: Option<usize> = Some(q4_k::DMIN);
+
+    #[inline(always)]
+    unsafe fn sums<D: Dot, const T: usize, const R: usize>(
+        w: [*const u8; R],
+        x: [*const Block256<D::Chunk>; T],
+        c: &Constants,
+    ) -> [[v128; R]; T] {
+        let mut scaled = [[i32x4_splat(0); R]; T];
+        // SAFETY: the caller's: `w` points to quads, `x` to blocks.
+        unsafe {
+            'block: {
+                unroll!(J in [0 1 2 3] {
+                    let mut sums = [[[i32x4_splat(0); R]; T]; 2];
+                    unroll!(C in [0 1 2 3 4 5 6 7] {
+                        step!(c, 'block, 8 * J + C);
+                        let v = load_each(w, 16 * (8 * J + C));
+                        unroll!(HALF in [0 1] {
+                            let mut q = v;
+                            for r in 0..R {
+                                q[r] = half_bytes(v[r], HALF, c);
+                            }
+                            add_each(&mut sums[HALF], x, 16 * J + 8 * HALF + C, &q, |sum, a, q| D::add(sum, a, q));
+                        });
+                    });
+                    add_scaled::<D, T, R>(&mut scaled, &sums, w, q4_k::SCALES, J, c);
+                });
+            }
+        }
+        scaled
+    }
+
+    #[inline(always)]
+    unsafe fn mins<D: Dot, const T: usize, const R: usize>(
+        w: [*const u8; R],
+        x: [*const Block256<D::Chunk>; T],
+        _: &Constants,
+    ) -> [[v128; R]; T] {
+        // SAFETY: the caller's: `w` points to quads, `x` to blocks.
+        unsafe { mins_of_32s::<D, T, R>(w, q4_k::MINS, x) }
+    }
+}
+
+/// Adds the sums of the pair `pair` of 32s of Q4_K or Q5_K, scaled.
+#[inline(always)]
+unsafe fn add_scaled<D: Dot, const T: usize, const R: usize>(
+    scaled: &mut [[v128; R]; T],
+    sums: &[[[v128; R]; T]; 2],
+    w: [*const u8; R],
+    scales_at: usize,
+    pair: usize,
+    c: &Constants,
+) {
+    // SAFETY: the caller's: `w` points to quads.
+    let scales = unsafe { load_each(w, scales_at + 16 * (pair / 2)) };
+    for t in 0..T {
+        for half in 0..2 {
+            for r in 0..R {
+                let sum = D::scaled(sums[half][t][r], scales[r], 2 * (pair % 2) + half, c);
+                scaled[t][r] = i32x4_add(scaled[t][r], sum);
+            }
+        }
+    }
+}
+
+impl Format256 for Q5K {
+    const BYTES: usize = q5_k::BYTES;
+    const D: usize = q5_k::D;
+    const DMIN: Option<usize> = Some(q5_k::DMIN);
+
+    /// A lane of 16 bits has room for four vectors: 8 · 31 · 127.
+    #[inline(always)]
+    unsafe fn sums<D: Dot, const T: usize, const R: usize>(
+        w: [*const u8; R],
+        x: [*const Block256<D::Chunk>; T],
+        c: &Constants,
+    ) -> [[v128; R]; T] {
+        let mut scaled = [[i32x4_splat(0); R]; T];
+        // SAFETY: the caller's: `w` points to quads, `x` to blocks.
+        unsafe {
+            'block: {
+                unroll!(J in [0 1 2 3] {
+                    unroll!(H in [0 1] {
+                        let mut sums = [[[i32x4_splat(0); R]; T]; 2];
+                        unroll!(C in [0 1 2 3] {
+                            const V: usize = 4 * H + C;
+                            step!(c, 'block, 8 * J + V);
+                            let v = load_each(w, 16 * (8 * J + V));
+                            let high = load_each(w, q5_k::HIGH + 16 * V);
+                            unroll!(HALF in [0 1] {
+                                let mut q = v;
+                                for r in 0..R {
+                                    let bit = bit_at(4, c.bit_4, high[r], (2 * J + HALF) as u32);
+                                    q[r] = v128_or(half_bytes(v[r], HALF, c), bit);
+                                }
+                                add_each(&mut sums[HALF], x, 16 * J + 8 * HALF + V, &q, |sum, a, q| D::add(sum, a, q));
+                            });
+                        });
+                        add_scaled::<D, T, R>(&mut scaled, &sums, w, q5_k::SCALES, J, c);
+                    });
+                });
+            }
+        }
+        scaled
+    }
+
+    #[inline(always)]
+    unsafe fn mins<D: Dot, const T: usize, const R: usize>(
+        w: [*const u8; R],
+        x: [*const Block256<D::Chunk>; T],
+        _: &Constants,
+    ) -> [[v128; R]; T] {
+        // SAFETY: the caller's: `w` points to quads, `x` to blocks.
+        unsafe { mins_of_32s::<D, T, R>(w, q5_k::MINS, x) }
+    }
+}
+
+impl Format256 for Q6K {
+    const BYTES: usize = q6_k::BYTES;
+    const D: usize = q6_k::D;
+    const DMIN: Option<usize> = None;
+
+    /// With its bias of 32 the sum of 16 fits 16 bits in the end, wherever it wraps before.
+    #[inline(always)]
+    unsafe fn sums<D: Dot, const T: usize, const R: usize>(
+        w: [*const u8; R],
+        x: [*const Block256<D::Chunk>; T],
+        c: &Constants,
+    ) -> [[v128; R]; T] {
+        let mut scaled = [[i32x4_splat(0); R]; T];
+        // SAFETY: the caller's: `w` points to quads, `x` to blocks.
+        unsafe {
+            'block: {
+                unroll!(S in [0 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15] {
+                    step!(c, 'block, S);
+                    let planes =
+                        [load_each(w, 48 * S), load_each(w, 48 * S + 16), load_each(w, 48 * S + 32)];
+                    let mut q = [planes[0]; 4];
+                    for r in 0..R {
+                        q[0][r] = v128_and(planes[0][r], c.low_6);
+                        q[1][r] = v128_and(planes[1][r], c.low_6);
+                        q[2][r] = v128_and(planes[2][r], c.low_6);
+                        q[3][r] = v128_or(
+                            v128_or(
+                                v128_and(u16x8_shr(planes[0][r], 6), c.pair[0]),
+                                v128_and(u16x8_shr(planes[1][r], 4), c.pair[1]),
+                            ),
+                            v128_and(u16x8_shr(planes[2][r], 2), c.pair[2]),
+                        );
+                    }
+                    let scales = load_each(w, q6_k::SCALES + 16 * (S / 4));
+                    add_sixteen::<D, T, R>(&mut scaled, x, S, 32, &q, |sum, r| {
+                        D::scaled_signed(sum, scales[r], S % 4, c)
+                    });
+                });
+            }
+        }
+        scaled
+    }
+}
+
+/// As [`tile32`]. A token alone goes over both quads of a block at once, which share its loads. Several have too many sums
+/// for that, and so do dots of 16-bit pairs (15 instead of 17 GMAC/s): they go over one after the other.
+#[inline(never)]
+pub(super) unsafe fn tile256<F: Format256, D: Dot, const T: usize>(
+    group: *const u8,
+    walk: &Walk,
+    mut x: [*const Block256<D::Chunk>; T],
+    y: &mut [[f32; GROUP]; T],
+) {
+    let c = Constants::hidden::<D>();
+    for &block in walk.blocks() {
+        // SAFETY: the caller's; pointers advance once per block.
+        unsafe {
+            let w = group.add(block as usize * 2 * F::BYTES);
+            if T == 1 && D::PARTS == 2 {
+                add_block::<F, D, T, 2>([w, w.add(F::BYTES)], x, y, 0, c);
+            } else {
+                for half in 0..2 {
+                    add_block::<F, D, T, 1>([w.add(half * F::BYTES)], x, y, QUAD * half, c);
+                }
+            }
+            for x in &mut x {
+                *x = x.add(1);
+            }
+        }
+    }
+}
+
+/// Adds a block's products to the rows from `row` on.
+#[inline(always)]
+unsafe fn add_block<F: Format256, D: Dot, const T: usize, const R: usize>(
+    w: [*const u8; R],
+    x: [*const Block256<D::Chunk>; T],
+    y: &mut [[f32; GROUP]; T],
+    row: usize,
+    c: &Constants,
+) {
+    // SAFETY: the caller's: `w` points to quads, `x` to blocks, and `R` quads of rows begin at `row`.
+    unsafe {
+        let sums = F::sums::<D, T, R>(w, x, c);
+        let mins = F::mins::<D, T, R>(w, x, c);
+        for r in 0..R {
+            let d = load(w[r].add(F::D));
+            for t in 0..T {
+                let d_x = v128_load32_splat((&raw const (*x[t]).d).cast());
+                let y: *mut v128 = y[t].as_mut_ptr().add(row + QUAD * r).cast();
+                let mut sum = v128_load(y);
+                sum = D::mul_add(f32x4_convert_i32x4(sums[t][r]), f32x4_mul(d, d_x), sum);
+                if let Some(dmin_at) = F::DMIN {
+                    let dmin = f32x4_neg(load(w[r].add(dmin_at)));
+                    sum = D::mul_add(f32x4_convert_i32x4(mins[t][r]), f32x4_mul(dmin, d_x), sum);
+                }
+                v128_store(y, sum);
+            }
+        }
+    }
+}

@@ -1,0 +1,243 @@
+//! Types with a scale for 32 weights.
+
+use super::{Constants, Dot, add_each, bit_at, half_bytes, iq4_values, load_each};
+use crate::kernels::activations::{Block32, Walk};
+use crate::kernels::layout::{GROUP, q4_0, q4_1, q5_0, q5_1, q8_0};
+use core::arch::wasm32::*;
+
+/// Four f16, finite, as f32.
+#[inline(always)]
+unsafe fn load_f16(at: *const u8, c: &Constants) -> v128 {
+    // SAFETY: the caller's.
+    let moved = unsafe { i32x4_shl(i32x4_load_extend_i16x4(at.cast()), 13) };
+    f32x4_mul(v128_and(moved, c.f16), c.two_to_112)
+}
+
+/// A type of the 32-family: sums of products, and what to do with them.
+pub(super) trait Format32 {
+    const BYTES: usize;
+    const D: usize;
+    const M: Option<usize>;
+    unsafe fn sums<D: Dot, const T: usize>(
+        w: [*const u8; 2],
+        x: [*const Block32<D::Chunk>; T],
+        c: &Constants,
+    ) -> [[v128; 2]; T];
+}
+
+#[inline(always)]
+unsafe fn starts<D: Dot, const T: usize>(x: [*const Block32<D::Chunk>; T], bias: i16) -> [[v128; 2]; T] {
+    let mut starts = [[i32x4_splat(0); 2]; T];
+    for t in 0..T {
+        // SAFETY: the caller's: `x` points to blocks.
+        starts[t] = [unsafe { D::start(&raw const (*x[t]).pairs, bias) }; 2];
+    }
+    starts
+}
+
+pub(super) struct Q4<const D: usize, const M: usize, const BYTES: usize, const BIAS: i16>;
+pub(super) struct Q5<const BYTES: usize, const M: usize, const BIAS: i16>;
+pub(super) struct Q8;
+pub(super) struct Iq4Nl;
+
+const NO_M: usize = 0;
+pub(super) type Q4_0 = Q4<{ q4_0::D }, NO_M, { q4_0::BYTES }, 8>;
+pub(super) type Q4_1 = Q4<{ q4_1::D }, { q4_1::M }, { q4_1::BYTES }, 0>;
+pub(super) type Q5_0 = Q5<{ q5_0::BYTES }, NO_M, 16>;
+pub(super) type Q5_1 = Q5<{ q5_1::BYTES }, { q5_1::M }, 0>;
+
+impl<const D_AT: usize, const M: usize, const BYTES: usize, const BIAS: i16> Format32
+    for Q4<D_AT, M, BYTES, BIAS>
+{
+    const BYTES: usize = BYTES;
+    const D: usize = D_AT;
+    const M: Option<usize> = if M == NO_M { None } else { Some(M) };
+
+    /// A lane of 16 bits has room for the whole block: 16 · 15 · 127.
+    #[inline(always)]
+    unsafe fn sums<D: Dot, const T: usize>(
+        w: [*const u8; 2],
+        x: [*const Block32<D::Chunk>; T],
+        c: &Constants,
+    ) -> [[v128; 2]; T] {
+        // SAFETY: the caller's: `w` points to quads, `x` to blocks.
+        unsafe {
+            let mut sums = starts::<D, T>(x, BIAS);
+            'block: {
+                unroll!(V in [0 1 2 3] {
+                    let w = load_each(w, 16 * V);
+                    unroll!(PART in [0 1 2 3] { if PART < D::PARTS {
+                        let part = PART;
+                        // With a step for each of four parts LLVM makes a loop of what they have in common.
+                        if D::PARTS == 2 || part == 0 {
+                            step!(c, 'block, V * D::PARTS + part);
+                        }
+                        let q = [D::halves(w[0], part, c), D::halves(w[1], part, c)];
+                        add_each(&mut sums, x, V, &q, |sum, low, q| {
+                            D::add_halves(sum, low, low.add(4), part, q)
+                        });
+                    } });
+                });
+            }
+            for sums in &mut sums {
+                *sums = [D::sum(sums[0], c), D::sum(sums[1], c)];
+            }
+            sums
+        }
+    }
+}
+
+impl<const BYTES: usize, const M: usize, const BIAS: i16> Format32 for Q5<BYTES, M, BIAS> {
+    const BYTES: usize = BYTES;
+    const D: usize = q5_0::D;
+    const M: Option<usize> = if M == NO_M { None } else { Some(M) };
+
+    /// With its bias of 16 a sum fits 16 bits in the end, wherever it wraps before; without, half a block does.
+    #[inline(always)]
+    unsafe fn sums<D: Dot, const T: usize>(
+        w: [*const u8; 2],
+        x: [*const Block32<D::Chunk>; T],
+        c: &Constants,
+    ) -> [[v128; 2]; T] {
+        const { assert!(q5_0::D == q5_1::D && q5_0::HIGH == q5_1::HIGH) };
+        // SAFETY: the caller's: `w` points to quads, `x` to blocks.
+        unsafe {
+            let mut sums = starts::<D, T>(x, BIAS);
+            let mut lower = [[i32x4_splat(0); 2]; T];
+            let high = load_each(w, q5_0::HIGH);
+            'block: {
+                unroll!(C in [0 1 2 3 4 5 6 7] {
+                    step!(c, 'block, C);
+                    let w = load_each(w, 16 * (C % 4));
+                    let mut q = [w[0]; 2];
+                    for r in 0..2 {
+                        q[r] = v128_or(half_bytes(w[r], C / 4, c), bit_at(4, c.bit_4, high[r], C as u32));
+                    }
+                    add_each(&mut sums, x, C, &q, |sum, a, q| D::add(sum, a, q));
+                    if BIAS == 0 && C == 3 {
+                        for t in 0..T {
+                            for r in 0..2 {
+                                lower[t][r] = D::sum(sums[t][r], c);
+                                sums[t][r] = i32x4_splat(0);
+                            }
+                        }
+                    }
+                });
+            }
+            for t in 0..T {
+                for r in 0..2 {
+                    let sum = D::sum(sums[t][r], c);
+                    sums[t][r] = if BIAS == 0 { i32x4_add(lower[t][r], sum) } else { sum };
+                }
+            }
+            sums
+        }
+    }
+}
+
+/// The sums for weights of 8 bits, of which `weights` makes those of a step.
+#[inline(always)]
+unsafe fn signed_sums<D: Dot, const T: usize>(
+    x: [*const Block32<D::Chunk>; T],
+    c: &Constants,
+    weights: impl Fn(usize) -> [v128; 2],
+) -> [[v128; 2]; T] {
+    let mut sums = [[i32x4_splat(0); 2]; T];
+    'block: {
+        unroll!(C in [0 1 2 3 4 5 6 7] {
+            step!(c, 'block, C);
+            // SAFETY: the caller's: `x` points to blocks.
+            unsafe { add_each(&mut sums, x, C, &weights(C), |sum, a, w| D::add_signed(sum, a, w, c)) };
+        });
+    }
+    sums
+}
+
+impl Format32 for Q8 {
+    const BYTES: usize = q8_0::BYTES;
+    const D: usize = q8_0::D;
+    const M: Option<usize> = None;
+
+    #[inline(always)]
+    unsafe fn sums<D: Dot, const T: usize>(
+        w: [*const u8; 2],
+        x: [*const Block32<D::Chunk>; T],
+        c: &Constants,
+    ) -> [[v128; 2]; T] {
+        // SAFETY: the caller's: `w` points to quads, `x` to blocks.
+        unsafe { signed_sums::<D, T>(x, c, |step| load_each(w, 16 * step)) }
+    }
+}
+
+impl Format32 for Iq4Nl {
+    const BYTES: usize = q4_0::BYTES;
+    const D: usize = q4_0::D;
+    const M: Option<usize> = None;
+
+    #[inline(always)]
+    unsafe fn sums<D: Dot, const T: usize>(
+        w: [*const u8; 2],
+        x: [*const Block32<D::Chunk>; T],
+        c: &Constants,
+    ) -> [[v128; 2]; T] {
+        // SAFETY: the caller's: `w` points to quads, `x` to blocks.
+        unsafe {
+            signed_sums::<D, T>(x, c, |step| {
+                let [first, second] = load_each(w, 16 * (step % 4));
+                [
+                    iq4_values(half_bytes(first, step / 4, c), c),
+                    iq4_values(half_bytes(second, step / 4, c), c),
+                ]
+            })
+        }
+    }
+}
+
+/// One group of rows by `T` tokens.
+///
+/// # Safety
+/// `group` points to twice as many quads as a row has blocks, of which `walk` has no others; each of `x` to as many
+/// blocks as `walk` goes over.
+#[inline(never)]
+pub(super) unsafe fn tile32<F: Format32, D: Dot, const T: usize>(
+    group: *const u8,
+    walk: &Walk,
+    mut x: [*const Block32<D::Chunk>; T],
+    y: &mut [[f32; GROUP]; T],
+) {
+    let mut acc = [[f32x4_splat(0.0); 2]; T];
+    let c = Constants::hidden::<D>();
+    for &block in walk.blocks() {
+        // SAFETY: the caller's; pointers advance once per block.
+        unsafe {
+            let first = group.add(block as usize * 2 * F::BYTES);
+            let w = [first, first.add(F::BYTES)];
+            let sums = F::sums::<D, T>(w, x, c);
+            let d = [load_f16(w[0].add(F::D), c), load_f16(w[1].add(F::D), c)];
+            for t in 0..T {
+                let d_x = v128_load32_splat((&raw const (*x[t]).d).cast());
+                for r in 0..2 {
+                    acc[t][r] = D::mul_add(f32x4_convert_i32x4(sums[t][r]), f32x4_mul(d[r], d_x), acc[t][r]);
+                }
+            }
+            if let Some(m_at) = F::M {
+                let m = [load_f16(w[0].add(m_at), c), load_f16(w[1].add(m_at), c)];
+                for t in 0..T {
+                    let sum = v128_load32_splat((&raw const (*x[t]).sum).cast());
+                    for r in 0..2 {
+                        acc[t][r] = D::mul_add(m[r], sum, acc[t][r]);
+                    }
+                }
+            }
+            for x in &mut x {
+                *x = x.add(1);
+            }
+        }
+    }
+    for t in 0..T {
+        for r in 0..2 {
+            // SAFETY: 8 numbers are two vectors.
+            unsafe { v128_store(y[t].as_mut_ptr().add(4 * r).cast(), acc[t][r]) };
+        }
+    }
+}

@@ -1,0 +1,321 @@
+//! The loops in 128-bit SIMD, written once for every way to multiply bytes: see [`Dot`]. `by_32` and `by_256` are those of
+//! the two families of quantized types.
+//!
+//! What V8 makes of them is in the choice of instructions: there are no 8-bit shifts on x64, so bytes are shifted by
+//! sixteens and masked; a tile of 8 rows by 4 tokens has 8 accumulators, which with two operands and an activation is
+//! what 16 registers hold; and there is no on-stack replacement, so functions are short and called often.
+
+// An index goes over several arrays at once.
+#![allow(clippy::needless_range_loop)]
+
+use super::activations::{Block32, Block256, Chunk, Walk};
+use super::layout::{GROUP, IQ4_VALUES, PackedType};
+use super::simd_float::QUERY_SCALE;
+use by_32::{Iq4Nl, Q4_0, Q4_1, Q5_0, Q5_1, Q8, tile32};
+use by_256::{Iq4Xs, Q2K, Q3K, Q4K, Q5K, Q6K, tile256};
+use core::arch::wasm32::*;
+
+/// How activations of 8 bits meet weights of at most 7: what the instruction sets differ in. Accumulators have a row in
+/// each 32-bit lane; the defaults are those of accumulators of 32 bits.
+pub(super) trait Dot {
+    type Chunk: Chunk;
+    /// In how many parts a vector of halves is multiplied.
+    const PARTS: usize;
+
+    /// An accumulator that begins at `-bias` times the activations' sum; `pairs` holds the sums of two and two.
+    #[inline(always)]
+    unsafe fn start(pairs: *const [i16; 2], bias: i16) -> v128 {
+        if bias == 0 {
+            return i32x4_splat(0);
+        }
+        // SAFETY: the caller's.
+        i32x4_dot_i16x8(unsafe { v128_load32_splat(pairs.cast()) }, i16x8_splat(-bias))
+    }
+
+    /// Adds four activations times the bytes of `q`, 0 to 127.
+    unsafe fn add(sum: v128, a: *const Self::Chunk, q: v128) -> v128;
+
+    /// What [`halves`](Self::halves) keeps of a lane.
+    const HALF: v128;
+    /// Bits of an accumulator's lane.
+    const LANE: usize = 32;
+
+    /// Part `part` of the halves in `w`.
+    #[inline(always)]
+    fn halves(w: v128, part: usize, c: &Constants) -> v128 {
+        v128_and(if part == 0 { w } else { u16x8_shr(w, 4 * part as u32) }, c.half)
+    }
+
+    /// Adds the activations that meet that part: `low` those of the low halves, `high` of the high ones.
+    unsafe fn add_halves(
+        sum: v128,
+        low: *const Self::Chunk,
+        high: *const Self::Chunk,
+        part: usize,
+        q: v128,
+    ) -> v128;
+
+    /// An accumulator's four sums in 32 bits.
+    #[inline(always)]
+    fn sum(sum: v128, _: &Constants) -> v128 {
+        sum
+    }
+
+    /// The sums times the unsigned bytes `4 · sub..` of `scales`.
+    #[inline(always)]
+    fn scaled(sum: v128, scales: v128, sub: usize, c: &Constants) -> v128 {
+        i32x4_mul(sum, i8x16_swizzle(scales, c.unsigned[sub]))
+    }
+
+    /// The sums times the signed bytes `4 · sub..` of `scales`.
+    #[inline(always)]
+    fn scaled_signed(sum: v128, scales: v128, sub: usize, c: &Constants) -> v128 {
+        i32x4_mul(sum, i32x4_shr(i8x16_swizzle(scales, c.signed[sub]), 24))
+    }
+
+    /// Adds four activations times the bytes of `w`, -127 to 127, to sums in 32 bits.
+    unsafe fn add_signed(sum: v128, a: *const Self::Chunk, w: v128, c: &Constants) -> v128;
+
+    /// a · b + c, rounded once or twice.
+    fn mul_add(a: v128, b: v128, c: v128) -> v128;
+}
+
+/// Begins step `$n` of a block, none of which is the last: see [`Constants::n_steps`].
+macro_rules! step {
+    ($c:ident, $label:lifetime, $n:expr) => {
+        if $n > 0 && $n >= $c.n_steps {
+            break $label;
+        }
+    };
+}
+
+/// Repeats a block of code with a constant.
+macro_rules! unroll {
+    ($i:ident in [$($n:literal)*] $body:block) => { $({ const $i: usize = $n; $body })* };
+}
+
+// They use the macros.
+mod by_256;
+mod by_32;
+
+#[inline(always)]
+unsafe fn load(at: *const u8) -> v128 {
+    // SAFETY: the caller's.
+    unsafe { v128_load(at.cast()) }
+}
+
+/// What a tile's loops use over and over, from memory that the compiler does not know: V8 makes a `v128.const` anew in
+/// each turn of a loop, in four instructions; what is loaded before the loop stays in a register.
+pub(super) struct Constants {
+    /// More than any type's block has. Of a block whose steps were known all to be done the compiler, since it moves a value
+    /// to its only use, would finish one sum before it begins the next, with all operands alive at once.
+    n_steps: usize,
+    /// Bits 0 to 3 of each byte.
+    low_4: v128,
+    /// Bits 0 to 5 of each byte.
+    low_6: v128,
+    /// Bits 2i and 2i + 1 of each byte.
+    pair: [v128; 3],
+    /// Bits 2 and 4 of each byte.
+    bit_2: v128,
+    bit_4: v128,
+    /// [`Dot::HALF`]
+    half: v128,
+    /// 1 in each 16 bits.
+    #[cfg_attr(not(target_feature = "relaxed-simd"), allow(dead_code))]
+    pub(super) one: v128,
+    /// What of an f16, sign-extended and moved to f32's places, counts.
+    f16: v128,
+    two_to_112: v128,
+    /// [`IQ4_VALUES`]
+    iq4: v128,
+    /// Where in a vector the bytes 4i to 4i + 3 are that scale a [`Dot`]'s sums: unsigned in the lowest byte of each lane,
+    /// signed in the highest.
+    pub(super) unsigned: [v128; 4],
+    pub(super) signed: [v128; 4],
+    /// As `signed`, in lanes of 32 bits.
+    signed_32: [v128; 4],
+}
+
+const fn vector(bytes: [u8; 16]) -> v128 {
+    // SAFETY: both are 16 bytes, of which any are valid.
+    unsafe { core::mem::transmute(bytes) }
+}
+
+/// For each i the bytes `4i..4i + 4`, each in its lane of 32 bits as often as lanes of `width` bits fit, in the lowest or
+/// highest byte of those. What is no place is 0x80 or more, which the swizzles make 0.
+const fn places(width: usize, highest: bool) -> [v128; 4] {
+    let mut places = [[0x80; 16]; 4];
+    let mut i = 0;
+    while i < 4 * 16 {
+        let (group, byte) = (i / 16, i % 16);
+        let wanted = if highest { width / 8 - 1 } else { 0 };
+        if byte % (width / 8) == wanted {
+            places[group][byte] = (4 * group + byte / 4) as u8;
+        }
+        i += 1;
+    }
+    [vector(places[0]), vector(places[1]), vector(places[2]), vector(places[3])]
+}
+
+impl Constants {
+    const fn new<D: Dot>() -> Self {
+        // SAFETY: 16 numbers of a byte.
+        let iq4: [u8; 16] = unsafe { core::mem::transmute(IQ4_VALUES) };
+        Self {
+            n_steps: 64,
+            low_4: vector([0x0F; 16]),
+            low_6: vector([0x3F; 16]),
+            pair: [vector([0x03; 16]), vector([0x0C; 16]), vector([0x30; 16])],
+            bit_2: vector([0x04; 16]),
+            bit_4: vector([0x10; 16]),
+            half: D::HALF,
+            one: i16x8(1, 1, 1, 1, 1, 1, 1, 1),
+            f16: u32x4(0x8FFF_E000, 0x8FFF_E000, 0x8FFF_E000, 0x8FFF_E000),
+            two_to_112: f32x4(QUERY_SCALE, QUERY_SCALE, QUERY_SCALE, QUERY_SCALE),
+            iq4: vector(iq4),
+            unsigned: places(D::LANE, false),
+            signed: places(D::LANE, true),
+            signed_32: places(32, true),
+        }
+    }
+
+    #[inline(always)]
+    fn hidden<D: Dot>() -> &'static Self {
+        std::hint::black_box(const { &Self::new::<D>() })
+    }
+}
+
+/// The vectors at `offset` of each quad. Arrays are filled by loops here: `map` and `from_fn` stay calls.
+#[inline(always)]
+unsafe fn load_each<const R: usize>(w: [*const u8; R], offset: usize) -> [v128; R] {
+    let mut vectors = [i32x4_splat(0); R];
+    for r in 0..R {
+        // SAFETY: the caller's.
+        vectors[r] = unsafe { load(w[r].add(offset)) };
+    }
+    vectors
+}
+
+/// Adds to the sums of each token what `add` makes of its activations at `chunk` and of the vectors of each quad. A block
+/// of activations begins with its chunks.
+#[inline(always)]
+unsafe fn add_each<C, B, const T: usize, const R: usize>(
+    sums: &mut [[v128; R]; T],
+    x: [*const B; T],
+    chunk: usize,
+    q: &[v128; R],
+    add: impl Fn(v128, *const C, v128) -> v128,
+) {
+    for t in 0..T {
+        // SAFETY: the caller's: `x` points to blocks.
+        let chunk = unsafe { x[t].cast::<C>().add(chunk) };
+        for r in 0..R {
+            sums[t][r] = add(sums[t][r], chunk, q[r]);
+        }
+    }
+}
+
+/// The low halves of the bytes of `w`, or with `half` 1 the high ones.
+#[inline(always)]
+fn half_bytes(w: v128, half: usize, c: &Constants) -> v128 {
+    v128_and(if half == 0 { w } else { u16x8_shr(w, 4) }, c.low_4)
+}
+
+/// Bit `bit` of each byte, at bit `place`, which is all of `mask`.
+#[inline(always)]
+fn bit_at(place: u32, mask: v128, bytes: v128, bit: u32) -> v128 {
+    let moved = if bit < place { i16x8_shl(bytes, place - bit) } else { u16x8_shr(bytes, bit - place) };
+    v128_and(moved, mask)
+}
+
+/// What the halves in the bytes of `halves` stand for in IQ4_NL and IQ4_XS.
+#[inline(always)]
+fn iq4_values(halves: v128, c: &Constants) -> v128 {
+    i8x16_swizzle(c.iq4, halves)
+}
+
+type Tile<B, const T: usize> = unsafe fn(*const u8, &Walk, [*const B; T], &mut [[f32; GROUP]; T]);
+
+/// Runs `tile` where lengths are as its contract wants them.
+#[inline(always)]
+fn run<B, const T: usize>(
+    tile: Tile<B, T>,
+    ty: PackedType,
+    group: &[u8],
+    walk: &Walk,
+    x: [&[B]; T],
+) -> [[f32; GROUP]; T] {
+    assert!(group.len() == 2 * walk.n_blocks() * ty.quad_bytes());
+    assert!(x.iter().all(|x| x.len() == walk.blocks().len()));
+    let mut y = [[0.0; GROUP]; T];
+    // SAFETY: by the checks above and what a walk promises.
+    unsafe { tile(group.as_ptr(), walk, x.map(<[_]>::as_ptr), &mut y) };
+    y
+}
+
+/// As [`portable::dots32`](super::portable::dots32).
+#[inline(always)]
+pub(super) fn dots32<D: Dot, const T: usize>(
+    ty: PackedType,
+    group: &[u8],
+    walk: &Walk,
+    x: [&[Block32<D::Chunk>]; T],
+) -> [[f32; GROUP]; T] {
+    let tile: Tile<Block32<D::Chunk>, T> = match ty {
+        PackedType::Q4_0 => tile32::<Q4_0, D, T>,
+        PackedType::Q4_1 => tile32::<Q4_1, D, T>,
+        PackedType::Q5_0 => tile32::<Q5_0, D, T>,
+        PackedType::Q5_1 => tile32::<Q5_1, D, T>,
+        PackedType::Q8_0 => tile32::<Q8, D, T>,
+        PackedType::IQ4_NL => tile32::<Iq4Nl, D, T>,
+        _ => unreachable!("of another family"),
+    };
+    run(tile, ty, group, walk, x)
+}
+
+/// As [`portable::dots256`](super::portable::dots256).
+#[inline(always)]
+pub(super) fn dots256<D: Dot, const T: usize>(
+    ty: PackedType,
+    group: &[u8],
+    walk: &Walk,
+    x: [&[Block256<D::Chunk>]; T],
+) -> [[f32; GROUP]; T] {
+    let tile: Tile<Block256<D::Chunk>, T> = match ty {
+        PackedType::Q2_K => tile256::<Q2K, D, T>,
+        PackedType::Q3_K => tile256::<Q3K, D, T>,
+        PackedType::Q4_K => tile256::<Q4K, D, T>,
+        PackedType::Q5_K => tile256::<Q5K, D, T>,
+        PackedType::Q6_K => tile256::<Q6K, D, T>,
+        PackedType::IQ4_XS => tile256::<Iq4Xs, D, T>,
+        _ => unreachable!("of another family"),
+    };
+    run(tile, ty, group, walk, x)
+}
+
+/// The largest magnitude; the length is a multiple of 4.
+pub(crate) fn max_abs(x: &[f32]) -> f32 {
+    let mut largest = f32x4_splat(0.0);
+    for four in x.chunks_exact(4) {
+        // SAFETY: four numbers are a vector.
+        largest = f32x4_pmax(largest, f32x4_abs(unsafe { v128_load(four.as_ptr().cast()) }));
+    }
+    let largest = f32x4_pmax(largest, i32x4_shuffle::<2, 3, 0, 1>(largest, largest));
+    f32x4_extract_lane::<0>(largest).max(f32x4_extract_lane::<1>(largest))
+}
+
+/// `x · scale`, rounded to the nearest integers, ties to even: within 2^21 of 0, in the low 16 bits of each lane.
+#[inline(always)]
+pub(super) unsafe fn rounded(x: *const f32, scale: f32) -> v128 {
+    // SAFETY: the caller's: `x` points to four numbers. Adding 1.5 · 2^23 leaves the integer in the low bits.
+    unsafe { f32x4_add(f32x4_mul(v128_load(x.cast()), f32x4_splat(scale)), f32x4_splat(12_582_912.0)) }
+}
+
+/// The sums of the even lanes and of the odd ones.
+#[inline(always)]
+pub(super) fn sum_of_pairs(sums: v128) -> [i16; 2] {
+    let sums = i16x8_add(sums, i32x4_shuffle::<2, 3, 0, 1>(sums, sums));
+    let sums = i16x8_add(sums, i32x4_shuffle::<1, 0, 3, 2>(sums, sums));
+    [i16x8_extract_lane::<0>(sums), i16x8_extract_lane::<1>(sums)]
+}
