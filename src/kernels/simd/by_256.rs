@@ -401,8 +401,9 @@ impl Format256 for Q6K {
     }
 }
 
-/// As [`tile32`]. A token alone goes over both quads of a block at once, which share its loads. Several have too many sums
-/// for that, and so do dots of 16-bit pairs (15 instead of 17 GMAC/s): they go over one after the other.
+/// As [`tile32`](super::tile32). Where sums are of 16 bits, a token alone goes over both quads of a block at once, which
+/// share its loads. Several tokens have too many sums for that, and so do plain dots (15 instead of 17 GMAC/s): they go
+/// over one quad after the other.
 #[inline(never)]
 pub(super) unsafe fn tile256<F: Format256, D: Dot, const T: usize>(
     group: *const u8,
@@ -415,10 +416,10 @@ pub(super) unsafe fn tile256<F: Format256, D: Dot, const T: usize>(
         // SAFETY: the caller's; pointers advance once per block.
         unsafe {
             let w = group.add(block as usize * 2 * F::BYTES);
-            if T == 1 && D::PARTS == 2 {
+            if T == 1 && D::LANE == 16 {
                 add_block::<F, D, T, 2>([w, w.add(F::BYTES)], x, y, 0, c);
             } else {
-                for half in 0..2 {
+                for half in 0..c.n_quads {
                     add_block::<F, D, T, 1>([w.add(half * F::BYTES)], x, y, QUAD * half, c);
                 }
             }

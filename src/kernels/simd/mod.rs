@@ -9,7 +9,7 @@
 #![allow(clippy::needless_range_loop)]
 
 use super::activations::{Block32, Block256, Chunk, Walk};
-use super::layout::{GROUP, IQ4_VALUES, PackedType};
+use super::layout::{GROUP, IQ4_VALUES, PackedType, QUAD};
 use super::simd_float::QUERY_SCALE;
 use by_32::{Iq4Nl, Q4_0, Q4_1, Q5_0, Q5_1, Q8, tile32};
 use by_256::{Iq4Xs, Q2K, Q3K, Q4K, Q5K, Q6K, tile256};
@@ -110,6 +110,8 @@ pub(super) struct Constants {
     /// More than any type's block has. Of a block whose steps were known all to be done the compiler, since it moves a value
     /// to its only use, would finish one sum before it begins the next, with all operands alive at once.
     n_steps: usize,
+    /// Quads of a group: a loop over so many is not written out, which would double the code.
+    n_quads: usize,
     /// Bits 0 to 3 of each byte.
     low_4: v128,
     /// Bits 0 to 5 of each byte.
@@ -164,6 +166,7 @@ impl Constants {
         let iq4: [u8; 16] = unsafe { core::mem::transmute(IQ4_VALUES) };
         Self {
             n_steps: 64,
+            n_quads: GROUP / QUAD,
             low_4: vector([0x0F; 16]),
             low_6: vector([0x3F; 16]),
             pair: [vector([0x03; 16]), vector([0x0C; 16]), vector([0x30; 16])],
