@@ -1,6 +1,6 @@
 //! What a file says of itself, for those who must judge a model before they rely on it.
 
-use crate::gguf::{Array, Header, Metadata, Value, keys};
+use crate::gguf::{Array, Header, Metadata, TensorInfo, Value, keys};
 use crate::{Error, Result};
 use serde::Serialize;
 use serde_json::json;
@@ -36,29 +36,40 @@ impl ModelInfo {
     pub fn from_header(header: &Header) -> Result<Self> {
         let metadata = &header.metadata;
         let architecture = metadata.str(keys::GENERAL_ARCHITECTURE)?.to_owned();
-        let mut quantization = BTreeMap::<_, u64>::new();
-        for tensor in &header.tensors {
-            let n_weights = tensor.shape.iter().try_fold(1_u64, |n, &dim| n.checked_mul(dim as u64));
-            let n_weights = n_weights.ok_or_else(|| {
-                Error::invalid_model(format!(
-                    "tensor `{}` has more elements than can be counted",
-                    tensor.name
-                ))
-            })?;
-            *quantization.entry(tensor.dtype.name()).or_default() += n_weights;
-        }
         let text =
             |key: &str| metadata.contains(key).then(|| metadata.str(key).map(str::to_owned)).transpose();
-        Ok(Self {
+        let mut info = Self {
             name: text(keys::GENERAL_NAME)?,
             trained_context_length: metadata.u32(&keys::arch(&architecture, keys::CONTEXT_LENGTH))?,
             architecture,
-            parameters: quantization.values().sum(),
-            quantization,
+            parameters: 0,
+            quantization: BTreeMap::new(),
             license: text(keys::GENERAL_LICENSE)?,
             base_model: text(keys::GENERAL_BASE_MODEL_NAME)?,
             metadata: metadata_json(metadata),
-        })
+        };
+        info.add_tensors(&header.tensors)?;
+        Ok(info)
+    }
+
+    /// Counts further `tensors`, those of another file of the same model.
+    ///
+    /// # Errors
+    /// `invalid_model` if they have more elements than can be counted.
+    pub fn add_tensors(&mut self, tensors: &[TensorInfo]) -> Result<()> {
+        for tensor in tensors {
+            let n_weights = tensor.shape.iter().try_fold(1_u64, |n, &dim| n.checked_mul(dim as u64));
+            let total = n_weights.and_then(|n_weights| self.parameters.checked_add(n_weights));
+            let (Some(n_weights), Some(total)) = (n_weights, total) else {
+                return Err(Error::invalid_model(format!(
+                    "tensor `{}` has more elements than can be counted",
+                    tensor.name
+                )));
+            };
+            *self.quantization.entry(tensor.dtype.name()).or_default() += n_weights;
+            self.parameters = total;
+        }
+        Ok(())
     }
 }
 

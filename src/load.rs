@@ -1,22 +1,35 @@
-//! From a file's bytes, as they arrive, to a model that can be asked.
+//! From the bytes of its files, as they arrive, to a model that can be asked; or, of a model that was loaded before, from
+//! the files' headers and the packed weights.
 
 use crate::chat::{ChatTemplate, DEFAULT_TEMPLATE};
-use crate::gguf::{Header, Parser, Sink};
+use crate::gguf::{Header, Metadata, Parser, Sink, keys, limits};
 use crate::info::ModelInfo;
-use crate::model::{Config, Llama, WeightsBuilder};
+use crate::model::{Config, Llama, MemoryNeed, WeightsBuilder};
 use crate::threads::Pool;
 use crate::tokenizer::Tokenizer;
 use crate::{Error, Result};
 use std::sync::Arc;
 
-/// A model being loaded: [`push`](Self::push) the file's bytes, then [`finish`](Self::finish).
+/// How to load.
+#[derive(Debug, Clone, Default)]
+pub struct LoadOptions {
+    /// Tokens of context; see [`Config::n_ctx`].
+    pub n_ctx: Option<usize>,
+    /// Bytes of memory that there can be. A model that needs more is refused by its header.
+    pub memory_limit: Option<u64>,
+    /// Of each file comes the header alone; the weights come by [`Loader::push_packed`].
+    pub packed: bool,
+}
+
+/// A model being loaded: [`push`](Self::push) each file's bytes, [`next_file`](Self::next_file) between two, then
+/// [`finish`](Self::finish). Nearly all models are one file.
 pub struct Loader {
     parser: Parser,
     parts: Parts,
     pool: Arc<Pool>,
 }
 
-/// All that a file holds.
+/// All that a model's files hold.
 pub struct Loaded {
     /// What the file says of itself.
     pub info: ModelInfo,
@@ -26,58 +39,165 @@ pub struct Loaded {
     /// continues text all the same, and chats with a template that comes with the request.
     pub template_error: Option<Error>,
     pub llama: Llama,
+    /// Tokens of context.
+    pub n_ctx: usize,
     /// The threads that compute.
     pub pool: Arc<Pool>,
 }
 
-/// What has been made of the file so far; nothing before its header is complete.
+/// What has been made of the files so far; nothing before the first header is complete.
 #[derive(Default)]
-struct Parts(Option<Begun>);
+struct Parts {
+    options: LoadOptions,
+    /// Files that have ended.
+    n_done: usize,
+    begun: Option<Begun>,
+}
 
-struct Begun {
+pub(crate) struct Begun {
     info: ModelInfo,
     tokenizer: Tokenizer,
     template: ChatTemplate,
     template_error: Option<Error>,
     weights: WeightsBuilder,
+    n_ctx: usize,
+    need: MemoryNeed,
+    split: Split,
 }
 
 impl Loader {
     /// A loader before the first byte, of a model that computes on the calling thread.
     #[allow(clippy::new_without_default)]
     pub fn new() -> Self {
-        Self::with_pool(Arc::new(Pool::single()))
+        Self::with_options(LoadOptions::default(), Arc::new(Pool::single()))
     }
 
     /// A loader before the first byte, of a model that computes on `pool`.
-    pub fn with_pool(pool: Arc<Pool>) -> Self {
-        Self { parser: Parser::new(), parts: Parts::default(), pool }
+    pub fn with_options(options: LoadOptions, pool: Arc<Pool>) -> Self {
+        Self { parser: Parser::new(), parts: Parts { options, ..Parts::default() }, pool }
     }
 
     /// Takes the next bytes of the file. A file that cannot be run is refused as soon as its header is complete.
     ///
     /// # Errors
-    /// `invalid_model`, `unsupported_model`, `out_of_memory`.
+    /// `invalid_model`, `unsupported_model`, `out_of_memory`; `invalid_request` for a context that the model has not.
     pub fn push(&mut self, bytes: &[u8]) -> Result<()> {
         self.parser.push(bytes, &mut self.parts)
     }
 
-    /// The file's header, once it is complete.
+    /// Ends a file of several, and begins the next.
+    ///
+    /// # Errors
+    /// `invalid_model` if the file ended too early, or is the last.
+    pub fn next_file(&mut self) -> Result<()> {
+        self.end_file()?;
+        match &self.parts.begun {
+            Some(Begun { split, .. }) if self.parts.n_done >= split.n_files => Err(Error::invalid_model(
+                format!("the model should be {} files, but there is another", split.n_files),
+            )),
+            _ => Ok(()),
+        }
+    }
+
+    /// The current file's header, once it is complete.
     pub fn header(&self) -> Option<&Header> {
         self.parser.header()
     }
 
-    /// The model, when the file has ended.
+    /// The first tensor that is complete and was not taken yet, as it lies packed in memory.
+    pub fn take_packed(&mut self) -> Option<&[u8]> {
+        self.parts.begun.as_mut()?.weights.take_packed()
+    }
+
+    /// Takes the next bytes of what [`take_packed`](Self::take_packed) gave another time, after all files' headers.
     ///
     /// # Errors
-    /// `invalid_model` if the file ended too early.
-    pub fn finish(self) -> Result<Loaded> {
-        self.parser.finish()?;
-        let Some(Begun { info, tokenizer, template, template_error, weights }) = self.parts.0 else {
+    /// `integrity_error` if there are too many, `out_of_memory`.
+    pub fn push_packed(&mut self, bytes: &[u8]) -> Result<()> {
+        match &mut self.parts {
+            Parts { options: LoadOptions { packed: true, .. }, begun: Some(begun), .. } => {
+                begun.weights.push_packed(bytes)
+            }
+            _ => Err(Error::internal("packed weights came before the header")),
+        }
+    }
+
+    /// Bytes of all packed weights, once every header is complete.
+    pub fn packed_bytes(&self) -> u64 {
+        self.parts.begun.as_ref().map_or(0, |begun| begun.weights.packed_bytes())
+    }
+
+    /// The model, when the last file has ended.
+    ///
+    /// # Errors
+    /// `invalid_model` if it ended too early, or is not the last.
+    pub fn finish(mut self) -> Result<Loaded> {
+        self.end_file()?;
+        let Some(begun) = self.parts.begun else {
             return Err(Error::internal("the header was never handed on"));
         };
+        let Begun { info, tokenizer, template, template_error, weights, n_ctx, split, .. } = begun;
+        if self.parts.n_done < split.n_files {
+            return Err(Error::invalid_model(format!(
+                "the model should be {} files, but there are {}",
+                split.n_files, self.parts.n_done
+            )));
+        }
         let (tokenizer, llama) = (Arc::new(tokenizer), weights.finish(Arc::clone(&self.pool))?);
-        Ok(Loaded { info, tokenizer, template, template_error, llama, pool: self.pool })
+        Ok(Loaded { info, tokenizer, template, template_error, llama, n_ctx, pool: self.pool })
+    }
+
+    fn end_file(&mut self) -> Result<()> {
+        let parser = std::mem::take(&mut self.parser);
+        if !self.parts.options.packed || parser.header().is_none() {
+            parser.finish()?;
+        }
+        self.parts.n_done += 1;
+        Ok(())
+    }
+}
+
+/// Of how many files a model is, and how many tensors they have together.
+///
+/// Source: `gguf-split` of llama.cpp.
+pub(crate) struct Split {
+    pub(crate) n_files: usize,
+    n_tensors: usize,
+}
+
+impl Split {
+    pub(crate) fn of(header: &Header) -> Result<Self> {
+        let metadata = &header.metadata;
+        if !metadata.contains(keys::SPLIT_COUNT) {
+            return Ok(Self { n_files: 1, n_tensors: header.tensors.len() });
+        }
+        let n_tensors = metadata.u32(keys::SPLIT_TENSORS_COUNT)?;
+        if u64::from(n_tensors) > limits::MAX_TENSORS {
+            return Err(Error::invalid_model(format!(
+                "`{}` should be at most {}, but is {n_tensors}",
+                keys::SPLIT_TENSORS_COUNT,
+                limits::MAX_TENSORS
+            )));
+        }
+        let n_files = metadata.u32(keys::SPLIT_COUNT)?.max(1);
+        Ok(Self { n_files: n_files as usize, n_tensors: n_tensors as usize })
+    }
+
+    /// Checks that `metadata` is that of file `index` of this model.
+    pub(crate) fn check(&self, metadata: &Metadata, index: usize) -> Result<()> {
+        let (no, count) = match metadata.contains(keys::SPLIT_NO) {
+            true => (metadata.u32(keys::SPLIT_NO)? as usize, metadata.u32(keys::SPLIT_COUNT)? as usize),
+            false => (0, 1),
+        };
+        if (no, count.max(1)) == (index, self.n_files) {
+            return Ok(());
+        }
+        Err(Error::invalid_model(format!(
+            "the file should be part {} of {}, but is part {} of {count}",
+            index + 1,
+            self.n_files,
+            no + 1
+        )))
     }
 }
 
@@ -102,19 +222,45 @@ fn chat_template(header: &Header, tokenizer: &Tokenizer) -> Result<(ChatTemplate
     Ok((template, error))
 }
 
-impl Sink for Parts {
-    fn header(&mut self, header: &Header) -> Result<()> {
+impl Begun {
+    /// All that can be made of the first header, and checked by it.
+    pub(crate) fn new(header: &Header, options: &LoadOptions) -> Result<Self> {
         let config = Config::from_metadata(&header.metadata)?;
-        let weights = WeightsBuilder::new(config, header.tensors.clone())?;
+        let n_ctx = config.n_ctx(options.n_ctx)?;
+        let need = MemoryNeed::new(&config, &header.tensors, header.data_offset, n_ctx);
+        need.check(options.memory_limit)?;
+        let split = Split::of(header)?;
+        let mut weights = WeightsBuilder::new(config, split.n_tensors)?;
+        weights.begin_file(&header.tensors)?;
         let tokenizer = Tokenizer::from_metadata(&header.metadata)?;
         let (template, template_error) = chat_template(header, &tokenizer)?;
         let info = ModelInfo::from_header(header)?;
-        self.0 = Some(Begun { info, tokenizer, template, template_error, weights });
-        Ok(())
+        Ok(Self { info, tokenizer, template, template_error, weights, n_ctx, need, split })
+    }
+
+    /// Adds the next file's header.
+    pub(crate) fn begin_file(&mut self, header: &Header, options: &LoadOptions) -> Result<()> {
+        self.weights.begin_file(&header.tensors)?;
+        self.info.add_tensors(&header.tensors)?;
+        self.need.weights = self.weights.packed_bytes();
+        self.need.check(options.memory_limit)
+    }
+}
+
+impl Sink for Parts {
+    fn header(&mut self, header: &Header) -> Result<()> {
+        let begun = match &mut self.begun {
+            Some(begun) => {
+                begun.begin_file(header, &self.options)?;
+                begun
+            }
+            none => none.insert(Begun::new(header, &self.options)?),
+        };
+        begun.split.check(&header.metadata, self.n_done)
     }
 
     fn tensor_data(&mut self, index: usize, at: u64, bytes: &[u8]) -> Result<()> {
-        match &mut self.0 {
+        match &mut self.begun {
             Some(begun) => begun.weights.tensor_data(index, at, bytes),
             None => Err(Error::internal("tensor data came before the header")),
         }

@@ -107,12 +107,7 @@ impl Session {
     /// # Errors
     /// `invalid_request` if `n_ctx` is 0 or more than the model was trained on.
     pub fn new(llama: Llama, tokenizer: Arc<Tokenizer>, n_ctx: usize) -> Result<Self> {
-        let n_ctx_train = llama.config().n_ctx_train;
-        if n_ctx == 0 || n_ctx > n_ctx_train {
-            return Err(Error::invalid_request(format!(
-                "the context length should be in 1..={n_ctx_train}, got {n_ctx}"
-            )));
-        }
+        let n_ctx = llama.config().n_ctx(Some(n_ctx))?;
         let cache = KvCache::new(llama.config(), n_ctx)?;
         Ok(Self { llama, tokenizer, cache, cached: Vec::new(), generation: None })
     }

@@ -183,7 +183,8 @@ fn a_shape_that_makes_no_sense_is_refused_by_name() {
 #[test]
 fn a_directory_that_is_no_llamas_is_refused_by_name() {
     let config = || Config::from_metadata(&metadata(&[])).expect("a config");
-    assert!(WeightsBuilder::new(config(), directory()).is_ok());
+    let begin = |tensors: &[TensorInfo]| WeightsBuilder::new(config(), tensors.len())?.begin_file(tensors);
+    assert!(begin(&directory()).is_ok());
 
     type Change = fn(&mut Vec<TensorInfo>);
     let cases: [(Change, ErrorKind, &str); 4] = [
@@ -211,7 +212,7 @@ fn a_directory_that_is_no_llamas_is_refused_by_name() {
     for (change, kind, detail) in cases {
         let mut tensors = directory();
         change(&mut tensors);
-        let error = WeightsBuilder::new(config(), tensors).expect_err(detail);
+        let error = begin(&tensors).expect_err(detail);
         assert_eq!((error.kind(), error.detail()), (kind, detail));
     }
 }
@@ -220,6 +221,6 @@ fn a_directory_that_is_no_llamas_is_refused_by_name() {
 fn blocks_without_tensors_cost_no_memory() {
     let many = metadata(&[("llama.block_count", Some(Value::U32(1 << 20)))]);
     let config = Config::from_metadata(&many).expect("the count itself is allowed");
-    let error = WeightsBuilder::new(config, directory()).expect_err("there are eleven tensors");
+    let error = WeightsBuilder::new(config, directory().len()).expect_err("there are eleven tensors");
     assert_eq!(error.detail(), "`block_count` is 1048576, but the file has only 11 tensors");
 }

@@ -11,7 +11,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use tallow::ErrorKind;
 use tallow::gguf::{Header, Parser, Sink};
-use tallow::load::{Loaded, Loader};
+use tallow::load::{LoadOptions, Loaded, Loader};
 use tallow::model::{Config, KvCache, Logits, WeightsBuilder, Yarn};
 use tallow::score::{Scores, score};
 use tallow::threads::Pool;
@@ -104,7 +104,9 @@ impl Sink for Reshaped {
     fn header(&mut self, header: &Header) -> tallow::Result<()> {
         let mut config = Config::from_metadata(&header.metadata)?;
         self.0(&mut config);
-        self.1 = Some(WeightsBuilder::new(config, header.tensors.clone())?);
+        let mut weights = WeightsBuilder::new(config, header.tensors.len())?;
+        weights.begin_file(&header.tensors)?;
+        self.1 = Some(weights);
         Ok(())
     }
 
@@ -192,7 +194,7 @@ fn any_number_of_threads_gives_the_same_bits() {
     for (name, bytes) in TINY {
         let scores = |n_threads: usize| {
             let pool = std::sync::Arc::new(tallow::threads::Pool::new(n_threads).expect("a pool"));
-            let mut loader = Loader::with_pool(pool);
+            let mut loader = Loader::with_options(LoadOptions::default(), pool);
             loader.push(bytes).expect(name);
             score(&loader.finish().expect(name).llama, &ids).expect(name)
         };

@@ -16,6 +16,14 @@ export interface Generation {
   cancel(): void;
 }
 
+/** How to ask. */
+interface CallOptions {
+  signal?: AbortSignal | null | undefined;
+  onEvent?: (event: WorkerEvent) => void;
+  /** What of the parameters is not copied. */
+  transfer?: Transferable[];
+}
+
 interface Pending {
   resolve(result: Methods[Method]["result"]): void;
   reject(reason: unknown): void;
@@ -47,11 +55,10 @@ export class Engine {
   async call<M extends Method>(
     method: M,
     params: Methods[M]["params"],
-    signal?: AbortSignal | null,
-    onEvent: (event: WorkerEvent) => void = () => {},
+    { signal, onEvent = () => {}, transfer = [] }: CallOptions = {},
   ): Promise<Methods[M]["result"]> {
     signal?.throwIfAborted();
-    return abortable(this.#ask(this.#nextId++, method, params, onEvent), signal);
+    return abortable(this.#ask(this.#nextId++, method, params, onEvent, transfer), signal);
   }
 
   /** Queues a generation; resolves once the worker has found the request good. `onText` is not called before that. */
@@ -94,17 +101,18 @@ export class Engine {
     method: M,
     params: Methods[M]["params"],
     onEvent: (event: WorkerEvent) => void,
+    transfer: Transferable[] = [],
   ): Promise<Methods[M]["result"]> {
     return new Promise((resolve, reject) => {
       if (this.#lost) throw this.#lost;
       // The method names the type of its result; the map holds calls of all of them.
       this.#pending.set(id, { resolve: resolve as Pending["resolve"], reject, onEvent });
-      this.#post({ id, method, params } as Call);
+      this.#post({ id, method, params } as Call, transfer);
     });
   }
 
-  #post(message: ToWorker): void {
-    this.#worker.postMessage(message);
+  #post(message: ToWorker, transfer: Transferable[] = []): void {
+    this.#worker.postMessage(message, transfer);
   }
 
   #receive(message: FromWorker): void {

@@ -1,19 +1,22 @@
 /** Runs small quantized Llama models inside a web page: GGUF in, tokens out. */
 
+export { cache } from "./cache.js";
+export type { CachedModel, ModelCache, StorageEstimate } from "./cache.js";
 export { capabilities } from "./capabilities.js";
 export type { Capabilities, WasmModuleName } from "./capabilities.js";
 export type { RelaxedDot } from "./relaxed-dot.js";
 export type { ChatCompletions, Completions, RequestOptions } from "./completions.js";
 export { TALLOW_ERROR_CODES, TallowError } from "./errors.js";
 export type { TallowErrorCode } from "./errors.js";
-export type { MetadataValue, ModelInfo } from "./info.js";
-export { loadModel } from "./model.js";
+export type { Inspection, MemoryNeed, MetadataValue, ModelDescription, ModelInfo } from "./info.js";
+export { inspect, loadModel } from "./model.js";
 export type {
   ApplyChatTemplateOptions,
+  InspectOptions,
   LoadModelOptions,
   LoadProgress,
   Model,
   TokenizeOptions,
 } from "./model.js";
 export type * from "./openai.js";
-export type { ModelSource } from "./source.js";
+export type { FileSource, ModelSource } from "./source.js";

@@ -1,12 +1,13 @@
 /** What a loaded model says about itself. */
 
 import type { WasmModuleName } from "./capabilities.js";
+import type { TallowErrorCode } from "./errors.js";
 
 /** A value of the file's metadata. An array of more than 64 elements is given by its type and length alone. */
 export type MetadataValue = string | number | boolean | MetadataValue[] | { type: string; length: number };
 
-/** A loaded model, as `model.info`. */
-export interface ModelInfo {
+/** What a model's files say about it. */
+export interface ModelDescription {
   /** `general.name`, else the file's name, else the architecture. */
   name: string;
   /** `general.architecture` */
@@ -15,8 +16,6 @@ export interface ModelInfo {
   parameters: number;
   /** How many of the weights each tensor type holds, for example `{ Q4_1: 134479872, F32: 35136 }`. */
   quantization: Record<string, number>;
-  /** The tokens that prompt and answer may have together. */
-  contextLength: number;
   /** The context that the model was trained on. */
   trainedContextLength: number;
   /** `general.license` */
@@ -25,10 +24,38 @@ export interface ModelInfo {
   baseModel: string | null;
   /** Every key of the file. Numbers that JSON cannot hold exactly are strings. */
   metadata: Record<string, MetadataValue>;
+}
+
+/** A loaded model, as `model.info`. */
+export interface ModelInfo extends ModelDescription {
+  /** The tokens that prompt and answer may have together. */
+  contextLength: number;
   /** Bytes of memory that the engine held once the model was loaded. */
   memory: number;
   /** The wasm module that runs the model. */
   module: WasmModuleName;
   /** The threads that compute, each in a worker of its own. */
   threads: number;
+}
+
+/** Bytes of memory that a model needs. */
+export interface MemoryNeed {
+  /** Its weights, as they lie in memory. */
+  weights: number;
+  /** The KV cache of a context that is full; it grows to that on demand. */
+  kvCache: number;
+  /** The tokenizer, what a step works with and the program itself; an estimate. */
+  rest: number;
+}
+
+/** A model as its headers tell, from {@link inspect}. */
+export interface Inspection extends ModelDescription {
+  /** Bytes of its files. */
+  fileBytes: number;
+  /** The context that `memory` is for; `null` where the model has none of that length. */
+  contextLength: number | null;
+  /** What it would need; `null` where the architecture is not known. */
+  memory: MemoryNeed | null;
+  /** What `loadModel` would reject with, here and with this context. */
+  problem: { code: TallowErrorCode; message: string } | null;
 }

@@ -5,11 +5,13 @@ import type { SharedWasm } from "./threads.js";
 import { importedMemory } from "./wasm-memory.js";
 import type { WasmGlue } from "./wasm-contract.js";
 
-/** Pages of 64 KiB in 4, 2 and 1 GiB. */
+/** Bytes of a page. */
+const PAGE = 65536;
+/** Pages in 4, 2 and 1 GiB. */
 const MAXIMA = [65536, 32768, 16384];
 
 /** Instantiates the module at `url`, once in a worker's life. */
-export async function startWasm(glue: WasmGlue, url: string): Promise<SharedWasm> {
+export async function startWasm(glue: WasmGlue, url: string): Promise<SharedWasm & { memoryLimit: number }> {
   const failure = (detail: string, cause?: unknown) =>
     new TallowError("download_failed", `the wasm module \`${url}\` ${detail}`, { cause });
 
@@ -23,9 +25,9 @@ export async function startWasm(glue: WasmGlue, url: string): Promise<SharedWasm
     throw failure("could not be compiled", cause);
   });
 
-  const memory = allocate(new Uint8Array(await bytes));
+  const { memory, memoryLimit } = allocate(new Uint8Array(await bytes));
   await glue.default({ module_or_path: module, memory });
-  return { module, memory };
+  return { module, memory, memoryLimit };
 }
 
 /** Browsers keep compiled code only of modules that were compiled while streaming, which needs the MIME type. */
@@ -39,12 +41,14 @@ async function compile(response: Response, bytes: Promise<ArrayBuffer>): Promise
  * The shared memory that a module imports. Its maximum is reserved at once, which iOS refuses at 4 GiB, so that it may
  * be below the module's own.
  */
-function allocate(module: Uint8Array): WebAssembly.Memory {
+function allocate(module: Uint8Array): { memory: WebAssembly.Memory; memoryLimit: number } {
   const { initial, maximum } = importedMemory(module);
   let refusal: unknown;
   for (const limit of MAXIMA) {
+    const pages = Math.min(limit, maximum);
     try {
-      return new WebAssembly.Memory({ initial, maximum: Math.min(limit, maximum), shared: true });
+      const memory = new WebAssembly.Memory({ initial, maximum: pages, shared: true });
+      return { memory, memoryLimit: pages * PAGE };
     } catch (error) {
       refusal = error;
     }

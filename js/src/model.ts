@@ -4,8 +4,9 @@ import { capabilities, type WasmModuleName } from "./capabilities.js";
 import { ChatCompletions, Completions, type RequestOptions } from "./completions.js";
 import { Engine } from "./engine.js";
 import { TallowError } from "./errors.js";
-import type { ModelInfo } from "./info.js";
+import type { Inspection, ModelInfo } from "./info.js";
 import type { ChatCompletionMessageParam, ChatCompletionTool } from "./openai.js";
+import { fromWire, type Start } from "./protocol.js";
 import type { RelaxedDot } from "./relaxed-dot.js";
 import { templateRequest } from "./request.js";
 import { absoluteUrl, wireSource, type ModelSource } from "./source.js";
@@ -25,8 +26,20 @@ export interface LoadProgress {
 export interface LoadModelOptions {
   /** Is told how loading goes on, some twenty times a second at most. */
   onProgress?: ((progress: LoadProgress) => void) | undefined;
+  /** Is told what did not work as it should but did not keep the model from loading, such as storing it. */
+  onWarning?: ((warning: TallowError) => void) | undefined;
   /** Stops loading and ends the worker; `loadModel` then rejects with the signal's reason. */
   signal?: AbortSignal | null | undefined;
+  /**
+   * The SHA-256 that the file must have, in hexadecimal; of several files, one for each. What has another is refused with
+   * `integrity_error`, and nothing of it is kept.
+   */
+  sha256?: string | readonly string[] | undefined;
+  /**
+   * Whether a model from a URL is stored in the browser and taken from there the next time, without asking the network;
+   * `true` by default. {@link cache} lists and deletes what is stored.
+   */
+  cache?: boolean | undefined;
   /** The tokens that prompt and answer may have together; by default what the model was trained on, 4096 at most. */
   contextLength?: number | undefined;
   /**
@@ -81,32 +94,100 @@ export interface ApplyChatTemplateOptions extends RequestOptions {
  * await model.dispose();
  * ```
  *
- * @param source - a URL, a `File` or `Blob`, or the file's bytes (they are copied)
- * @throws {@link TallowError} `download_failed`, `storage_failed`, `invalid_model`, `unsupported_model`,
+ * A model from a URL is stored in the browser as it arrives. What an interrupted load has stored is gone on with.
+ *
+ * @throws {@link TallowError} `download_failed`, `storage_failed`, `integrity_error`, `invalid_model`, `unsupported_model`,
  * `out_of_memory`, `unsupported_browser`, `worker_lost` or `invalid_request`; the signal's reason when it aborts
  */
 export async function loadModel(source: ModelSource, options: LoadModelOptions = {}): Promise<Model> {
   check("`loadModel`'s options", options);
-  const { onProgress, signal, contextLength, threads, wasmUrl, workerUrl } = options;
+  const { onProgress, onWarning, signal, contextLength, threads, cache } = options;
+  const { source: wire, transfer } = await wireSource(source);
   const params = {
-    source: wireSource(source),
-    ...supportedModule(),
-    wasmUrl: wasmUrl == null ? undefined : absoluteUrl(wasmUrl, "wasmUrl"),
-    threads: threadCount(threads ?? "auto"),
+    source: wire,
+    sha256: digests(
+      options.sha256 ?? undefined,
+      "urls" in wire ? wire.urls : "blobs" in wire ? wire.blobs : [wire],
+    ),
+    cache: cache ?? true,
     contextLength: contextLength ?? undefined,
+    ...start(options, threadCount(threads ?? "auto")),
   };
   signal?.throwIfAborted();
 
-  const engine = new Engine(openWorker(workerUrl == null ? undefined : absoluteUrl(workerUrl, "workerUrl")));
+  const engine = openEngine(options);
   try {
-    const info = await engine.call("load", params, signal, (event) => {
-      if (event.event === "progress") onProgress?.(event.progress);
+    const info = await engine.call("load", params, {
+      signal,
+      transfer,
+      onEvent(event) {
+        if (event.event === "progress") onProgress?.(event.progress);
+        if (event.event === "warning") onWarning?.(fromWire(event.warning));
+      },
     });
     return new Model(engine, info);
   } catch (error) {
     engine.dispose();
     throw error;
   }
+}
+
+/** Options of {@link inspect}. */
+export interface InspectOptions extends Pick<
+  LoadModelOptions,
+  "signal" | "contextLength" | "wasmUrl" | "workerUrl"
+> {}
+
+/**
+ * Reads a model's metadata, and no more of its files than their first megabytes: what it is, its licence, what memory it
+ * would need, whether it would load.
+ *
+ * @example
+ * ```ts
+ * const { license, memory, problem } = await inspect("/models/smollm2-135m-instruct-q4_1.gguf", { contextLength: 2048 });
+ * if (problem) console.log(`does not run here: ${problem.message}`);
+ * else console.log(`${license}; ${memory.weights + memory.kvCache + memory.rest} bytes`);
+ * ```
+ *
+ * @throws {@link TallowError} `download_failed`, `storage_failed`, `invalid_model` for what is no GGUF model,
+ * `unsupported_model` for a version or byte order that cannot be read, and as {@link loadModel}
+ */
+export async function inspect(source: ModelSource, options: InspectOptions = {}): Promise<Inspection> {
+  check("`inspect`'s options", options);
+  const { signal, contextLength } = options;
+  const { source: wire, transfer } = await wireSource(source);
+  const params = { source: wire, contextLength: contextLength ?? undefined, ...start(options, 1) };
+  signal?.throwIfAborted();
+  const engine = openEngine(options);
+  try {
+    return await engine.call("inspect", params, { signal, transfer });
+  } finally {
+    engine.dispose();
+  }
+}
+
+function start({ wasmUrl }: Pick<LoadModelOptions, "wasmUrl">, threads: number): Start {
+  return {
+    ...supportedModule(),
+    wasmUrl: wasmUrl == null ? undefined : absoluteUrl(wasmUrl, "wasmUrl"),
+    threads,
+  };
+}
+
+/** One for each of `files`, in lower case. */
+function digests(
+  sha256: string | readonly string[] | undefined,
+  files: readonly unknown[],
+): string[] | undefined {
+  if (sha256 === undefined) return undefined;
+  const given = typeof sha256 === "string" ? [sha256] : sha256;
+  if (given.length !== files.length)
+    throw invalid(`\`sha256\` should be one for each of ${files.length} files, got ${given.length}`);
+  return given.map((digest) => digest.toLowerCase());
+}
+
+function openEngine({ workerUrl }: Pick<LoadModelOptions, "workerUrl">): Engine {
+  return new Engine(openWorker(workerUrl == null ? undefined : absoluteUrl(workerUrl, "workerUrl")));
 }
 
 function supportedModule(): { module: WasmModuleName; relaxedDot: RelaxedDot | null } {
@@ -165,13 +246,13 @@ export class Model {
     check("`tokenize`'s arguments", { ...options, text });
     const { addSpecial, parseSpecial, signal } = options;
     const params = { text, addSpecial: addSpecial ?? false, parseSpecial: parseSpecial ?? false };
-    return this.#engine.call("tokenize", params, signal);
+    return this.#engine.call("tokenize", params, { signal });
   }
 
   /** The text of token ids; bytes in it that are no UTF-8 become U+FFFD. */
   async detokenize(ids: Uint32Array | readonly number[], options: RequestOptions = {}): Promise<string> {
     check("`detokenize`'s arguments", { ...options, ids });
-    return this.#engine.call("detokenize", { ids: Uint32Array.from(ids) }, options.signal);
+    return this.#engine.call("detokenize", { ids: Uint32Array.from(ids) }, options);
   }
 
   /** The text that the model is given for a conversation: its Jinja template, rendered. */
@@ -181,7 +262,7 @@ export class Model {
   ): Promise<string> {
     check("`applyChatTemplate`'s arguments", { ...options, messages });
     const request = templateRequest(messages, options);
-    return this.#engine.call("applyChatTemplate", { request }, options.signal);
+    return this.#engine.call("applyChatTemplate", { request }, options);
   }
 
   /**

@@ -2,13 +2,11 @@
 
 import type { WasmModuleName } from "./capabilities.js";
 import { TALLOW_ERROR_CODES, TallowError, type TallowErrorCode } from "./errors.js";
-import type { ModelInfo } from "./info.js";
+import type { Inspection, ModelInfo } from "./info.js";
 import type { LoadProgress } from "./model.js";
 import type { FinishReason, Timings } from "./openai.js";
 import type { RelaxedDot } from "./relaxed-dot.js";
-
-/** Where the worker reads the file from; `name` stands in for a model's missing one. */
-export type WireSource = { url: string; name: string } | { blob: Blob; name: string };
+import type { WireSource } from "./source.js";
 
 /** How a generation ended. */
 export interface Ending {
@@ -16,18 +14,28 @@ export interface Ending {
   timings: Timings;
 }
 
+/** How the wasm is started. */
+export interface Start {
+  module: WasmModuleName;
+  relaxedDot: RelaxedDot | null;
+  wasmUrl: string | undefined;
+  threads: number;
+}
+
 /** What the page may ask for: parameters and answer by method. */
 export interface Methods {
   load: {
-    params: {
+    params: Start & {
       source: WireSource;
-      module: WasmModuleName;
-      relaxedDot: RelaxedDot | null;
-      wasmUrl: string | undefined;
-      threads: number;
+      sha256: string[] | undefined;
+      cache: boolean;
       contextLength: number | undefined;
     };
     result: ModelInfo;
+  };
+  inspect: {
+    params: Start & { source: WireSource; contextLength: number | undefined };
+    result: Inspection;
   };
   tokenize: { params: { text: string; addSpecial: boolean; parseSpecial: boolean }; result: Uint32Array };
   detokenize: { params: { ids: Uint32Array }; result: string };
@@ -51,6 +59,7 @@ export type ToWorker = Call | { id: number; method: "cancel" };
 /** Worker to page, before the answer: how loading goes on; the request was found good; a piece of text. */
 export type WorkerEvent =
   | { id: number; event: "progress"; progress: LoadProgress }
+  | { id: number; event: "warning"; warning: WireError }
   | { id: number; event: "started" }
   | { id: number; event: "text"; text: string };
 

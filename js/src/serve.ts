@@ -5,7 +5,9 @@
 
 import type { WasmModuleName } from "./capabilities.js";
 import { TallowError } from "./errors.js";
-import type { ModelInfo } from "./info.js";
+import type { Inspection, ModelInfo } from "./info.js";
+import { inspectSource } from "./inspect-source.js";
+import { load } from "./load.js";
 import type { LoadProgress } from "./model.js";
 import {
   hasCode,
@@ -14,10 +16,10 @@ import {
   type Ending,
   type FromWorker,
   type Methods,
+  type Start,
   type ToWorker,
 } from "./protocol.js";
-import { openSource } from "./source.js";
-import type { Step, WasmGlue, WasmModel, WasmModelInfo } from "./wasm-contract.js";
+import type { LoaderOptions, Step, WasmGlue, WasmModel, WasmModelInfo } from "./wasm-contract.js";
 
 /** What of a worker's global scope is used. */
 export interface WorkerScope {
@@ -25,12 +27,12 @@ export interface WorkerScope {
   postMessage(message: FromWorker): void;
 }
 
-/** Instantiates a wasm module, from `wasmUrl` if there is one, with `threads` threads. */
+/** Instantiates a wasm module, from `wasmUrl` if there is one, with `threads` threads; tells the bytes it can have. */
 export type StartWasm = (
   module: WasmModuleName,
   wasmUrl: string | undefined,
   threads: number,
-) => Promise<void>;
+) => Promise<{ memoryLimit: number }>;
 
 /** Milliseconds between two reports of progress. */
 const PROGRESS_INTERVAL = 50;
@@ -82,6 +84,8 @@ class Server {
     switch (method) {
       case "load":
         return this.#load(id, params);
+      case "inspect":
+        return this.#inspect(params);
       case "tokenize":
         return this.#model.tokenize(params.text, params.addSpecial, params.parseSpecial);
       case "detokenize":
@@ -99,32 +103,32 @@ class Server {
   }
 
   async #load(id: number, params: Methods["load"]["params"]): Promise<ModelInfo> {
-    const { source, module, relaxedDot, wasmUrl, threads, contextLength } = params;
-    const [{ chunks, total }] = await Promise.all([
-      openSource(source),
-      this.#startWasm(module, wasmUrl, threads),
-    ]);
-    if (relaxedDot) this.#glue.chooseRelaxedDot(relaxedDot);
-    const loader = new this.#glue.Loader();
-    const report = (progress: LoadProgress) => this.#post({ id, event: "progress", progress });
-
-    let loaded = 0;
-    let reportedAt = -Infinity;
-    for await (const chunk of chunks) {
-      loader.push(chunk);
-      loaded += chunk.length;
-      const now = performance.now();
-      if (now - reportedAt < PROGRESS_INTERVAL) continue;
-      reportedAt = now;
-      // Other origins may show a Content-Length and hide the Content-Encoding that makes it too short.
-      const known = [total, loader.totalBytes()].find((length) => length !== undefined && length >= loaded);
-      report({ phase: "download", loaded, total: known });
-    }
-    report({ phase: "prepare", loaded, total: loaded });
-    this.#loaded = loader.finish(contextLength);
-
+    const { source, sha256, cache, contextLength } = params;
+    const options = await this.#start(params, contextLength);
+    this.#loaded = await load(
+      this.#glue,
+      { source, sha256, cache, options },
+      {
+        progress: everySoOften((progress) => this.#post({ id, event: "progress", progress })),
+        warning: (warning) => this.#post({ id, event: "warning", warning: toWire(warning) }),
+      },
+    );
     const info = JSON.parse(this.#loaded.info()) as WasmModelInfo;
     return { ...info, name: info.name || source.name || info.architecture };
+  }
+
+  async #inspect(params: Methods["inspect"]["params"]): Promise<Inspection> {
+    const { source, contextLength } = params;
+    const options = await this.#start(params, contextLength);
+    const found = await inspectSource(this.#glue, source, options);
+    return { ...found, name: found.name || source.name || found.architecture };
+  }
+
+  async #start(start: Start, contextLength: number | undefined): Promise<LoaderOptions> {
+    const { module, relaxedDot, wasmUrl, threads } = start;
+    const { memoryLimit } = await this.#startWasm(module, wasmUrl, threads);
+    if (relaxedDot) this.#glue.chooseRelaxedDot(relaxedDot);
+    return { memoryLimit, ...(contextLength !== undefined && { contextLength }) };
   }
 
   async #generate(id: number, request: string): Promise<Ending> {
@@ -144,6 +148,21 @@ class Server {
       }
     }
   }
+}
+
+/** `report`, but for what comes sooner after another report, or is no progress: a load may begin anew. */
+function everySoOften(report: (progress: LoadProgress) => void): (progress: LoadProgress) => void {
+  let reportedAt = -Infinity;
+  let furthest = 0;
+  return (progress) => {
+    const now = performance.now();
+    if (progress.phase === "download") {
+      if (now - reportedAt < PROGRESS_INTERVAL || progress.loaded < furthest) return;
+    }
+    reportedAt = now;
+    furthest = progress.loaded;
+    report(progress);
+  };
 }
 
 /** Whether the wasm is not to be called again: it trapped, here or in a compute worker. */

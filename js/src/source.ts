@@ -1,31 +1,90 @@
-/** Where a model's bytes come from: named on the page, opened and read in the worker. */
+/** Where a model's bytes come from: named on the page, read in the worker. */
 
 import { TallowError } from "./errors.js";
-import type { WireSource } from "./protocol.js";
 import { invalid, shown } from "./validate.js";
 
-/** Where a GGUF file comes from. A string is a URL, relative to the page. */
-export type ModelSource = string | URL | File | Blob | ArrayBuffer;
+/** Where one file comes from. A string is a URL, relative to the page. */
+export type FileSource = string | URL | File | Blob | ArrayBuffer | FileSystemFileHandle;
 
-/** A source that has begun to answer. */
-export interface OpenSource {
-  /** Throws `download_failed` or `storage_failed` where the bytes end early. */
+/**
+ * Where a model comes from: a file, a stream of its bytes, or the files of a split model in order. A URL that ends in
+ * `-00001-of-00003.gguf` or the like stands for all of them.
+ */
+export type ModelSource =
+  FileSource | ReadableStream<Uint8Array> | readonly (string | URL)[] | readonly Blob[];
+
+/** A source as the worker is told of it; `name` stands in for a model's missing one. */
+export type WireSource =
+  { urls: string[]; name: string } | { blobs: Blob[]; name: string } | { stream: MessagePort; name: string };
+
+/** Bytes from the page, and how many, if that is known. */
+export interface Chunks {
   chunks: AsyncIterable<Uint8Array>;
-  /** The length that the source announces, if it announces one. */
-  total: number | undefined;
+  length: number | undefined;
 }
 
-/** A source as the worker is told of it. */
-export function wireSource(source: ModelSource): WireSource {
+/** A source as the worker can be told of it, and what is to be transferred with it. */
+export async function wireSource(
+  source: ModelSource,
+): Promise<{ source: WireSource; transfer: Transferable[] }> {
+  if (source instanceof ReadableStream) {
+    const { port1, port2 } = new MessageChannel();
+    send(source, port1);
+    return { source: { stream: port2, name: "" }, transfer: [port2] };
+  }
+  if (Array.isArray(source)) return { source: wireFiles(source), transfer: [] };
+  return { source: await wireFile(source as FileSource), transfer: [] };
+}
+
+async function wireFile(source: FileSource): Promise<WireSource> {
   if (typeof source === "string" || source instanceof URL) {
     const url = absoluteUrl(source, "source");
-    return { url, name: new URL(url).pathname.split("/").pop() ?? "" };
+    return { urls: splitUrls(url), name: nameOf(url) };
   }
-  if (source instanceof Blob) return { blob: source, name: "name" in source ? String(source.name) : "" };
+  if (source instanceof Blob) return { blobs: [source], name: "name" in source ? String(source.name) : "" };
   // A blob crosses to the worker by reference, and the caller's buffer stays as it is.
-  if (source instanceof ArrayBuffer) return { blob: new Blob([source]), name: "" };
+  if (source instanceof ArrayBuffer) return { blobs: [new Blob([source])], name: "" };
+  if (isFileHandle(source)) {
+    const file = await source.getFile().catch((cause: unknown) => {
+      throw new TallowError("storage_failed", `the file \`${source.name}\` could not be read`, { cause });
+    });
+    return { blobs: [file], name: file.name };
+  }
   throw invalid(
-    `\`source\` should be a URL, a string, a File, a Blob or an ArrayBuffer, got ${shown(source)}`,
+    "`source` should be a URL, a string, a File, a Blob, an ArrayBuffer, a ReadableStream, a FileSystemFileHandle or an " +
+      `array of URLs or Blobs, got ${shown(source)}`,
+  );
+}
+
+function wireFiles(sources: readonly unknown[]): WireSource {
+  const [first] = sources;
+  if (sources.length > 0 && sources.every((source) => source instanceof Blob))
+    return { blobs: [...sources], name: first instanceof File ? first.name : "" };
+  const isUrl = (source: unknown) => typeof source === "string" || source instanceof URL;
+  const wrong = sources.find((source) => !isUrl(source));
+  if (sources.length === 0 || wrong !== undefined)
+    throw invalid(
+      `\`source\` should be an array of URLs or of Blobs, got ${wrong === undefined ? "an empty one" : `one with ${shown(wrong)}`}`,
+    );
+  const urls = sources.map((source, i) => absoluteUrl(source as string | URL, `source[${i}]`));
+  return { urls, name: nameOf(urls[0] as string) };
+}
+
+function isFileHandle(source: unknown): source is FileSystemFileHandle {
+  return typeof FileSystemFileHandle === "function" && source instanceof FileSystemFileHandle;
+}
+
+function nameOf(url: string): string {
+  return new URL(url).pathname.split("/").pop() ?? "";
+}
+
+/** The URLs of all files of a split model, by the first one's; of any other URL, itself. */
+export function splitUrls(url: string): string[] {
+  const [, before, count, after] = /^(.*-)00001-of-(\d{5})(\.gguf(?:[?#].*)?)$/.exec(url) ?? [];
+  if (before === undefined || count === undefined) return [url];
+  return Array.from(
+    { length: Math.max(1, Number(count)) },
+    (_, i) => `${before}${String(i + 1).padStart(5, "0")}-of-${count}${after}`,
   );
 }
 
@@ -38,62 +97,68 @@ export function absoluteUrl(url: string | URL, field: string): string {
   }
 }
 
-/** Begins to read a source. */
-export async function openSource(source: WireSource): Promise<OpenSource> {
-  if ("url" in source) return openUrl(source.url);
-  const failure = (cause: unknown) =>
-    new TallowError("storage_failed", `the file \`${source.name}\` could not be read`, { cause });
-  return { chunks: read(source.blob.stream(), failure), total: source.blob.size };
-}
-
-async function openUrl(url: string): Promise<OpenSource> {
-  const failure = (detail: string, cause?: unknown) =>
-    new TallowError("download_failed", `\`${url}\` ${detail}`, { cause });
-
-  const response = await fetch(url).catch((cause: unknown) => {
-    throw failure("could not be fetched", cause);
-  });
-  if (!response.ok)
-    throw failure(`was answered with status ${response.status} ${response.statusText}`.trimEnd());
-  if (!response.body) throw failure(`was answered without a body`);
-
-  const total = announcedLength(response.headers);
-  const body = read(response.body, (cause) => failure("broke off", cause));
-  return { chunks: whole(body, total, failure), total };
-}
-
-/** What `Content-Length` says of the body, which it does not when the body is encoded. */
-function announcedLength(headers: Headers): number | undefined {
-  const length = headers.get("content-length");
-  return length === null || headers.has("content-encoding") ? undefined : Number(length);
-}
-
-/** `chunks`, and an error if they are shorter than announced: browsers do not all tell. */
-async function* whole(
-  chunks: AsyncIterable<Uint8Array>,
-  total: number | undefined,
-  failure: (detail: string) => TallowError,
-): AsyncIterable<Uint8Array> {
-  let loaded = 0;
-  for await (const chunk of chunks) {
-    loaded += chunk.length;
-    yield chunk;
-  }
-  if (total !== undefined && loaded < total)
-    throw failure(`broke off: expected ${total} bytes, got ${loaded}`);
+/** The files of a source that came from the page. */
+export function chunksOf(source: Exclude<WireSource, { urls: string[] }>): Chunks[] {
+  if ("stream" in source) return [{ chunks: receive(source.stream), length: undefined }];
+  return source.blobs.map((blob) => ({ chunks: readBlob(blob, source.name), length: blob.size }));
 }
 
 /** Safari iterates over no `ReadableStream`. */
-async function* read(
-  stream: ReadableStream<Uint8Array>,
-  failure: (cause: unknown) => TallowError,
-): AsyncIterable<Uint8Array> {
+async function* readBlob(blob: Blob, name: string): AsyncIterable<Uint8Array> {
+  const reader = blob.stream().getReader();
+  try {
+    for (;;) {
+      const { done, value } = await reader.read().catch((cause: unknown) => {
+        throw new TallowError("storage_failed", `the file \`${name}\` could not be read`, { cause });
+      });
+      if (done) return;
+      yield value;
+    }
+  } finally {
+    await reader.cancel().catch(() => {});
+  }
+}
+
+/** Page to worker, when the worker asks for more; not all browsers transfer streams. */
+type Sent = { bytes: Uint8Array<ArrayBuffer> } | { done: true } | { error: unknown };
+
+/** Sends a chunk of `stream` for each message that comes from `port`; cancels it when told to. */
+function send(stream: ReadableStream<Uint8Array>, port: MessagePort): void {
   const reader = stream.getReader();
-  for (;;) {
-    const { done, value } = await reader.read().catch((cause: unknown) => {
-      throw failure(cause);
+  port.onmessage = async ({ data: goOn }: MessageEvent<boolean>) => {
+    const post = (message: Sent, transfer: Transferable[] = []) => port.postMessage(message, transfer);
+    try {
+      if (!goOn) return void (await reader.cancel());
+      const { done, value } = await reader.read();
+      if (done) return post({ done });
+      if (!(value instanceof Uint8Array))
+        throw invalid(`the stream should be of Uint8Arrays, got ${shown(value)}`);
+      // A copy: the chunk may be a part of a larger buffer that others use.
+      const bytes = new Uint8Array(value);
+      post({ bytes }, [bytes.buffer]);
+    } catch (error) {
+      post({ error: error instanceof Error ? error : String(error) });
+    }
+  };
+}
+
+/** What {@link send} sends. */
+async function* receive(port: MessagePort): AsyncIterable<Uint8Array> {
+  const next = () =>
+    new Promise<Sent>((resolve) => {
+      port.onmessage = ({ data }: MessageEvent<Sent>) => resolve(data);
+      port.postMessage(true);
     });
-    if (done) return;
-    yield value;
+  try {
+    for (;;) {
+      const sent = await next();
+      if ("error" in sent)
+        throw new TallowError("storage_failed", "the stream could not be read", { cause: sent.error });
+      if ("done" in sent) return;
+      yield sent.bytes;
+    }
+  } finally {
+    port.postMessage(false);
+    port.close();
   }
 }

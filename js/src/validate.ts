@@ -51,6 +51,12 @@ const threads: Rule = {
     value === "auto" || (Number.isInteger(value) && 1 <= Number(value) && Number(value) <= MAX_THREADS),
 };
 
+const isSha256 = (value: unknown) => typeof value === "string" && /^[0-9a-f]{64}$/i.test(value);
+const sha256: Rule = {
+  expected: "64 hexadecimal digits, or an array of such",
+  accepts: (value) => isSha256(value) || (Array.isArray(value) && value.every(isSha256)),
+};
+
 function arrayOf(what: string, accepts: (element: unknown) => boolean): Rule {
   return {
     expected: `an array of ${what}`,
@@ -101,9 +107,18 @@ export const RULES = {
   "the options of a request": requestOptions,
   "`loadModel`'s options": {
     onProgress: callback,
+    onWarning: callback,
     signal: abortSignal,
+    sha256,
+    cache: boolean,
     contextLength: integer(1, MAX_COUNT),
     threads,
+    wasmUrl: url,
+    workerUrl: url,
+  },
+  "`inspect`'s options": {
+    signal: abortSignal,
+    contextLength: integer(1, MAX_COUNT),
     wasmUrl: url,
     workerUrl: url,
   },

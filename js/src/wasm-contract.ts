@@ -7,7 +7,7 @@
  * thrown counts as a trap: the instance is dead afterwards.
  */
 
-import type { ModelInfo } from "./info.js";
+import type { Inspection, ModelInfo } from "./info.js";
 import type { ChatCompletionMessageParam, ChatCompletionTool, FinishReason, Timings } from "./openai.js";
 import type { RelaxedDot } from "./relaxed-dot.js";
 
@@ -25,16 +25,62 @@ export interface WasmGlue {
   help(thread: number): void;
   /** In a compute worker whose `help` trapped: lets the other threads know, who then throw `worker_lost`. */
   lose(thread: number): void;
-  Loader: new () => WasmLoader;
+  /** Which layout packed weights have; what another one packed is of no use. */
+  layoutVersion(): number;
+  /** Takes JSON of {@link LoaderOptions}. */
+  Loader: new (options: string) => WasmLoader;
+  Inspector: new () => WasmInspector;
+  Sha256: new () => WasmSha256;
 }
 
-/** Takes a GGUF file as it arrives. */
+/** How a model is loaded. Fields that were not given are absent. */
+export interface LoaderOptions {
+  /** Absent: the one trained on, 4096 at most. */
+  contextLength?: number;
+  /** Bytes of memory that there can be. */
+  memoryLimit?: number;
+  /** Of each file comes the header alone, then the packed weights. */
+  packed?: boolean;
+}
+
+/** Takes a model's GGUF files as they arrive. */
 export interface WasmLoader {
   push(bytes: Uint8Array): void;
-  /** How long the file is, once its header has been read. */
+  /** Ends a file of several, and begins the next. */
+  nextFile(): void;
+  /** How long the current file is, once its header has been read. */
   totalBytes(): number | undefined;
-  /** Consumes the loader. Without a context length: the one trained on, 4096 at most. */
-  finish(contextLength: number | undefined): WasmModel;
+  /** Where the current file's header ends, once it has been read. */
+  headerBytes(): number | undefined;
+  /** A tensor that has become complete, packed: a view of memory. Each comes once. */
+  takePacked(): Uint8Array | undefined;
+  /** Takes what `takePacked` gave another time, after all files' headers. */
+  pushPacked(bytes: Uint8Array): void;
+  /** Consumes the loader. */
+  finish(): WasmModel;
+  free(): void;
+}
+
+/** Takes the beginnings of a model's files, one after the other. */
+export interface WasmInspector {
+  /** Whether the file's header is complete; what comes then is the next file's. */
+  push(bytes: Uint8Array): boolean;
+  /** How many files the model is, once the first header is complete. */
+  files(): number | undefined;
+  /**
+   * Consumes the inspector.
+   * @param options - JSON of {@link LoaderOptions}
+   * @returns JSON of {@link WasmInspection}
+   */
+  finish(options: string): string;
+}
+
+/** Hashes bytes as they come. */
+export interface WasmSha256 {
+  update(bytes: Uint8Array): void;
+  /** In lower-case hexadecimal; consumes the hash. */
+  digest(): string;
+  free(): void;
 }
 
 /** A loaded model. It runs one generation at a time: `start`, then `step` until a `finish_reason`, or `cancel`. */
@@ -62,6 +108,12 @@ export interface WasmModel {
 
 /** {@link ModelInfo} but for the name, which the file may lack. */
 export interface WasmModelInfo extends Omit<ModelInfo, "name"> {
+  /** `general.name` */
+  name: string | null;
+}
+
+/** {@link Inspection} but for the name, which the file may lack. */
+export interface WasmInspection extends Omit<Inspection, "name"> {
   /** `general.name` */
   name: string | null;
 }

@@ -3,17 +3,20 @@
  * crosses by structured cloning; the engine's tokens are the words of its prompt.
  */
 
+import { createHash } from "node:crypto";
 import { onTestFinished, vi } from "vitest";
 import type { TallowErrorCode } from "../src/errors.js";
 import { loadModel, type LoadModelOptions, type Model } from "../src/index.js";
 import { serve } from "../src/serve.js";
 import type {
   GenerateRequest,
+  LoaderOptions,
   Step,
   WasmGlue,
   WasmLoader,
   WasmModel,
   WasmModelInfo,
+  WasmSha256,
 } from "../src/wasm-contract.js";
 
 /** What the fake engine says about its model. */
@@ -119,9 +122,9 @@ class FakeModel implements WasmModel {
 class FakeLoader implements WasmLoader {
   #header: number[] = [];
   #loaded = 0;
-  readonly #finish: (contextLength: number | undefined) => WasmModel;
+  readonly #finish: () => WasmModel;
 
-  constructor(finish: (contextLength: number | undefined) => WasmModel) {
+  constructor(finish: () => WasmModel) {
     this.#finish = finish;
   }
 
@@ -135,15 +138,51 @@ class FakeLoader implements WasmLoader {
     return new DataView(Uint8Array.from(this.#header).buffer).getUint32(0, true);
   }
 
-  finish(contextLength: number | undefined): WasmModel {
-    if (this.#loaded !== this.totalBytes()) {
-      throw wasmError(
-        "invalid_model",
-        `the file ends early: expected ${this.totalBytes()} bytes, got ${this.#loaded}`,
-      );
-    }
-    return this.#finish(contextLength);
+  headerBytes(): number | undefined {
+    return this.#header.length < 4 ? undefined : 4;
   }
+
+  nextFile(): void {
+    this.#end();
+    this.#header = [];
+    this.#loaded = 0;
+  }
+
+  takePacked(): undefined {}
+
+  pushPacked(): void {
+    throw new Error("nothing was packed");
+  }
+
+  finish(): WasmModel {
+    this.#end();
+    return this.#finish();
+  }
+
+  free(): void {}
+
+  #end(): void {
+    if (this.#loaded === this.totalBytes()) return;
+    throw wasmError(
+      "invalid_model",
+      `the file ends early: expected ${this.totalBytes()} bytes, got ${this.#loaded}`,
+    );
+  }
+}
+
+/** Node's. */
+class FakeSha256 implements WasmSha256 {
+  readonly #hash = createHash("sha256");
+
+  update(bytes: Uint8Array): void {
+    this.#hash.update(bytes);
+  }
+
+  digest(): string {
+    return this.#hash.digest("hex");
+  }
+
+  free(): void {}
 }
 
 /** A file that the fake engine takes. */
@@ -189,13 +228,19 @@ export class FakeWorker extends EventTarget {
       meet: () => {},
       help: () => {},
       lose: () => {},
+      layoutVersion: () => 1,
       Loader: class extends FakeLoader {
-        constructor() {
-          super(
-            (contextLength) => new FakeModel(fakes, { ...info, ...(contextLength && { contextLength }) }),
-          );
+        constructor(options: string) {
+          const { contextLength } = JSON.parse(options) as LoaderOptions;
+          super(() => new FakeModel(fakes, { ...info, ...(contextLength && { contextLength }) }));
         }
       },
+      Inspector: class {
+        constructor() {
+          throw new Error("the fake engine inspects nothing");
+        }
+      } as unknown as WasmGlue["Inspector"],
+      Sha256: FakeSha256,
     };
     const scope = {
       addEventListener: (_: "message", listener: (event: MessageEvent) => void) =>
@@ -205,11 +250,12 @@ export class FakeWorker extends EventTarget {
     serve(scope, glue, async (_module, wasmUrl, threads) => {
       fakes.wasmUrls.push(wasmUrl);
       info = { ...info, threads };
+      return { memoryLimit: 2 ** 32 };
     });
   }
 
-  postMessage(message: unknown): void {
-    this.#page.postMessage(message);
+  postMessage(message: unknown, transfer: MessagePort[] = []): void {
+    this.#page.postMessage(message, transfer);
   }
 
   terminate(): void {

@@ -73,7 +73,7 @@ describe("startWasm", () => {
       const streaming = vi.spyOn(WebAssembly, "compileStreaming");
       const shared = await startWasm(glue, URL_OF_WASM);
       const { module_or_path: module, memory } = init.mock.lastCall?.[0] ?? {};
-      expect(shared).toEqual({ module, memory });
+      expect(shared).toEqual({ module, memory, memoryLimit: 4 * 2 ** 30 });
       expect(WebAssembly.Module.imports(module as WebAssembly.Module)).toMatchObject([
         {},
         {},

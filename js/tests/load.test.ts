@@ -1,22 +1,26 @@
+import { createHash } from "node:crypto";
 import { describe, expect, test, vi } from "vitest";
 import { loadModel, TallowError, type LoadProgress } from "../src/index.js";
 import { fakeFile, fakeModel, fakeWorkers, INFO, rejection } from "./fake.js";
 
+const SHA256 = "0123456789abcdef".repeat(4);
 const URL_OF_MODEL = "https://example.test/models/tiny-model.gguf";
 
 /** Serves `chunks`, a task each, with `headers`; ends with an error if there is one. */
 function serveChunks(chunks: Uint8Array[], headers: Record<string, string>, error?: Error) {
-  const queue = [...chunks];
-  const body = new ReadableStream<Uint8Array>({
-    async pull(controller) {
-      await new Promise((resolve) => setTimeout(resolve, 1));
-      const chunk = queue.shift();
-      if (chunk) controller.enqueue(chunk);
-      else if (error) controller.error(error);
-      else controller.close();
-    },
-  });
-  const fetch = vi.fn(async (_url: string) => new Response(body, { headers }));
+  const body = () => {
+    const queue = [...chunks];
+    return new ReadableStream<Uint8Array>({
+      async pull(controller) {
+        await new Promise((resolve) => setTimeout(resolve, 1));
+        const chunk = queue.shift();
+        if (chunk) controller.enqueue(chunk);
+        else if (error) controller.error(error);
+        else controller.close();
+      },
+    });
+  };
+  const fetch = vi.fn(async (_url: string) => new Response(body(), { headers }));
   vi.stubGlobal("fetch", fetch);
   return fetch;
 }
@@ -59,15 +63,59 @@ describe("sources", () => {
     const fetch = serveChunks([file], {});
     vi.stubGlobal("document", { baseURI: "https://example.test/app/index.html" });
     await loadModel("tiny.gguf");
-    expect(fetch).toHaveBeenCalledWith("https://example.test/app/tiny.gguf");
+    expect(fetch.mock.lastCall?.[0]).toBe("https://example.test/app/tiny.gguf");
+  });
+
+  test("a stream, chunk by chunk, whose buffers stay the caller's", async () => {
+    fakeWorkers();
+    const chunks = split(file, 999);
+    const model = await loadModel(ReadableStream.from(chunks));
+    expect(model.info).toEqual(INFO);
+    expect(file.byteLength).toBe(5000);
   });
 
   test.each([
+    ["of something else", ReadableStream.from(["text"]), "the stream should be of Uint8Arrays"],
+    ["that fails", new ReadableStream({ pull: () => Promise.reject(new RangeError("mine")) }), "mine"],
+  ])("a stream %s", async (_, stream, message) => {
+    fakeWorkers();
+    expect(await rejection(loadModel(stream as ReadableStream<Uint8Array>))).toMatchObject({
+      code: "storage_failed",
+      message: "the stream could not be read",
+      cause: { message: expect.stringContaining(message) as string },
+    });
+  });
+
+  test.each([
+    ["URLs", () => ["https://example.test/1.gguf", new URL("https://example.test/2.gguf")]],
+    ["Blobs", () => [new Blob([file]), new File([file], "2.gguf")]],
+  ])("an array of %s, a model's files in order", async (_, sources) => {
+    fakeWorkers();
+    const fetch = serveChunks(split(file, 999), {});
+    const model = await loadModel(sources() as Blob[]);
+    expect(model.info).toEqual(INFO);
+    expect(fetch.mock.calls.map(([url]) => url)).toEqual(
+      sources().flatMap((source) => (source instanceof Blob ? [] : String(source))),
+    );
+  });
+
+  test("the first file's URL stands for all of a split model", async () => {
+    fakeWorkers();
+    const fetch = serveChunks([file], {});
+    await loadModel("https://example.test/tiny-00001-of-00003.gguf?v=2");
+    expect(fetch.mock.calls.map(([url]) => url)).toEqual(
+      [1, 2, 3].map((i) => `https://example.test/tiny-0000${i}-of-00003.gguf?v=2`),
+    );
+  });
+
+  test.each([
+    [[], "`source` should be an array of URLs or of Blobs, got an empty one"],
+    [[URL_OF_MODEL, 7], "`source` should be an array of URLs or of Blobs, got one with 7"],
     [
-      [URL_OF_MODEL],
-      "`source` should be a URL, a string, a File, a Blob or an ArrayBuffer, got an array of 1",
+      undefined,
+      "`source` should be a URL, a string, a File, a Blob, an ArrayBuffer, a ReadableStream, a FileSystemFileHandle or " +
+        "an array of URLs or Blobs, got undefined",
     ],
-    [undefined, "`source` should be a URL, a string, a File, a Blob or an ArrayBuffer, got undefined"],
     ["tiny.gguf", '`source` should be a URL, got "tiny.gguf"'],
   ])("%j is none where there is no page", async (source, message) => {
     const { workers } = fakeWorkers();
@@ -97,7 +145,9 @@ describe("options", () => {
   });
 
   test.each([
-    [{ sha256: "00" }, /^`sha256` is not supported in `loadModel`'s options; what is: `onProgress`, /],
+    [{ sha1: "00" }, /^`sha1` is not supported in `loadModel`'s options; what is: `onProgress`, /],
+    [{ sha256: "00" }, '`sha256` should be 64 hexadecimal digits, or an array of such, got "00"'],
+    [{ sha256: [SHA256, SHA256] }, "`sha256` should be one for each of 1 files, got 2"],
     [{ contextLength: 0 }, "`contextLength` should be an integer of 1 or more, got 0"],
     [{ onProgress: {} }, "`onProgress` should be a function, got an object"],
     [{ signal: "now" }, '`signal` should be an AbortSignal, got "now"'],
@@ -208,24 +258,29 @@ describe("failures end the worker and name their cause", () => {
     });
   });
 
-  test("a connection that breaks off", async () => {
-    fakeWorkers();
-    serveChunks(split(fakeFile(300), 100), {}, new TypeError("reset"));
+  test("a connection that breaks off, each time it is tried anew", async () => {
+    const { workers } = fakeWorkers();
+    const fetch = serveChunks(split(fakeFile(300), 100).slice(0, 2), {}, new TypeError("reset"));
     expect(await rejection(loadModel(URL_OF_MODEL))).toMatchObject({
       code: "download_failed",
-      message: `\`${URL_OF_MODEL}\` broke off`,
+      message: `\`${URL_OF_MODEL}\` broke off: expected 300 bytes, got 200`,
       cause: { message: "reset" },
     });
+    // Without ETag or date, what has come cannot be gone on with.
+    expect(fetch).toHaveBeenCalledTimes(4);
+    expect(workers).toMatchObject([{ terminated: true }]);
   });
 
-  test("a body shorter than its Content-Length", async () => {
-    const { workers } = fakeWorkers();
-    serveChunks(split(fakeFile(300), 100), { "content-length": "301" });
-    expect(await rejection(loadModel(URL_OF_MODEL))).toMatchObject({
-      code: "download_failed",
-      message: `\`${URL_OF_MODEL}\` broke off: expected 301 bytes, got 300`,
+  test("a file with another SHA-256", async () => {
+    fakeWorkers();
+    const file = fakeFile(300);
+    serveChunks([file], {});
+    const got = createHash("sha256").update(file).digest("hex");
+    expect(await rejection(loadModel(URL_OF_MODEL, { sha256: SHA256 }))).toMatchObject({
+      code: "integrity_error",
+      message: `\`${URL_OF_MODEL}\` should have the SHA-256 ${SHA256}, but has ${got}`,
     });
-    expect(workers).toMatchObject([{ terminated: true }]);
+    expect((await loadModel(URL_OF_MODEL, { sha256: got.toUpperCase() })).info).toEqual(INFO);
   });
 
   test("a file that the engine refuses", async () => {

@@ -7,6 +7,10 @@ pub const GENERAL_NAME: &str = "general.name";
 pub const GENERAL_LICENSE: &str = "general.license";
 pub const GENERAL_BASE_MODEL_NAME: &str = "general.base_model.0.name";
 
+pub const SPLIT_NO: &str = "split.no";
+pub const SPLIT_COUNT: &str = "split.count";
+pub const SPLIT_TENSORS_COUNT: &str = "split.tensors.count";
+
 pub const TOKENIZER_MODEL: &str = "tokenizer.ggml.model";
 pub const TOKENIZER_PRE: &str = "tokenizer.ggml.pre";
 pub const TOKENIZER_TOKENS: &str = "tokenizer.ggml.tokens";

@@ -35,6 +35,9 @@ pub(crate) const QK: usize = 32;
 /// Weights in a block of the K-family.
 pub(crate) const QK_K: usize = 256;
 
+/// To be raised with every change of what packed bytes mean: those that were kept are packed anew then. A test knows.
+pub const LAYOUT_VERSION: u32 = 1;
+
 /// Rows in a group.
 pub(crate) const GROUP: usize = 8;
 

@@ -71,6 +71,16 @@ impl PackedMatrix {
         quads.checked_mul(n_in / ty.block_len())?.checked_mul(ty.quad_bytes())
     }
 
+    /// All groups, as [`layout`](super::layout) describes them.
+    pub(crate) fn data(&self) -> &[u8] {
+        &self.data
+    }
+
+    /// As [`data`](Self::data), to be filled with what another matrix of this shape and type holds.
+    pub(crate) fn data_mut(&mut self) -> &mut [u8] {
+        &mut self.data
+    }
+
     /// The file's type.
     #[cfg(test)]
     pub(crate) fn ty(&self) -> PackedType {

@@ -29,6 +29,7 @@ use relaxed as isa;
 use simd128 as isa;
 
 pub(crate) use activations::Activations;
+pub use layout::LAYOUT_VERSION;
 pub(crate) use layout::PackedType;
 pub(crate) use matrix::{Output, PackedMatrix};
 

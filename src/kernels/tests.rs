@@ -1,7 +1,7 @@
 //! Every kernel against the oracle, and the oracle against Candle, natively and in a browser.
 
 use super::activations::{Block, Block32, Block256, Chunk};
-use super::layout::{Family, PackedType, QK, QK_K};
+use super::layout::{Family, LAYOUT_VERSION, PackedType, QK, QK_K};
 use super::{Activations, Output, PackedMatrix, isa, portable};
 use crate::gguf::TensorType;
 use candle_core::Device;
@@ -234,6 +234,22 @@ fn the_largest_numbers_do_not_overflow() {
             }
         }
     });
+}
+
+/// Kept weights are told apart by the version alone.
+#[test]
+fn a_layout_has_its_version() {
+    let mut noise = Noise(0xA076_1D64_78BD_642F);
+    let mut hash = 0xCBF2_9CE4_8422_2325_u64; // FNV-1a
+    for ty in PackedType::ALL {
+        let (n_out, n_in) = (11, 2 * ty.block_len());
+        let file = file(ty, n_out, n_in, &mut noise, |noise| noise.real());
+        for &byte in packed(ty, n_out, n_in, &file).data() {
+            hash = (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01B3);
+        }
+    }
+    let expected = (1, 0x4AA9_A9C0_7BAE_DC65);
+    assert_eq!((LAYOUT_VERSION, hash), expected, "a new layout needs a new version, and its hash here");
 }
 
 /// With any scales, sums differ by their roundings: fused or not, each within half a unit of the largest partial sum.

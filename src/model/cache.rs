@@ -40,6 +40,13 @@ impl KvCache {
         Ok(Self { layers, heads, n_ctx, len: 0 })
     }
 
+    /// Bytes that `n_ctx` positions take.
+    pub fn n_bytes(config: &Config, n_ctx: usize) -> u64 {
+        let heads = config.heads();
+        let position = 2 * config.n_layer * heads.n_head_kv * heads.width() * size_of::<f16>();
+        (position as u64).saturating_mul(n_ctx as u64)
+    }
+
     /// Positions held.
     pub fn len(&self) -> usize {
         self.len

@@ -53,6 +53,9 @@ const DEFAULT_ROPE_FREQ_BASE: f32 = 10_000.0;
 const DEFAULT_BETA_FAST: f32 = 32.0;
 const DEFAULT_BETA_SLOW: f32 = 1.0;
 
+/// Context where no other is asked for: what most chats need, at a tenth of the memory of 32 768.
+const DEFAULT_N_CTX: usize = 4096;
+
 impl Config {
     /// Reads the shape from `metadata`.
     ///
@@ -147,6 +150,22 @@ impl Config {
             yarn: is_yarn.then(yarn).transpose()?,
             rms_eps: positive_f32(metadata, &key(keys::RMS_EPSILON))?,
         })
+    }
+
+    /// The context to make room for where `wanted` tokens are asked for; by default what the model was trained on, 4096 at
+    /// most.
+    ///
+    /// # Errors
+    /// `invalid_request` if it is 0 or more than the model was trained on.
+    pub fn n_ctx(&self, wanted: Option<usize>) -> Result<usize> {
+        let n_ctx = wanted.unwrap_or(DEFAULT_N_CTX.min(self.n_ctx_train));
+        if n_ctx == 0 || n_ctx > self.n_ctx_train {
+            return Err(Error::invalid_request(format!(
+                "the context length should be in 1..={}, got {n_ctx}",
+                self.n_ctx_train
+            )));
+        }
+        Ok(n_ctx)
     }
 
     pub(super) fn heads(&self) -> Heads {

@@ -1,6 +1,73 @@
-//! Asking for memory before Candle does: its allocations abort where they fail.
+//! What memory a model needs, told before it is loaded; and asking for memory before Candle does, whose allocations abort
+//! where they fail.
 
+use super::weights::packed_type;
+use super::{Config, KvCache};
+use crate::gguf::TensorInfo;
+use crate::kernels::PackedMatrix;
 use crate::{Error, ErrorKind, Result};
+use serde::Serialize;
+
+/// Bytes of memory that a model needs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct MemoryNeed {
+    /// Packed weights.
+    pub weights: u64,
+    /// Keys and values of a context that is full.
+    pub kv_cache: u64,
+    /// What a step works with, the tokenizer, and the program itself; an estimate.
+    pub rest: u64,
+}
+
+/// The program, its stacks, and what a step works with but for the logits.
+const PROGRAM_BYTES: u64 = 12 << 20;
+/// Strings, ids and merges take about so many times the bytes that they have in the file.
+const TOKENIZER_FACTOR: u64 = 8;
+
+impl MemoryNeed {
+    /// For a context of `n_ctx` tokens, where the file has `header_len` bytes before its `tensors`.
+    pub fn new(config: &Config, tensors: &[TensorInfo], header_len: u64, n_ctx: usize) -> Self {
+        let logits = 4 * 4 * config.n_vocab as u64;
+        Self {
+            weights: packed_bytes(tensors),
+            kv_cache: KvCache::n_bytes(config, n_ctx),
+            rest: PROGRAM_BYTES + TOKENIZER_FACTOR * header_len + logits,
+        }
+    }
+
+    /// All of it.
+    pub fn total(&self) -> u64 {
+        self.weights.saturating_add(self.kv_cache).saturating_add(self.rest)
+    }
+
+    /// Checks that it is no more than `limit`, if there is one.
+    ///
+    /// # Errors
+    /// `out_of_memory` with the numbers.
+    pub fn check(&self, limit: Option<u64>) -> Result<()> {
+        let Some(limit) = limit.filter(|&limit| self.total() > limit) else { return Ok(()) };
+        let Self { weights, kv_cache, rest } = self;
+        Err(Error::new(
+            ErrorKind::OutOfMemory,
+            format!(
+                "the model needs {} bytes ({weights} for its weights, {kv_cache} for the KV cache of a full context, {rest} for \
+                 the rest), but there can be only {limit}",
+                self.total()
+            ),
+        ))
+    }
+}
+
+/// Bytes of `tensors`, packed. Those of types without kernels count as they are.
+pub(super) fn packed_bytes(tensors: &[TensorInfo]) -> u64 {
+    let packed = |info: &TensorInfo| match info.shape[..] {
+        [n] => Some(4 * n),
+        [ref rows @ .., n_in] => PackedMatrix::n_bytes(packed_type(info).ok()?, rows.iter().product(), n_in),
+        [] => None,
+    };
+    tensors.iter().map(|info| packed(info).map_or(info.n_bytes, |n_bytes| n_bytes as u64)).sum()
+}
 
 /// Checks that `n_bytes` can be allocated now. On the one thread of a wasm instance nothing comes in between; natively
 /// the answer is as good as the allocator's, which may promise more than there is.

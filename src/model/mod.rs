@@ -14,4 +14,5 @@ mod weights;
 pub use cache::KvCache;
 pub use config::{Config, Yarn};
 pub use llama::{Llama, Logits};
+pub use memory::MemoryNeed;
 pub use weights::WeightsBuilder;

@@ -1,22 +1,36 @@
 //! The weights, taken as the file streams by: the directory is checked before the first byte of data, and each matrix is
-//! packed row by row into its final place, so that one row is all that is held besides.
+//! packed row by row into its final place, so that one row is all that is held besides. Packed, they can be taken from
+//! here to be kept, and given back another time.
 
-use super::memory::no_room;
+use super::memory::{no_room, packed_bytes};
 use super::{Config, Llama};
 use crate::gguf::TensorInfo;
 use crate::kernels::{PackedMatrix, PackedType};
 use crate::threads::Pool;
-use crate::{Error, Result};
-use std::collections::HashMap;
+use crate::{Error, ErrorKind, Result};
+use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
 /// Collects the tensors of one model; [`finish`](Self::finish) assembles them.
 #[derive(Debug)]
 pub struct WeightsBuilder {
     config: Config,
+    /// How many tensors there are in all files of the model.
+    n_tensors: usize,
+    /// Those that no file has listed yet.
+    expected: HashMap<String, Expected>,
+    /// Those that the files have listed, file by file.
     directory: Vec<TensorInfo>,
+    /// Where the current file's begin in `directory`.
+    file_start: usize,
+    /// `directory`'s indices file by file in the order of their data, which is the order of packed tensors.
+    order: Vec<usize>,
     weights: Weights,
     arriving: Option<Arriving>,
+    /// Indices of those that are complete and that [`take_packed`](Self::take_packed) has not given yet.
+    complete: VecDeque<usize>,
+    /// How many of `order` came packed.
+    n_packed: usize,
 }
 
 /// Finished tensors by name.
@@ -26,33 +40,58 @@ pub(super) struct Weights {
     vectors: HashMap<String, Vec<f32>>,
 }
 
-/// The tensor that is arriving, packed as its rows become whole: `row` holds the beginning of row `n_rows`. A vector is a
-/// matrix of one row.
+/// The tensor that is arriving.
 #[derive(Debug)]
-struct Arriving {
-    matrix: PackedMatrix,
-    n_rows: usize,
-    row: Vec<u8>,
+enum Arriving {
+    /// From a file: `row` holds the beginning of row `n_rows`. A vector is a matrix of one row.
+    Rows { matrix: PackedMatrix, n_rows: usize, row: Vec<u8> },
+    /// Packed, of which so many bytes are there.
+    Packed { tensor: Tensor, n_bytes: usize },
+}
+
+/// A finished tensor.
+#[derive(Debug)]
+enum Tensor {
+    Matrix(PackedMatrix),
+    Vector(Vec<f32>),
 }
 
 impl WeightsBuilder {
-    /// Checks that `directory` lists just what a Llama of this shape has.
+    /// For a Llama of this shape, whose files have `n_tensors` tensors together.
+    ///
+    /// # Errors
+    /// `invalid_model` if the metadata promises more layers than there are tensors.
+    pub fn new(config: Config, n_tensors: usize) -> Result<Self> {
+        // Before a name is made for each tensor that the metadata promises.
+        if config.n_layer > n_tensors {
+            return Err(Error::invalid_model(format!(
+                "`block_count` is {}, but the file has only {n_tensors} tensors",
+                config.n_layer,
+            )));
+        }
+        Ok(Self {
+            expected: expected_tensors(&config),
+            config,
+            n_tensors,
+            directory: Vec::new(),
+            file_start: 0,
+            order: Vec::new(),
+            weights: Weights::default(),
+            arriving: None,
+            complete: VecDeque::new(),
+            n_packed: 0,
+        })
+    }
+
+    /// Begins the next file, whose directory this is. With the last one, it checks that the files list just what a Llama
+    /// of this shape has.
     ///
     /// # Errors
     /// `invalid_model` for a tensor that is missing or has another shape; `unsupported_model` for one that
     /// the forward pass does not know or whose type has no kernels.
-    pub fn new(config: Config, directory: Vec<TensorInfo>) -> Result<Self> {
-        // Before a name is made for each tensor that the metadata promises.
-        if config.n_layer > directory.len() {
-            return Err(Error::invalid_model(format!(
-                "`block_count` is {}, but the file has only {} tensors",
-                config.n_layer,
-                directory.len()
-            )));
-        }
-        let mut expected = expected_tensors(&config);
-        for info in &directory {
-            let Some(Expected { shape, .. }) = expected.remove(&info.name) else {
+    pub fn begin_file(&mut self, directory: &[TensorInfo]) -> Result<()> {
+        for info in directory {
+            let Some(Expected { shape, .. }) = self.expected.remove(&info.name) else {
                 return Err(Error::unsupported_model(format!(
                     "tensor `{}` is no part of the Llama architecture as Tallow runs it",
                     info.name
@@ -66,22 +105,32 @@ impl WeightsBuilder {
             }
             packed_type(info)?;
         }
-        if let Some(name) = expected.iter().filter(|(_, e)| e.required).map(|(name, _)| name).min() {
-            return Err(Error::invalid_model(format!("tensor `{name}` is missing")));
+        self.file_start = self.directory.len();
+        self.directory.extend_from_slice(directory);
+        let mut order: Vec<usize> = (self.file_start..self.directory.len()).collect();
+        order.sort_by_key(|&index| self.directory[index].offset);
+        self.order.extend(order);
+        if self.directory.len() < self.n_tensors {
+            return Ok(());
         }
-        Ok(Self { config, directory, weights: Weights::default(), arriving: None })
+        match self.expected.iter().filter(|(_, e)| e.required).map(|(name, _)| name).min() {
+            Some(name) => Err(missing(name)),
+            None => Ok(()),
+        }
     }
 
-    /// Takes `bytes`, which begin at `at` within the directory's tensor `index`. Pieces of a tensor come in order.
+    /// Takes `bytes`, which begin at `at` within tensor `index` of the current file's directory. Pieces of a tensor come
+    /// in order.
     ///
     /// # Errors
     /// `out_of_memory` if the tensor finds no room.
     pub fn tensor_data(&mut self, index: usize, at: u64, bytes: &[u8]) -> Result<()> {
+        let index = self.file_start + index;
         let Some(info) = self.directory.get(index) else {
             return Err(Error::internal(format!("there is no tensor {index}")));
         };
         if at == 0 {
-            self.arriving = Some(Arriving::new(info)?);
+            self.arriving = Some(Arriving::rows(info)?);
         }
         let Some(arriving) = &mut self.arriving else {
             return Err(Error::internal(format!("tensor `{}` came without its beginning", info.name)));
@@ -90,12 +139,50 @@ impl WeightsBuilder {
             return Err(Error::internal(format!("tensor `{}` got bytes past its end", info.name)));
         }
         arriving.push(bytes);
-        if at + bytes.len() as u64 == info.n_bytes
-            && let Some(arrived) = self.arriving.take()
-        {
-            self.weights.insert(info, arrived.matrix);
+        if at + bytes.len() as u64 == info.n_bytes {
+            self.complete(index);
         }
         Ok(())
+    }
+
+    /// The first tensor that is complete and was not taken yet, as it lies packed in memory. Tensors come in the order of
+    /// their data, file by file; [`push_packed`](Self::push_packed) takes them one after the other.
+    pub fn take_packed(&mut self) -> Option<&[u8]> {
+        let index = self.complete.pop_front()?;
+        self.weights.packed(&self.directory[index].name)
+    }
+
+    /// Takes the next bytes of what [`take_packed`](Self::take_packed) gave, in place of the files' data.
+    ///
+    /// # Errors
+    /// `out_of_memory` if a tensor finds no room, `integrity_error` if there are more bytes than tensors.
+    pub fn push_packed(&mut self, mut bytes: &[u8]) -> Result<()> {
+        while !bytes.is_empty() {
+            let Some(&index) = self.order.get(self.n_packed) else {
+                return Err(Error::new(
+                    ErrorKind::IntegrityError,
+                    "there are bytes after the last packed tensor",
+                ));
+            };
+            let arriving = match &mut self.arriving {
+                Some(arriving) => arriving,
+                none => none.insert(Arriving::packed(&self.directory[index])?),
+            };
+            let missing = arriving.missing();
+            let (part, rest) = bytes.split_at(bytes.len().min(missing));
+            bytes = rest;
+            arriving.push(part);
+            if part.len() == missing {
+                self.n_packed += 1;
+                self.complete(index);
+            }
+        }
+        Ok(())
+    }
+
+    /// Bytes of memory that the tensors listed so far take; as many as [`take_packed`](Self::take_packed) gives.
+    pub fn packed_bytes(&self) -> u64 {
+        packed_bytes(&self.directory)
     }
 
     /// The model, once every tensor has arrived; it computes on `pool`.
@@ -105,44 +192,120 @@ impl WeightsBuilder {
     pub fn finish(self, pool: Arc<Pool>) -> Result<Llama> {
         Llama::new(self.config, self.weights, pool)
     }
+
+    fn complete(&mut self, index: usize) {
+        if let Some(arrived) = self.arriving.take() {
+            self.weights.insert(&self.directory[index], arrived.into_tensor());
+            self.complete.push_back(index);
+        }
+    }
 }
 
 impl Arriving {
-    fn new(info: &TensorInfo) -> Result<Self> {
-        let (n_in, rows) = info.shape.split_last().map_or((1, &[][..]), |(n_in, rows)| (*n_in, rows));
-        let matrix = PackedMatrix::new(packed_type(info)?, rows.iter().product(), n_in)
-            .ok_or_else(|| no_room(&info.name, info.n_bytes))?;
-        Ok(Self { row: Vec::with_capacity(matrix.file_row_bytes()), matrix, n_rows: 0 })
+    fn rows(info: &TensorInfo) -> Result<Self> {
+        let matrix = new_matrix(info)?;
+        Ok(Self::Rows { row: Vec::with_capacity(matrix.file_row_bytes()), matrix, n_rows: 0 })
+    }
+
+    fn packed(info: &TensorInfo) -> Result<Self> {
+        let tensor = match info.shape[..] {
+            [n] => {
+                let mut vector = Vec::new();
+                vector.try_reserve_exact(n).map_err(|_| no_room(&info.name, 4 * n as u64))?;
+                vector.resize(n, 0.0);
+                Tensor::Vector(vector)
+            }
+            _ => Tensor::Matrix(new_matrix(info)?),
+        };
+        Ok(Self::Packed { tensor, n_bytes: 0 })
+    }
+
+    /// Bytes of a packed tensor that have not come.
+    fn missing(&self) -> usize {
+        match self {
+            Self::Rows { .. } => 0,
+            Self::Packed { tensor, n_bytes } => tensor.packed().len() - n_bytes,
+        }
     }
 
     /// Takes the next `bytes`, of which there are no more than are missing.
     fn push(&mut self, mut bytes: &[u8]) {
-        let row_bytes = self.matrix.file_row_bytes();
+        let (matrix, n_rows, row) = match self {
+            Self::Rows { matrix, n_rows, row } => (matrix, n_rows, row),
+            Self::Packed { tensor, n_bytes } => {
+                tensor.packed_mut()[*n_bytes..][..bytes.len()].copy_from_slice(bytes);
+                *n_bytes += bytes.len();
+                return;
+            }
+        };
+        let row_bytes = matrix.file_row_bytes();
         while !bytes.is_empty() {
-            let (part, rest) = bytes.split_at(bytes.len().min(row_bytes - self.row.len()));
+            let (part, rest) = bytes.split_at(bytes.len().min(row_bytes - row.len()));
             bytes = rest;
             if part.len() == row_bytes {
-                self.matrix.set_row(self.n_rows, part);
-                self.n_rows += 1;
+                matrix.set_row(*n_rows, part);
+                *n_rows += 1;
                 continue;
             }
-            self.row.extend_from_slice(part);
-            if self.row.len() == row_bytes {
-                self.matrix.set_row(self.n_rows, &self.row);
-                self.n_rows += 1;
-                self.row.clear();
+            row.extend_from_slice(part);
+            if row.len() == row_bytes {
+                matrix.set_row(*n_rows, row);
+                *n_rows += 1;
+                row.clear();
             }
+        }
+    }
+
+    fn into_tensor(self) -> Tensor {
+        match self {
+            Self::Rows { matrix, .. } => Tensor::Matrix(matrix),
+            Self::Packed { tensor, .. } => tensor,
+        }
+    }
+}
+
+fn new_matrix(info: &TensorInfo) -> Result<PackedMatrix> {
+    let (n_in, rows) = info.shape.split_last().map_or((1, &[][..]), |(n_in, rows)| (*n_in, rows));
+    PackedMatrix::new(packed_type(info)?, rows.iter().product(), n_in)
+        .ok_or_else(|| no_room(&info.name, info.n_bytes))
+}
+
+impl Tensor {
+    /// As it lies in memory.
+    fn packed(&self) -> &[u8] {
+        match self {
+            Self::Matrix(matrix) => matrix.data(),
+            Self::Vector(vector) => bytemuck::cast_slice(vector),
+        }
+    }
+
+    fn packed_mut(&mut self) -> &mut [u8] {
+        match self {
+            Self::Matrix(matrix) => matrix.data_mut(),
+            Self::Vector(vector) => bytemuck::cast_slice_mut(vector),
         }
     }
 }
 
 impl Weights {
-    fn insert(&mut self, info: &TensorInfo, matrix: PackedMatrix) {
-        if info.shape.len() == 1 {
-            self.vectors.insert(info.name.clone(), matrix.row(0));
-        } else {
-            self.matrices.insert(info.name.clone(), Arc::new(matrix));
+    fn insert(&mut self, info: &TensorInfo, tensor: Tensor) {
+        let name = info.name.clone();
+        match tensor {
+            Tensor::Matrix(matrix) if info.shape.len() == 1 => {
+                self.vectors.insert(name, matrix.row(0));
+            }
+            Tensor::Matrix(matrix) => {
+                self.matrices.insert(name, Arc::new(matrix));
+            }
+            Tensor::Vector(vector) => {
+                self.vectors.insert(name, vector);
+            }
         }
+    }
+
+    fn packed(&self, name: &str) -> Option<&[u8]> {
+        let matrix = self.matrices.get(name).map(|matrix| matrix.data());
+        matrix.or_else(|| self.vectors.get(name).map(|vector| bytemuck::cast_slice(vector)))
     }
 
     /// The matrix `name`.
@@ -170,6 +333,7 @@ fn missing(name: &str) -> Error {
     Error::invalid_model(format!("tensor `{name}` is missing"))
 }
 
+#[derive(Debug)]
 struct Expected {
     shape: Vec<usize>,
     required: bool,
@@ -208,7 +372,7 @@ fn expected_tensors(config: &Config) -> HashMap<String, Expected> {
     expected
 }
 
-fn packed_type(info: &TensorInfo) -> Result<PackedType> {
+pub(super) fn packed_type(info: &TensorInfo) -> Result<PackedType> {
     PackedType::of(info.dtype).ok_or_else(|| {
         let (name, ty) = (&info.name, info.dtype.name());
         Error::unsupported_model(format!("tensor `{name}` is of type {ty}, which is not supported"))

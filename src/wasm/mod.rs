@@ -7,19 +7,19 @@ mod threads;
 
 use crate::chat::ChatTemplate;
 use crate::info::ModelInfo;
+use crate::inspect;
 use crate::kernels;
-use crate::load;
+use crate::load::{self, LoadOptions};
 use crate::session::Session;
 use crate::threads::Pool;
 use crate::{Error, Result};
 use generate::{GenerateRequest, Prompt, StepMessage, TemplateRequest};
 use js::{JsResult, from_json, to_js, to_json};
+use sha2::Digest;
 use std::sync::Arc;
 use wasm_bindgen::prelude::*;
 use web_time::Duration;
 
-/// Context allocated where the page does not say, if the model was trained on as much.
-const DEFAULT_CONTEXT_LENGTH: usize = 4096;
 const WASM_PAGE: u64 = 65_536;
 
 #[wasm_bindgen(start)]
@@ -68,16 +68,40 @@ pub fn measure_kernel(
     kernels::measure(known, tokens, Duration::from_millis(milliseconds.into())).map_err(to_js)
 }
 
+/// How to load, as JSON of `LoaderOptions` in `js/src/wasm-contract.ts`.
+#[derive(serde::Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct LoaderOptions {
+    context_length: Option<usize>,
+    memory_limit: Option<u64>,
+    #[serde(default)]
+    packed: bool,
+}
+
+impl LoaderOptions {
+    fn read(json: &str) -> JsResult<LoadOptions> {
+        let Self { context_length, memory_limit, packed } = from_json(json)?;
+        Ok(LoadOptions { n_ctx: context_length, memory_limit, packed })
+    }
+}
+
+/// Which layout packed weights have: what another one packed is of no use. Both modules have the same.
+#[wasm_bindgen(js_name = layoutVersion)]
+pub fn layout_version() -> u32 {
+    kernels::LAYOUT_VERSION
+}
+
 /// A model being loaded.
 #[wasm_bindgen]
 pub struct Loader(load::Loader);
 
 #[wasm_bindgen]
 impl Loader {
+    /// Takes the JSON of `LoaderOptions`.
     #[wasm_bindgen(constructor)]
-    #[allow(clippy::new_without_default)]
-    pub fn new() -> Self {
-        Self(load::Loader::with_pool(Arc::clone(threads::pool())))
+    pub fn new(options: &str) -> JsResult<Self> {
+        let options = LoaderOptions::read(options)?;
+        Ok(Self(load::Loader::with_options(options, Arc::clone(threads::pool()))))
     }
 
     /// Takes the next bytes of the file.
@@ -85,19 +109,102 @@ impl Loader {
         self.0.push(bytes).map_err(to_js)
     }
 
-    /// The file's length in bytes, once its header is read.
+    /// Ends a file of several, and begins the next.
+    #[wasm_bindgen(js_name = nextFile)]
+    pub fn next_file(&mut self) -> JsResult<()> {
+        self.0.next_file().map_err(to_js)
+    }
+
+    /// The current file's length in bytes, once its header is read.
     #[wasm_bindgen(js_name = totalBytes)]
     pub fn total_bytes(&self) -> Option<f64> {
         self.0.header().map(|header| header.file_len as f64)
     }
 
-    /// The model, when the file has ended, with room for `contextLength` tokens (4096, or what it was trained on).
-    pub fn finish(self, #[wasm_bindgen(js_name = contextLength)] n_ctx: Option<usize>) -> JsResult<Model> {
-        let load::Loaded { info, tokenizer, template, template_error, llama, pool } =
+    /// Where the current file's header ends, once it is read.
+    #[wasm_bindgen(js_name = headerBytes)]
+    pub fn header_bytes(&self) -> Option<f64> {
+        self.0.header().map(|header| header.data_offset as f64)
+    }
+
+    /// A tensor that has become complete, packed: a view of memory, to be read before anything else is called. Each comes
+    /// once.
+    #[wasm_bindgen(js_name = takePacked)]
+    pub fn take_packed(&mut self) -> Option<js_sys::Uint8Array> {
+        // SAFETY: the caller's; the tensor itself stays where it is.
+        self.0.take_packed().map(|bytes| unsafe { js_sys::Uint8Array::view(bytes) })
+    }
+
+    /// Bytes of all packed tensors, once every header is read.
+    #[wasm_bindgen(js_name = packedBytes)]
+    pub fn packed_bytes(&self) -> f64 {
+        self.0.packed_bytes() as f64
+    }
+
+    /// Takes the next bytes of what `takePacked` gave another time.
+    #[wasm_bindgen(js_name = pushPacked)]
+    pub fn push_packed(&mut self, bytes: &[u8]) -> JsResult<()> {
+        self.0.push_packed(bytes).map_err(to_js)
+    }
+
+    /// The model, when the last file has ended.
+    pub fn finish(self) -> JsResult<Model> {
+        let load::Loaded { info, tokenizer, template, template_error, llama, n_ctx, pool } =
             self.0.finish().map_err(to_js)?;
-        let n_ctx = n_ctx.unwrap_or(DEFAULT_CONTEXT_LENGTH.min(llama.config().n_ctx_train));
         let session = Session::new(llama, tokenizer, n_ctx).map_err(to_js)?;
         Ok(Model { info, template, template_error, session, pool })
+    }
+}
+
+/// A model being looked at by its headers.
+#[wasm_bindgen]
+pub struct Inspector(inspect::Inspector);
+
+#[wasm_bindgen]
+impl Inspector {
+    #[wasm_bindgen(constructor)]
+    #[allow(clippy::new_without_default)]
+    pub fn new() -> Self {
+        Self(inspect::Inspector::new())
+    }
+
+    /// Takes the next bytes of the file; whether its header is complete.
+    pub fn push(&mut self, bytes: &[u8]) -> JsResult<bool> {
+        self.0.push(bytes).map_err(to_js)
+    }
+
+    /// How many files the model is, once the first header is complete.
+    pub fn files(&self) -> Option<usize> {
+        self.0.n_files()
+    }
+
+    /// JSON of `Inspection` in `js/src/info.ts` but for the name; takes the JSON of `LoaderOptions`.
+    pub fn finish(self, options: &str) -> JsResult<String> {
+        let options = LoaderOptions::read(options)?;
+        to_json(&self.0.finish(&options).map_err(to_js)?)
+    }
+}
+
+/// SHA-256 of bytes as they come.
+#[wasm_bindgen]
+pub struct Sha256(sha2::Sha256);
+
+#[wasm_bindgen]
+impl Sha256 {
+    #[wasm_bindgen(constructor)]
+    #[allow(clippy::new_without_default)]
+    pub fn new() -> Self {
+        Self(sha2::Sha256::new())
+    }
+
+    /// Takes the next bytes.
+    pub fn update(&mut self, bytes: &[u8]) {
+        self.0.update(bytes);
+    }
+
+    /// The digest in lower-case hexadecimal.
+    pub fn digest(self) -> String {
+        self.0.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
     }
 }
 

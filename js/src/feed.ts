@@ -1,0 +1,101 @@
+/** The wasm's loader as bytes are fed to it: counts, hashes, tells how far it has come. */
+
+import type { LoadListener } from "./load.js";
+import type { LoaderOptions, WasmGlue, WasmLoader, WasmModel, WasmSha256 } from "./wasm-contract.js";
+
+/** One attempt at a model. What throws leaves it to be {@link Feed.free | freed}. */
+export class Feed {
+  readonly #glue: WasmGlue;
+  readonly #loader: WasmLoader;
+  readonly #listener: LoadListener;
+  #hash: WasmSha256;
+  /** Bytes of the files that have ended. */
+  #before = 0;
+  /** Bytes of all files, once they are known. */
+  total: number | undefined;
+  /** Bytes of the current file so far. */
+  loaded = 0;
+
+  constructor(glue: WasmGlue, options: LoaderOptions, listener: LoadListener) {
+    this.#glue = glue;
+    this.#listener = listener;
+    this.#loader = new glue.Loader(JSON.stringify(options));
+    this.#hash = new glue.Sha256();
+  }
+
+  /** How long the current file is, by its own header, once that is read. */
+  get fileBytes(): number | undefined {
+    return this.#loader.totalBytes();
+  }
+
+  /** Where the current file's header ends, once it is read. */
+  get headerBytes(): number | undefined {
+    return this.#loader.headerBytes();
+  }
+
+  /** Takes the next bytes of the current file. */
+  push(bytes: Uint8Array): void {
+    this.#loader.push(bytes);
+    this.#hash.update(bytes);
+    this.loaded += bytes.length;
+    this.#report(this.#before + this.loaded);
+  }
+
+  /** Takes the next bytes of the current file's header, which need no hash: pieces have theirs. */
+  pushHeader(bytes: Uint8Array): void {
+    this.#loader.push(bytes);
+    this.loaded += bytes.length;
+  }
+
+  /** Takes the next packed bytes. */
+  pushPacked(bytes: Uint8Array): void {
+    this.#loader.pushPacked(bytes);
+    this.loaded += bytes.length;
+    this.#report(this.#before + this.loaded);
+  }
+
+  /** The tensors that have become complete, as they lie in wasm memory; each comes once. */
+  *takePacked(): Iterable<Uint8Array> {
+    for (;;) {
+      const bytes = this.#loader.takePacked();
+      if (!bytes) return;
+      yield bytes;
+    }
+  }
+
+  /** The SHA-256 of the current file, which has ended. */
+  digest(): string {
+    const digest = this.#hash.digest();
+    this.#hash = new this.#glue.Sha256();
+    return digest;
+  }
+
+  /** Begins the next file. */
+  nextFile(): void {
+    this.#loader.nextFile();
+    this.#before += this.loaded;
+    this.loaded = 0;
+  }
+
+  /** The model, when the last file has ended. */
+  finish(): WasmModel {
+    const loaded = this.#before + this.loaded;
+    this.#listener.progress({ phase: "prepare", loaded, total: loaded });
+    this.free = () => {};
+    this.#hash.free();
+    return this.#loader.finish();
+  }
+
+  /** Gives its memory back, which finishing has done. */
+  free = (): void => {
+    this.#hash.free();
+    this.#loader.free();
+  };
+
+  #report(loaded: number): void {
+    // Other origins may show a Content-Length and hide the Content-Encoding that makes it too short.
+    const known = [this.total, this.#before === 0 ? this.fileBytes : undefined];
+    const total = known.find((length) => length !== undefined && length >= loaded);
+    this.#listener.progress({ phase: "download", loaded, total });
+  }
+}

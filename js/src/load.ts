@@ -1,0 +1,322 @@
+/**
+ * How a model comes into the wasm: from what the page gave, from the network, or from storage. What comes from the network
+ * is stored as it arrives, and so are the packed weights, which the next load reads instead.
+ */
+
+import { Changed, download } from "./download.js";
+import { TallowError } from "./errors.js";
+import { Feed } from "./feed.js";
+import type { LoadProgress } from "./model.js";
+import { Damaged, type Piece, type PieceWriter } from "./pieces.js";
+import { hasCode } from "./protocol.js";
+import { idOf } from "./record.js";
+import { chunksOf, type WireSource } from "./source.js";
+import { openStorage } from "./storage/open.js";
+import type { FileStore } from "./storage/storage.js";
+import { StoredModel } from "./stored-model.js";
+import type { LoaderOptions, WasmGlue, WasmModel } from "./wasm-contract.js";
+
+/** What to load. */
+export interface LoadRequest {
+  source: WireSource;
+  /** What each file should hash to, where the page knows. */
+  sha256: readonly string[] | undefined;
+  /** Whether files from the network are stored, and taken from storage. */
+  cache: boolean;
+  options: LoaderOptions;
+}
+
+/** Is told how a load goes. */
+export interface LoadListener {
+  progress(progress: LoadProgress): void;
+  warning(warning: TallowError): void;
+}
+
+/** How often a load begins anew, where storage was damaged or a file changed on its server. */
+const MAX_RESTARTS = 3;
+
+/** Loads a model. */
+export async function load(glue: WasmGlue, request: LoadRequest, listener: LoadListener): Promise<WasmModel> {
+  const { source, cache } = request;
+  if (!("urls" in source)) return new Load(glue, request, listener).fromPage(source);
+  const { urls } = source;
+  const store = cache ? await openStore(listener) : undefined;
+  if (!store) return restarting(() => new Load(glue, request, listener).fromUrls(urls));
+
+  const id = await idOf(urls);
+  return locked(id, listener, async (listener) => {
+    const stored = await StoredModel.open(store, id, urls);
+    try {
+      return await restarting(() => new Load(glue, request, listener, stored).fromUrls(urls));
+    } finally {
+      await stored.close();
+    }
+  });
+}
+
+/** One attempt at a load. */
+class Load {
+  readonly #glue: WasmGlue;
+  readonly #request: LoadRequest;
+  readonly #listener: LoadListener;
+  /** Nothing where files are not stored, or no longer. */
+  #stored: StoredModel | undefined;
+  #packed: { writer: PieceWriter; pieces: Piece[] } | undefined;
+
+  constructor(glue: WasmGlue, request: LoadRequest, listener: LoadListener, stored?: StoredModel) {
+    this.#glue = glue;
+    this.#request = request;
+    this.#listener = listener;
+    this.#stored = stored;
+  }
+
+  async fromPage(source: Exclude<WireSource, { urls: string[] }>): Promise<WasmModel> {
+    return this.#feeding({}, async (feed) => {
+      for (const [i, { chunks, length }] of chunksOf(source).entries()) {
+        if (i > 0) feed.nextFile();
+        feed.total = length;
+        for await (const chunk of chunks) feed.push(chunk);
+        await this.#verify(feed.digest(), i, source.name || "the source");
+      }
+    });
+  }
+
+  async fromUrls(urls: readonly string[]): Promise<WasmModel> {
+    return (await this.#fromPacked()) ?? this.#fromFiles(urls);
+  }
+
+  /** From the files' headers and the packed weights, if they are stored and still right. */
+  async #fromPacked(): Promise<WasmModel | undefined> {
+    const stored = this.#stored;
+    const packed = stored?.record.packed;
+    if (!stored || !packed) return undefined;
+    const expected = this.#request.sha256 ?? packed.of;
+    if (packed.layout !== this.#glue.layoutVersion() || !isEqual(packed.of, expected)) return undefined;
+
+    return this.#feeding({ packed: true }, async (feed) => {
+      for (const [i, { complete }] of stored.record.files.entries()) {
+        if (i > 0) feed.nextFile();
+        const headerBytes = complete?.headerBytes ?? 0;
+        await this.#intact(
+          () => stored.discardFile(i),
+          async () => {
+            for await (const bytes of stored.readFile(i, headerBytes))
+              feed.pushHeader(bytes.subarray(0, headerBytes - feed.loaded));
+          },
+        );
+      }
+      await this.#intact(
+        () => stored.discardPacked(),
+        async () => {
+          for await (const bytes of stored.readPacked()) feed.pushPacked(bytes);
+        },
+      );
+    });
+  }
+
+  /** From the files, as far as they are stored, and the network. */
+  async #fromFiles(urls: readonly string[]): Promise<WasmModel> {
+    await this.#keep(async (stored) => {
+      const pieces: Piece[] = [];
+      this.#packed = { pieces, writer: await stored.writePacked(pieces) };
+    });
+    const digests: string[] = [];
+    return this.#feeding({}, async (feed) => {
+      for (const [i, url] of urls.entries()) {
+        if (i > 0) feed.nextFile();
+        digests.push(await this.#file(feed, i, url));
+      }
+      await this.#keepPacked(digests);
+    });
+  }
+
+  /** Feeds one file, and tells its digest. */
+  async #file(feed: Feed, i: number, url: string): Promise<string> {
+    const record = this.#stored?.record.files[i];
+    const wanted = this.#request.sha256?.[i];
+    if (record?.complete && wanted !== undefined && record.complete.sha256 !== wanted)
+      await this.#keep((stored) => stored.discardFile(i));
+
+    const stored = this.#stored;
+    const kept = stored?.record.files[i];
+    if (stored && kept?.pieces.length) {
+      await this.#intact(
+        () => stored.discardFile(i),
+        async () => {
+          feed.total = kept.version?.length;
+          for await (const bytes of stored.readFile(i)) {
+            feed.push(bytes);
+            await this.#writePacked(feed);
+          }
+        },
+      );
+    }
+    if (!kept?.complete) await this.#fetch(feed, i, url);
+
+    const digest = feed.digest();
+    await this.#verify(digest, i, url);
+    const headerBytes = feed.headerBytes ?? 0;
+    if (!kept?.complete) await this.#keep((stored) => stored.complete(i, digest, headerBytes));
+    return digest;
+  }
+
+  /** Feeds the rest of a file from the network, and stores it. */
+  async #fetch(feed: Feed, i: number, url: string): Promise<void> {
+    let writer: PieceWriter | undefined;
+    try {
+      const { version, chunks } = await download(url, {
+        from: feed.loaded,
+        version: this.#stored?.record.files[i]?.version,
+        pinned: this.#request.sha256 !== undefined,
+        expectedLength: () => feed.fileBytes,
+      });
+      feed.total = version.length;
+      await this.#keep(async (stored) => (writer = await stored.writeFile(i, version)));
+      for await (const chunk of chunks) {
+        feed.push(chunk);
+        await this.#keep(async () => writer?.write(chunk));
+        await this.#writePacked(feed);
+      }
+      await this.#keep(async () => writer?.end());
+    } catch (error) {
+      // What the network broke off is gone on with another time; what is no model, or another version, is not.
+      if (hasCode(error) && error.code === "download_failed" && !(error instanceof Changed))
+        await this.#keep(async () => writer?.end());
+      else await this.#keep((stored) => stored.discardFile(i));
+      throw error;
+    }
+  }
+
+  /** Runs `feeding` on a new feed, and finishes its model. */
+  async #feeding(options: LoaderOptions, feeding: (feed: Feed) => Promise<void>): Promise<WasmModel> {
+    const feed = new Feed(this.#glue, { ...this.#request.options, ...options }, this.#listener);
+    try {
+      await feeding(feed);
+      return feed.finish();
+    } catch (error) {
+      feed.free();
+      throw error;
+    }
+  }
+
+  /** Runs what reads from storage; where that is damaged or fails, it is discarded. */
+  async #intact(discard: () => Promise<void>, read: () => Promise<void>): Promise<void> {
+    try {
+      await read();
+    } catch (error) {
+      if (!(error instanceof Damaged) && !isStorageError(error)) throw error;
+      await discard();
+      throw error instanceof Damaged ? error : new Damaged(String(error), { cause: error });
+    }
+  }
+
+  /** Runs what writes to storage, as long as that works: a model that cannot be stored runs all the same. */
+  async #keep(write: (stored: StoredModel) => Promise<unknown>): Promise<void> {
+    const stored = this.#stored;
+    if (!stored) return;
+    try {
+      await write(stored);
+    } catch (error) {
+      if (!isStorageError(error)) throw error;
+      this.#stored = this.#packed = undefined;
+      this.#listener.warning(notCached(error.message, error.cause));
+      await stored.discard().catch(() => {});
+    }
+  }
+
+  /** Stores the tensors that have become complete. Without room for them, the files alone are stored. */
+  async #writePacked(feed: Feed): Promise<void> {
+    for (const tensor of feed.takePacked()) await this.#tryPacked(({ writer }) => writer.write(tensor));
+  }
+
+  async #keepPacked(of: string[]): Promise<void> {
+    await this.#tryPacked(async ({ writer, pieces }, stored) => {
+      await writer.end();
+      stored.record.packed = { layout: this.#glue.layoutVersion(), of, pieces };
+      await stored.save();
+    });
+  }
+
+  async #tryPacked(
+    write: (packed: { writer: PieceWriter; pieces: Piece[] }, stored: StoredModel) => Promise<void>,
+  ): Promise<void> {
+    const [stored, packed] = [this.#stored, this.#packed];
+    if (!stored || !packed) return;
+    try {
+      await write(packed, stored);
+    } catch (error) {
+      if (!isStorageError(error)) throw error;
+      this.#packed = undefined;
+      await this.#keep(() => stored.discardPacked());
+    }
+  }
+
+  async #verify(digest: string, i: number, name: string): Promise<void> {
+    const wanted = this.#request.sha256?.[i];
+    if (wanted === undefined || wanted === digest) return;
+    await this.#keep((stored) => stored.discardFile(i));
+    throw new TallowError(
+      "integrity_error",
+      `\`${name}\` should have the SHA-256 ${wanted}, but has ${digest}`,
+    );
+  }
+}
+
+/** Runs attempts until one does not find storage damaged or the server's file changed. */
+async function restarting<T>(attempt: () => Promise<T>): Promise<T> {
+  for (let restarts = 0; ; restarts++) {
+    try {
+      return await attempt();
+    } catch (error) {
+      const mayRestart = error instanceof Damaged || error instanceof Changed;
+      if (!mayRestart || restarts === MAX_RESTARTS) throw error;
+    }
+  }
+}
+
+/**
+ * Runs `load` while no other tab loads the model of this id. Until then the listener is told of that tab's progress; this
+ * one's is told to those who wait.
+ */
+async function locked<T>(
+  id: string,
+  listener: LoadListener,
+  load: (listener: LoadListener) => Promise<T>,
+): Promise<T> {
+  const channel = new BroadcastChannel(id);
+  channel.onmessage = ({ data }: MessageEvent<LoadProgress>) => listener.progress(data);
+  try {
+    return await navigator.locks.request(id, () => {
+      channel.onmessage = null;
+      return load({
+        warning: (warning) => listener.warning(warning),
+        progress(progress) {
+          listener.progress(progress);
+          if (progress.phase === "download") channel.postMessage(progress);
+        },
+      });
+    });
+  } finally {
+    channel.close();
+  }
+}
+
+/** Where models are stored; nothing, and a warning, where they cannot be. */
+async function openStore(listener: LoadListener): Promise<FileStore | undefined> {
+  const { store, fallback } = await openStorage();
+  if (store.kind !== "memory") return store;
+  listener.warning(notCached(fallback ?? "there is no storage"));
+  return undefined;
+}
+
+function notCached(detail: string, cause?: unknown): TallowError {
+  return new TallowError("storage_failed", `the model is not cached: ${detail}`, { cause });
+}
+
+function isStorageError(error: unknown): error is TallowError {
+  return error instanceof TallowError && error.code === "storage_failed";
+}
+
+function isEqual(a: readonly string[], b: readonly string[]): boolean {
+  return a.length === b.length && a.every((value, i) => value === b[i]);
+}

@@ -1,0 +1,129 @@
+/** A model in storage: its files as far as they have come, its packed weights, and their record. */
+
+import type { RemoteVersion } from "./download.js";
+import { lengthOf, PieceWriter, readPieces, type Piece } from "./pieces.js";
+import { nameOf, newRecord, parseRecord, type ModelRecord } from "./record.js";
+import type { FileStore, StoredFile } from "./storage/storage.js";
+
+/** What storage has of a model. Whoever opens it holds the Web Lock of its id. */
+export class StoredModel {
+  readonly #store: FileStore;
+  readonly #id: string;
+  readonly record: ModelRecord;
+  readonly #open = new Map<string, StoredFile>();
+
+  private constructor(store: FileStore, id: string, record: ModelRecord) {
+    this.#store = store;
+    this.#id = id;
+    this.record = record;
+  }
+
+  /** What is stored of the model with these files, which may be nothing. */
+  static async open(store: FileStore, id: string, urls: readonly string[]): Promise<StoredModel> {
+    const record = parseRecord(await store.readText(nameOf.record(id)));
+    return new StoredModel(store, id, record ?? newRecord(urls));
+  }
+
+  /** The SHA-256 of each file, if all of all of them is there. */
+  get sha256(): string[] | undefined {
+    const known = this.record.files.flatMap(({ complete }) => complete?.sha256 ?? []);
+    return known.length === this.record.files.length ? known : undefined;
+  }
+
+  /** What is stored of file `i`, verified; all of it, or the pieces that its first `length` bytes lie in. */
+  readFile(i: number, length = Infinity): AsyncGenerator<Uint8Array<ArrayBuffer>> {
+    const { pieces } = this.#file(i);
+    const end = pieces.findIndex((_, n) => lengthOf(pieces.slice(0, n + 1)) >= length);
+    return this.#read(nameOf.file(this.#id, i), end < 0 ? pieces : pieces.slice(0, end + 1));
+  }
+
+  /** Writes file `i` on behind what is stored. */
+  async writeFile(i: number, version: RemoteVersion): Promise<PieceWriter> {
+    const file = this.#file(i);
+    file.version = version;
+    return this.#writer(nameOf.file(this.#id, i), file.pieces, () => this.save());
+  }
+
+  /** Notes that all of file `i` is stored. */
+  async complete(i: number, sha256: string, headerBytes: number): Promise<void> {
+    this.#file(i).complete = { sha256, headerBytes, at: new Date().toISOString() };
+    await this.save();
+  }
+
+  /** The packed weights, verified. */
+  readPacked(): AsyncGenerator<Uint8Array<ArrayBuffer>> {
+    return this.#read(nameOf.packed(this.#id), this.record.packed?.pieces ?? []);
+  }
+
+  /** Writes packed weights, adding to `pieces`; they count once the record has them. */
+  writePacked(pieces: Piece[]): Promise<PieceWriter> {
+    return this.#writer(nameOf.packed(this.#id), pieces, async () => {});
+  }
+
+  /** Stores the record. */
+  async save(): Promise<void> {
+    await this.#store.writeText(nameOf.record(this.#id), JSON.stringify(this.record));
+  }
+
+  /** Forgets the packed weights. */
+  async discardPacked(): Promise<void> {
+    delete this.record.packed;
+    await this.#delete(nameOf.packed(this.#id));
+    await this.save();
+  }
+
+  /** Forgets file `i`, and the packed weights that it was a part of. */
+  async discardFile(i: number): Promise<void> {
+    this.record.files[i] = { pieces: [] };
+    await this.discardPacked();
+    await this.#delete(nameOf.file(this.#id, i));
+  }
+
+  /** Forgets all. */
+  async discard(): Promise<void> {
+    const { urls } = this.record;
+    Object.assign(this.record, newRecord(urls));
+    delete this.record.packed;
+    // The record first: without it the others are nothing.
+    await this.#store.delete(nameOf.record(this.#id));
+    await this.#delete(nameOf.packed(this.#id));
+    for (const i of urls.keys()) await this.#delete(nameOf.file(this.#id, i));
+  }
+
+  /** Lets others open the files. */
+  async close(): Promise<void> {
+    for (const name of [...this.#open.keys()]) await this.#close(name);
+  }
+
+  async *#read(name: string, pieces: readonly Piece[]): AsyncGenerator<Uint8Array<ArrayBuffer>> {
+    if (pieces.length > 0) yield* readPieces(await this.#opened(name), pieces);
+  }
+
+  async #writer(name: string, pieces: Piece[], onPiece: () => Promise<void>): Promise<PieceWriter> {
+    const file = await this.#opened(name);
+    // A piece may have been written whose record was not.
+    await file.truncate(lengthOf(pieces));
+    return new PieceWriter(file, pieces, onPiece);
+  }
+
+  #file(i: number): ModelRecord["files"][number] {
+    return (this.record.files[i] ??= { pieces: [] });
+  }
+
+  async #opened(name: string): Promise<StoredFile> {
+    const file = this.#open.get(name) ?? (await this.#store.open(name));
+    this.#open.set(name, file);
+    return file;
+  }
+
+  async #close(name: string): Promise<void> {
+    const file = this.#open.get(name);
+    this.#open.delete(name);
+    await file?.close();
+  }
+
+  async #delete(name: string): Promise<void> {
+    await this.#close(name);
+    await this.#store.delete(name);
+  }
+}
