@@ -1,0 +1,128 @@
+/** A worker of the storage tests: does one task, answers, and is terminated with whatever it has open. */
+
+import { contract, sample } from "../../js/tests/storage-contract.js";
+import { isQuotaError } from "../../js/src/storage/storage.js";
+import { chosen, openStore, type Kind } from "./stores.js";
+
+function refuse(name: string): Promise<never> {
+  return Promise.reject(new DOMException("refused by the test", name));
+}
+
+/** What went wrong in `action`, as far as it crosses to the page. */
+async function failure(action: () => Promise<unknown>) {
+  try {
+    await action();
+  } catch (error) {
+    const { code, message, cause } = error as { code: string; message: string; cause: Error };
+    return { code, message, cause: cause.name, quota: isQuotaError(error) };
+  }
+  return undefined;
+}
+
+const MIB = 1024 * 1024;
+
+/** What a worker can be asked to do. */
+export const tasks = {
+  async step(kind: Kind, test: number, step: number) {
+    await contract[test]?.steps[step]?.run(await openStore(kind));
+  },
+
+  chosen,
+
+  /** What is taken where files are refused, as in some private windows. */
+  async chosenWithoutHandles() {
+    Object.assign(FileSystemFileHandle.prototype, { createSyncAccessHandle: () => refuse("UnknownError") });
+    return chosen();
+  },
+
+  /** Has a file open for good. */
+  async hold(kind: Kind, name: string) {
+    const file = await (await openStore(kind)).open(name);
+    await file.append(sample(0, 100));
+    await file.flush();
+  },
+
+  async openFails(kind: Kind, name: string) {
+    const store = await openStore(kind);
+    return failure(() => store.open(name));
+  },
+
+  /** Appends and flushes; a real quota, or one that this worker has faked. */
+  async fill(kind: Kind, mebibytes: number) {
+    const store = await openStore(kind);
+    const file = await store.open("filled");
+    const bytes = sample(0, MIB);
+    return failure(async () => {
+      for (let i = 0; i < mebibytes; i++) await file.append(bytes);
+      await file.flush();
+    });
+  },
+
+  async fillPastFakeQuota(kind: Kind) {
+    Cache.prototype.put = () => refuse("QuotaExceededError");
+    if (kind === "opfs") {
+      const { FileSystemSyncAccessHandle } = globalThis as unknown as Record<string, { prototype: object }>;
+      // A disk that takes half.
+      const write = (bytes: Uint8Array) => bytes.length >> 1;
+      Object.assign(FileSystemSyncAccessHandle!.prototype, { write });
+    }
+    return tasks.fill(kind, 1);
+  },
+
+  async fillText(kind: Kind, mebibytes: number) {
+    const store = await openStore(kind);
+    return failure(() => store.writeText("text", "x".repeat(mebibytes * MIB)));
+  },
+
+  async readText(kind: Kind) {
+    return (await openStore(kind)).readText("text");
+  },
+
+  /** Writes texts of many lengths, each its own number again and again. */
+  async rewrite(kind: Kind, times: number) {
+    const store = await openStore(kind);
+    for (let i = 0; i < times; i++) await store.writeText("text", `${i} `.repeat(1 + ((i * 7919) % 5000)));
+  },
+
+  /** How long the file is, and whether it is sound up to where its record says; then goes on until it is killed. */
+  async grow(kind: Kind) {
+    const store = await openStore(kind);
+    const file = await store.open("grown");
+    const record = await store.readText("record.json");
+    const found = {
+      length: file.length,
+      recorded: record ? (JSON.parse(record) as { length: number }).length : 0,
+    };
+    const into = new Uint8Array(MIB);
+    for (let at = 0; at < file.length; at += MIB) {
+      const got = into.subarray(0, await file.read(at, into));
+      const wrong = sample(at, got.length).findIndex((byte, i) => byte !== got[i]);
+      if (wrong !== -1) throw new Error(`the byte at ${at + wrong} is wrong`);
+    }
+    void (async () => {
+      for (let round = 1; ; round++) {
+        await file.append(sample(file.length, 150_000 + round));
+        await file.flush();
+        await store.writeText(
+          "record.json",
+          JSON.stringify({ length: file.length, padding: "x".repeat(round) }),
+        );
+        postMessage({ flushed: file.length });
+      }
+    })();
+    return found;
+  },
+};
+
+export type Tasks = typeof tasks;
+
+addEventListener("message", async ({ data: [task, ...args] }: MessageEvent<[keyof Tasks, ...never[]]>) => {
+  try {
+    postMessage({ result: await (tasks[task] as (...args: never[]) => Promise<unknown>)(...args) });
+  } catch (error) {
+    postMessage({
+      error: String((error as Error).stack ?? error),
+      cause: String((error as Error).cause ?? ""),
+    });
+  }
+});
