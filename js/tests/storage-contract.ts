@@ -21,7 +21,9 @@ const onPage = (run: Step["run"]): Step => ({ where: "page", run });
 
 /** `length` bytes of an endless row, from `at` on. */
 export function sample(at: number, length: number): Uint8Array<ArrayBuffer> {
-  return Uint8Array.from({ length }, (_, i) => Math.imul(at + i, 0x9e3779b1) >>> 24);
+  const bytes = new Uint8Array(length);
+  for (let i = 0; i < length; i++) bytes[i] = Math.imul(at + i, 0x9e3779b1) >>> 24;
+  return bytes;
 }
 
 /** Throws unless `got` is `expected`, compared as JSON. */
@@ -46,8 +48,8 @@ export async function equalsSample(
 
 function sameBytes(what: string, got: Uint8Array, expected: Uint8Array): void {
   equal(`${what}: length`, got.length, expected.length);
-  const wrong = got.findIndex((byte, i) => byte !== expected[i]);
-  equal(`${what}: first wrong byte`, wrong, -1);
+  for (let i = 0; i < got.length; i++)
+    if (got[i] !== expected[i]) equal(`${what}: byte ${i}`, got[i], expected[i]);
 }
 
 async function appendSample(

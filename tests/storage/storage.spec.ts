@@ -43,6 +43,12 @@ for (const { name, open, kinds } of browsers) {
       await browser[Symbol.asyncDispose]();
     });
 
+    test(`${kinds[0]} is taken, by the page too`, async () => {
+      const fallback = kinds[0] === "opfs" ? undefined : expect.stringContaining("TypeError");
+      for (const where of ["chosen", "inWorker"] as const)
+        expect(await call(browser, where, "chosen")).toEqual({ kind: kinds[0], fallback });
+    });
+
     for (const kind of kinds) {
       test.describe(kind, () => {
         for (const [i, { name }] of contract.entries())
@@ -57,21 +63,15 @@ for (const { name, open, kinds } of browsers) {
 
         test("a full disk is told as such", async () => {
           await call(browser, "clear", kind);
-          expect(await call(browser, "inWorker", "fillPastFakeQuota", kind)).toEqual({
+          expect(await call(browser, "inWorker", "fillFullDisk", kind)).toEqual({
             code: "storage_failed",
-            message: "`filled` could not be " + (kind === "opfs" ? "written" : "opened"),
+            message: "`filled` could not be " + (kind === "opfs" ? "written" : "flushed"),
             cause: "QuotaExceededError",
             quota: true,
           });
         });
       });
     }
-
-    test(`${kinds[0]} is taken, by the page too`, async () => {
-      const fallback = kinds[0] === "opfs" ? undefined : expect.stringContaining("TypeError");
-      for (const where of ["chosen", "inWorker"] as const)
-        expect(await call(browser, where, "chosen")).toEqual({ kind: kinds[0], fallback });
-    });
 
     if (!kinds.includes("opfs")) return;
 

@@ -47,7 +47,7 @@ export const tasks = {
     return failure(() => store.open(name));
   },
 
-  /** Appends and flushes; a real quota, or one that this worker has faked. */
+  /** Appends so much, and flushes. */
   async fill(kind: Kind, mebibytes: number) {
     const store = await openStore(kind);
     const file = await store.open("filled");
@@ -58,15 +58,20 @@ export const tasks = {
     });
   },
 
-  async fillPastFakeQuota(kind: Kind) {
-    Cache.prototype.put = () => refuse("QuotaExceededError");
-    if (kind === "opfs") {
+  /** Appends and flushes where the disk takes half of it, or nothing. */
+  async fillFullDisk(kind: Kind) {
+    const store = await openStore(kind);
+    const file = await store.open("filled");
+    if (kind === "cache-api") Cache.prototype.put = () => refuse("QuotaExceededError");
+    else {
       const { FileSystemSyncAccessHandle } = globalThis as unknown as Record<string, { prototype: object }>;
-      // A disk that takes half.
       const write = (bytes: Uint8Array) => bytes.length >> 1;
       Object.assign(FileSystemSyncAccessHandle!.prototype, { write });
     }
-    return tasks.fill(kind, 1);
+    return failure(async () => {
+      await file.append(sample(0, 1000));
+      await file.flush();
+    });
   },
 
   async fillText(kind: Kind, mebibytes: number) {
