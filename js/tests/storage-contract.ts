@@ -4,7 +4,7 @@
  */
 
 import { PIECE_LENGTH } from "../src/storage/cache-api.js";
-import type { FileStore } from "../src/storage/storage.js";
+import type { FileStore, StoredFile } from "../src/storage/storage.js";
 
 export interface Step {
   where: "worker" | "page";
@@ -33,11 +33,7 @@ export function equal(what: string, got: unknown, expected: unknown): void {
 }
 
 /** Throws unless the file is the first `length` bytes of the row, when read in parts of `step` bytes. */
-export async function equalsSample(
-  file: Awaited<ReturnType<FileStore["open"]>>,
-  length: number,
-  step = 700_001,
-): Promise<void> {
+export async function equalsSample(file: StoredFile, length: number, step = 700_001): Promise<void> {
   equal("length", file.length, length);
   const into = new Uint8Array(step);
   for (let at = 0; at < length; at += step) {
@@ -52,11 +48,8 @@ function sameBytes(what: string, got: Uint8Array, expected: Uint8Array): void {
     if (got[i] !== expected[i]) equal(`${what}: byte ${i}`, got[i], expected[i]);
 }
 
-async function appendSample(
-  file: Awaited<ReturnType<FileStore["open"]>>,
-  length: number,
-  step = 700_001,
-): Promise<void> {
+/** Goes on with the row, `length` bytes in parts of `step`. */
+export async function appendSample(file: StoredFile, length: number, step = 700_001): Promise<void> {
   for (const end = file.length + length; file.length < end;)
     await file.append(sample(file.length, Math.min(step, end - file.length)));
 }

@@ -33,7 +33,7 @@ const page = {
   /** One test of the contract. */
   async contract(kind: Kind, test: number) {
     await page.clear(kind);
-    for (const [i, { where, run }] of (contract[test]?.steps ?? []).entries()) {
+    for (const [i, { where, run }] of contract[test]!.steps.entries()) {
       if (where === "page") await run(await openStore(kind));
       else await page.inWorker("step", kind, test, i);
     }

@@ -73,6 +73,11 @@ for (const { name, open, kinds } of browsers) {
       });
     }
 
+    test("entries of the Cache API that a kill left are made a file again", async () => {
+      await call(browser, "clear", "cache-api");
+      await call(browser, "inWorker", "openTorn");
+    });
+
     if (!kinds.includes("opfs")) return;
 
     test("where a worker cannot open files, worker and page take the Cache API until it can", async () => {
