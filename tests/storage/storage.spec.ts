@@ -78,6 +78,11 @@ for (const { name, open, kinds } of browsers) {
       await call(browser, "inWorker", "openTorn");
     });
 
+    test("a piece of the Cache API that has grown is there before the old one goes", async () => {
+      await call(browser, "clear", "cache-api");
+      await call(browser, "inWorker", "growPiece");
+    });
+
     if (!kinds.includes("opfs")) return;
 
     test("where a worker cannot open files, worker and page take the Cache API until it can", async () => {

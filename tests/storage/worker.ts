@@ -111,6 +111,18 @@ export const tasks = {
     equal("listed", await store.list(), [{ name: "torn", length: 2 * PIECE_LENGTH }]);
   },
 
+  /** Flushes a last piece that has grown, and is killed before its old entry is deleted. */
+  async growPiece() {
+    const store = await openStore("cache-api");
+    const file = await store.open("grown");
+    await appendSample(file, 100);
+    await file.flush();
+    await appendSample(file, 100);
+    Cache.prototype.delete = () => refuse("UnknownError");
+    equal("cause", (await failure(() => file.flush()))?.cause, "UnknownError");
+    equal("listed", await store.list(), [{ name: "grown", length: 200 }]);
+  },
+
   /** How long the file is, and whether it is sound up to where its record says; then goes on until it is killed. */
   async grow(kind: Kind) {
     const store = await openStore(kind);
