@@ -118,6 +118,16 @@ describe("openStorage", () => {
     expect(fallback).toBe("the origin private file system does not work here: SecurityError: private");
   });
 
+  test("takes the file system where it works, whatever the Cache API does", async () => {
+    const file = { createSyncAccessHandle: async () => ({ close: () => {} }) };
+    const folder = { getDirectoryHandle: async () => ({ getFileHandle: async () => file }) };
+    const storage = { getDirectory: async () => folder };
+    stub({ navigator: { storage }, caches: { has: refuse, open: refuse, delete: refuse } });
+    const { store, fallback } = await openStorage();
+    expect(store.kind).toBe("opfs");
+    expect(fallback).toBeUndefined();
+  });
+
   test("takes memory where both are refused", async () => {
     stub({ navigator: { storage: { getDirectory: refuse } }, caches: { open: refuse } });
     expect((await openStorage()).store.kind).toBe("memory");

@@ -20,12 +20,12 @@ export async function openCacheApi(): Promise<Backend> {
 
 /** Whether files were kept in the Cache API. */
 export async function hasCacheApiFiles(): Promise<boolean> {
-  return "caches" in globalThis && caches.has(CACHE);
+  return "caches" in globalThis && caches.has(CACHE).catch(() => false);
 }
 
-/** Deletes all files in the Cache API. */
+/** Deletes all files in the Cache API, if there are any. */
 export async function deleteCacheApiFiles(): Promise<void> {
-  if ("caches" in globalThis) await caches.delete(CACHE);
+  if (await hasCacheApiFiles()) await caches.delete(CACHE);
 }
 
 /** What an entry's URL tells of it. */

@@ -5,6 +5,7 @@
 
 import { TallowError } from "../errors.js";
 import { shown } from "../validate.js";
+import { decodeSlot, encodeSlot, SLOT_NAME, slotName, type Slot } from "./slot.js";
 
 /** Where files are kept: origin private file system, Cache API, or this worker's memory. */
 export type StorageKind = "opfs" | "cache-api" | "memory";
@@ -185,45 +186,4 @@ async function attempt<T>(name: string, what: string, action: () => T | Promise<
   } catch (cause) {
     throw new TallowError("storage_failed", `\`${name}\` could not be ${what}`, { cause });
   }
-}
-
-/**
- * A text and how many times its name was written before. Texts take turns in two files, so that the old one is whole
- * while the new one is written; not every browser moves files, or writes a `WritableStream` at once.
- */
-interface Slot {
-  turn: number;
-  text: string;
-}
-
-const SLOT_NAME = /^(.+)_[01]$/;
-
-function slotName(name: string, turn: number): string {
-  return `${name}_${turn % 2}`;
-}
-
-/** The checksum in eight hexadecimal digits, then, in UTF-8, turn, space and text. */
-function encodeSlot({ turn, text }: Slot): Uint8Array {
-  const body = new TextEncoder().encode(`${turn} ${text}`);
-  const slot = new Uint8Array(8 + body.length);
-  new TextEncoder().encodeInto(fnv1a(body).toString(16).padStart(8, "0"), slot);
-  slot.set(body, 8);
-  return slot;
-}
-
-/** `undefined` for bytes that were not written to their end. */
-function decodeSlot(slot: Uint8Array): Slot | undefined {
-  const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
-  const body = slot.subarray(8);
-  if (body.length === 0 || parseInt(decoder.decode(slot.subarray(0, 8)), 16) !== fnv1a(body))
-    return undefined;
-  const [turn = ""] = decoder.decode(body).split(" ", 1);
-  return { turn: Number(turn), text: decoder.decode(body.subarray(turn.length + 1)) };
-}
-
-/** FNV-1a of 32 bits; `crypto.subtle` is not there on insecure origins. */
-function fnv1a(bytes: Uint8Array): number {
-  let hash = 0x811c9dc5;
-  for (const byte of bytes) hash = Math.imul(hash ^ byte, 0x01000193);
-  return hash >>> 0;
 }
