@@ -144,6 +144,12 @@ browser() {
   install "testing in a browser" chromium chromium-driver
 }
 
+# The tests of what browsers store need more of them; xvfb-run needs xauth.
+other_browsers() {
+  has firefox-esr && has WebKitWebDriver && has xvfb-run && has xauth && return
+  install "testing in Firefox and WebKitGTK" firefox-esr webkit2gtk-driver xvfb xauth
+}
+
 # ------------------------------------------------------------------------------------------------------ building
 
 # Clones share the target folder for their dependencies' sake. Cargo tells by the time of a file whether its crate is to
@@ -267,6 +273,7 @@ setup() {
   wasm_bindgen
   model
   browser
+  other_browsers
 }
 
 # Debian's clippy goes with its toolchain, rustup's with rustup's.
@@ -370,6 +377,7 @@ test() {
   CHROMIUM=$(command -v chromium)
   export CHROMIUM
   suite "the demo page with a fake model, in Chromium" npm run --silent test:page -w tallow-www
+  suite "storage, in Chromium, Firefox and WebKitGTK" npx --no-install playwright test --config tests/storage
   suite "end to end, in Chromium" npx --no-install playwright test
   echo "$passed passed, $failed failed"
   [ $failed = 0 ]
