@@ -159,7 +159,7 @@ class Transfer {
       return response;
     } catch (cause) {
       if (attempt.signal.aborted) throw cause;
-      // A wrong address, CORS and a lost network all look like this; what has not begun is not worth six attempts.
+      // A wrong address and CORS look like a lost network: who asks for the first time is told at once.
       if (!this.#answered && ifRange === undefined) throw this.#failure("could not be fetched", { cause });
       this.#sendsIfRange = false;
       throw new Interruption(this.#message("could not be fetched"), { cause });
@@ -205,9 +205,9 @@ class Transfer {
     const validators = commonValidators(this.version, got);
     if (!validators && !vouched && !this.#options.pinned) throw new Changed(this.#message(NO_VALIDATOR));
     if (validators && validators[0] !== validators[1]) throw different(...validators);
-    const [expected] = this.#lengths;
-    if (expected !== undefined && got.length !== undefined && !this.#lengths.includes(got.length))
-      throw different(`${expected} bytes`, `${got.length}`);
+    const { length } = this.version;
+    if (length === undefined || length < this.#offset || got.length === undefined) return;
+    if (!this.#lengths.includes(got.length)) throw different(`${length} bytes`, `${got.length}`);
   }
 
   #refusal(response: Response): TallowError {
