@@ -30,12 +30,15 @@ afterEach(() => {
   vi.restoreAllMocks();
 });
 
-/** All that a download brings. */
-async function bytes(url: string, options: DownloadOptions = {}): Promise<Uint8Array> {
+async function joined(chunks: AsyncIterable<Uint8Array>): Promise<Uint8Array> {
   const parts: Uint8Array[] = [];
-  const { chunks } = await download(url, { ...HASTE, ...options });
   for await (const chunk of chunks) parts.push(chunk);
   return new Uint8Array(Buffer.concat(parts));
+}
+
+/** All that a download brings. */
+async function bytes(url: string, options: DownloadOptions = {}): Promise<Uint8Array> {
+  return joined((await download(url, { ...HASTE, ...options })).chunks);
 }
 
 /** The range that each request asked for, and its If-Range. */
@@ -49,9 +52,7 @@ test("a file that comes in one piece is asked for once", async () => {
   await using server = await misbehave(FILE);
   const { version, chunks } = await download(server.url);
   expect(version).toEqual({ etag: ETAG, lastModified: LAST_MODIFIED, length: 1000 });
-  const parts: Uint8Array[] = [];
-  for await (const chunk of chunks) parts.push(chunk);
-  expect(new Uint8Array(Buffer.concat(parts))).toEqual(FILE);
+  expect(await joined(chunks)).toEqual(FILE);
   expect(asked(server)).toEqual([WHOLE]);
 });
 
@@ -194,16 +195,14 @@ describe("goes on where", () => {
     ["by an identity range", {}],
     ["by passing over what is there", { gzip: true, ranges: false }],
   ])("an encoded body breaks off, %s", async (_, second) => {
-    const file = noise(300_000);
-    await using server = await misbehave(file, [{ gzip: true, cut: 150_000 }, second]);
+    const file = noise(60_000);
+    await using server = await misbehave(file, [{ gzip: true, cut: 40_000 }, second]);
     const { version, chunks } = await download(server.url, HASTE);
     expect(version.length).toBe(undefined);
-    const parts: Uint8Array[] = [];
-    for await (const chunk of chunks) parts.push(chunk);
-    expect(new Uint8Array(Buffer.concat(parts))).toEqual(file);
+    expect(await joined(chunks)).toEqual(file);
     const [, range] = server.requests.map(({ headers }) => headers.range);
     expect(range).toMatch(/^bytes=\d+-$/);
-    expect(Number(range?.match(/\d+/)?.[0])).toBeGreaterThan(100_000);
+    expect(Number(range?.match(/\d+/)?.[0])).toBeGreaterThan(10_000);
   });
 
   test("a range says how long the file is", async () => {
@@ -623,9 +622,7 @@ describe("another origin", () => {
     stubCrossOriginFetch();
     const { version, chunks } = await download(server.url, HASTE);
     expect(version).toEqual({ etag, lastModified: LAST_MODIFIED, length: 1000 });
-    const parts: Uint8Array[] = [];
-    for await (const chunk of chunks) parts.push(chunk);
-    expect(new Uint8Array(Buffer.concat(parts))).toEqual(FILE);
+    expect(await joined(chunks)).toEqual(FILE);
     expect(asked(server)).toEqual([WHOLE, ["bytes=100-", ifRange]]);
   });
 
