@@ -1,6 +1,7 @@
 import { fileURLToPath } from "node:url";
 import { defineConfig } from "vite";
 import { contentSecurityPolicy, isolationHeaders } from "./policy.js";
+import { writeServiceWorker } from "./precache.js";
 import { fileHandler } from "./serve.js";
 
 const here = (path) => fileURLToPath(new URL(path, import.meta.url));
@@ -18,6 +19,13 @@ const policyInPage = {
   ],
 };
 
+/** Lets the built page work offline. Comes last, when every file is there. */
+const serviceWorker = {
+  name: "tallow:service-worker",
+  apply: "build",
+  writeBundle: { order: "post", handler: ({ dir }) => writeServiceWorker(dir) },
+};
+
 /** Serves `../models` beside the page in development, as `serve.js` does for the built page. */
 const models = {
   name: "tallow:models",
@@ -32,7 +40,7 @@ const models = {
 /** `--mode fake` puts the tests' model in the place of the package: for work on the page alone. */
 export default defineConfig(({ mode }) => ({
   base: "./",
-  plugins: [policyInPage, models],
+  plugins: [policyInPage, serviceWorker, models],
   resolve: { alias: mode === "fake" || mode === "test" ? { tallow: here("tests/fake-tallow.ts") } : {} },
   optimizeDeps: { exclude: ["tallow"] }, // Bundled ahead, it would lose sight of its worker and its wasm.
   worker: { format: "es" },

@@ -1,6 +1,7 @@
 /** What can be told of a loaded model and of what runs it, as names and values. */
 import { capabilities, type MetadataValue, type ModelInfo } from "tallow";
 import { formatBytes, formatDuration, formatInteger, formatParameters } from "./format.js";
+import { isKept } from "./offline.js";
 import type { Source } from "./state.js";
 
 export type Row = [name: string, value: string];
@@ -27,6 +28,7 @@ export function describeRuntime(info: ModelInfo, loadMs: number): Row[] {
     ["WebAssembly", info.module === "relaxed" ? "relaxed SIMD" : "128-bit SIMD"],
     ["Isolated", crossOriginIsolated ? "yes, cross-origin isolated" : "no: the page may not share memory"],
     ["Processors", formatInteger(hardwareConcurrency)],
+    ["Offline", isKept() ? "yes, this page is kept on this device" : "no: this page came from the network"],
   ];
 }
 

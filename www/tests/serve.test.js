@@ -17,6 +17,8 @@ beforeAll(async () => {
   await writeFile(join(folder, "secret.txt"), "secret");
   await writeFile(join(folder, "dist/index.html"), "<!doctype html>");
   await writeFile(join(folder, "dist/assets/app-1.js"), "export {}");
+  await writeFile(join(folder, "dist/sw.js"), "skipWaiting()");
+  await writeFile(join(folder, "dist/manifest.webmanifest"), "{}");
   await writeFile(join(folder, "dist/assets/engine-1.wasm"), "\0asm");
   await writeFile(join(folder, "models/m.gguf"), "0123456789");
   await writeFile(join(folder, "models/empty.gguf"), "");
@@ -39,6 +41,8 @@ test.each([
   ["/index.html?model=x#y", "text/html; charset=utf-8", "<!doctype html>"],
   ["/assets/app-1.js", "text/javascript; charset=utf-8", "export {}"],
   ["/assets/engine-1.wasm", "application/wasm", "\0asm"],
+  ["/sw.js?module=relaxed", "text/javascript; charset=utf-8", "skipWaiting()"],
+  ["/manifest.webmanifest", "application/manifest+json", "{}"],
   ["/models/m.gguf", "application/octet-stream", "0123456789"],
 ])("%s is %s", async (path, type, body) => {
   const answer = await get(path);
@@ -48,7 +52,8 @@ test.each([
 
 test("names with a hash may be kept for ever, others are asked for again", async () => {
   expect((await get("/assets/app-1.js")).headers["cache-control"]).toMatch("immutable");
-  expect((await get("/")).headers["cache-control"]).toBe("no-cache");
+  for (const path of ["/", "/sw.js", "/manifest.webmanifest"])
+    expect((await get(path)).headers["cache-control"]).toBe("no-cache");
 });
 
 test("isolation headers are there unless they are left out; the policy always is", async () => {
