@@ -31,6 +31,15 @@ function split(file: Uint8Array, size: number): Uint8Array[] {
   );
 }
 
+function streamOf<T>(chunks: T[]): ReadableStream<T> {
+  return new ReadableStream({
+    start(controller) {
+      for (const chunk of chunks) controller.enqueue(chunk);
+      controller.close();
+    },
+  });
+}
+
 describe("sources", () => {
   const file = fakeFile(5000);
 
@@ -69,17 +78,17 @@ describe("sources", () => {
   test("a stream, chunk by chunk, whose buffers stay the caller's", async () => {
     fakeWorkers();
     const chunks = split(file, 999);
-    const model = await loadModel(ReadableStream.from(chunks));
+    const model = await loadModel(streamOf(chunks));
     expect(model.info).toEqual(INFO);
     expect(file.byteLength).toBe(5000);
   });
 
   test.each([
-    ["of something else", ReadableStream.from(["text"]), "the stream should be of Uint8Arrays"],
+    ["of something else", streamOf(["text"]), "the stream should be of Uint8Arrays"],
     ["that fails", new ReadableStream({ pull: () => Promise.reject(new RangeError("mine")) }), "mine"],
   ])("a stream %s", async (_, stream, message) => {
     fakeWorkers();
-    expect(await rejection(loadModel(stream as ReadableStream<Uint8Array>))).toMatchObject({
+    expect(await rejection(loadModel(stream as unknown as ReadableStream<Uint8Array>))).toMatchObject({
       code: "storage_failed",
       message: "the stream could not be read",
       cause: { message: expect.stringContaining(message) as string },

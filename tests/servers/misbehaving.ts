@@ -1,7 +1,13 @@
 /** A server of one file that does what servers and networks do to downloads, as a test scripts it. */
 
 import { once } from "node:events";
-import { createServer, type IncomingHttpHeaders, type IncomingMessage, type ServerResponse } from "node:http";
+import {
+  createServer,
+  type IncomingHttpHeaders,
+  type IncomingMessage,
+  type RequestListener,
+  type ServerResponse,
+} from "node:http";
 import type { AddressInfo } from "node:net";
 import { gzipSync } from "node:zlib";
 
@@ -72,20 +78,13 @@ export async function misbehave(
   cors: Cors = {},
 ): Promise<MisbehavingServer> {
   const requests: SeenRequest[] = [];
+  const listener = misbehaving(file, script, requests);
   const server = createServer((request, response) => {
     response.setHeader("Access-Control-Allow-Origin", "*");
     if (cors.exposeHeaders) response.setHeader("Access-Control-Expose-Headers", cors.exposeHeaders);
-    if (request.method === "OPTIONS") {
-      if (cors.allowHeaders) response.setHeader("Access-Control-Allow-Headers", cors.allowHeaders);
-      response.writeHead(204).end();
-      return;
-    }
-    const { url = "", headers } = request;
-    const seen: SeenRequest = { path: url, headers, at: performance.now(), broken: false };
-    response.on("close", () => (seen.broken = !response.writableFinished));
-    const misbehaviour = script[requests.length] ?? {};
-    requests.push(seen);
-    void answer(request, response, misbehaviour.file ?? file, misbehaviour);
+    if (request.method !== "OPTIONS") return listener(request, response);
+    if (cors.allowHeaders) response.setHeader("Access-Control-Allow-Headers", cors.allowHeaders);
+    response.writeHead(204).end();
   });
   server.listen(0, "127.0.0.1");
   await once(server, "listening");
@@ -97,6 +96,22 @@ export async function misbehave(
       server.close();
       await once(server, "close");
     },
+  };
+}
+
+/** What {@link misbehave} does to a request, for servers that do other things too; it adds to `requests`. */
+export function misbehaving(
+  file: Uint8Array,
+  script: Misbehaviour[],
+  requests: SeenRequest[],
+): RequestListener {
+  return (request, response) => {
+    const { url = "", headers } = request;
+    const seen: SeenRequest = { path: url, headers, at: performance.now(), broken: false };
+    response.on("close", () => (seen.broken = !response.writableFinished));
+    const misbehaviour = script[requests.length] ?? {};
+    requests.push(seen);
+    void answer(request, response, misbehaviour.file ?? file, misbehaviour);
   };
 }
 

@@ -1,0 +1,353 @@
+/** Loading that does not break: stored, resumed, verified, shared, and told by its headers; in Chromium, on real models. */
+
+import { chromium, expect, test, type Page } from "@playwright/test";
+import { createHash } from "node:crypto";
+import { readFileSync } from "node:fs";
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import type * as Tallow from "tallow";
+import { misbehaving, type Misbehaviour, type SeenRequest } from "../servers/misbehaving.js";
+import { serve, type TestServer } from "./server.js";
+
+const golden = (path: string) => readFileSync(new URL(path, import.meta.url));
+const TINY = golden("../golden/tiny/tiny-Q4_0.gguf");
+const DEFAULT = golden("../../models/smollm2-135m-instruct-q4_1.gguf");
+const MODEL = "/model.gguf";
+const sha256 = (bytes: Uint8Array) => createHash("sha256").update(bytes).digest("hex");
+
+type ModelServer = TestServer & { requests: SeenRequest[] };
+
+/** The package's page, and `file` at {@link MODEL} as `script` has it. */
+async function serveModel(file: Uint8Array, script: Misbehaviour[] = []): Promise<ModelServer> {
+  const requests: SeenRequest[] = [];
+  const model = misbehaving(file, script, requests);
+  const server = await serve({
+    intercept(request, response) {
+      if (request.url !== MODEL) return false;
+      model(request, response);
+      return true;
+    },
+  });
+  return { ...server, requests };
+}
+
+async function openPackage(page: Page, url: string): Promise<void> {
+  await page.goto(`${url}/test/package.html`);
+  await page.waitForFunction(() => "tallow" in globalThis);
+}
+
+/** How a load went: what the model answers, or the error; the warnings; what is stored then. */
+async function load(page: Page, options: Tallow.LoadModelOptions = {}) {
+  return page.evaluate(
+    async ([source, options]) => {
+      const warnings: string[] = [];
+      const onWarning = ({ code, message }: Tallow.TallowError) => warnings.push(`${code}: ${message}`);
+      const outcome = await tallow
+        .loadModel(source, { ...options, onWarning })
+        .then(async (model) => {
+          const body = { prompt: "abc", max_tokens: 4, temperature: 0, ignore_eos: true };
+          const answer = await model.completions.create(body);
+          await model.dispose();
+          return { text: answer.choices[0]?.text };
+        })
+        .catch(({ code, message }: Tallow.TallowError) => ({ error: `${code}: ${message}` }));
+      return { ...outcome, warnings, stored: await tallow.cache.list() };
+    },
+    [MODEL, options] as const,
+  );
+}
+
+/** Changes files of the model in storage: flips a byte in the middle, or cuts the last one off. */
+async function damage(page: Page, suffix: string, how: "flip" | "cut"): Promise<number> {
+  return page.evaluate(
+    async ([suffix, how]) => {
+      const folder = await (await navigator.storage.getDirectory()).getDirectoryHandle("tallow");
+      let n = 0;
+      for await (const handle of folder.values()) {
+        if (!(handle instanceof FileSystemFileHandle) || !handle.name.endsWith(suffix)) continue;
+        const bytes = new Uint8Array(await (await handle.getFile()).arrayBuffer());
+        const middle = bytes.length >> 1;
+        bytes[middle] = (bytes[middle] ?? 0) ^ 1;
+        const writable = await handle.createWritable();
+        await writable.write(how === "flip" ? bytes : bytes.subarray(0, -1));
+        await writable.close();
+        n++;
+      }
+      return n;
+    },
+    [suffix, how] as const,
+  );
+}
+
+test("the second load asks the network for nothing, and answers the same", async ({ page }) => {
+  const server = await serveModel(TINY);
+  await openPackage(page, server.url);
+  const first = await load(page);
+  const second = await load(page);
+  expect(second).toEqual(first);
+  expect(first).toMatchObject({ text: expect.any(String), warnings: [] });
+  expect(first.stored).toEqual([
+    {
+      urls: [`${server.url}${MODEL}`],
+      complete: true,
+      sha256: [sha256(TINY)],
+      fileBytes: TINY.length,
+      storedBytes: expect.any(Number),
+    },
+  ]);
+  expect(first.stored[0]?.storedBytes).toBeGreaterThan(1.5 * TINY.length);
+  expect(server.requests).toHaveLength(1);
+  await server[Symbol.asyncDispose]();
+  expect(await load(page)).toEqual(first);
+});
+
+test("cache: false stores nothing", async ({ page }) => {
+  await using server = await serveModel(TINY);
+  await openPackage(page, server.url);
+  expect(await load(page, { cache: false })).toMatchObject({ warnings: [], stored: [] });
+  await load(page, { cache: false });
+  expect(server.requests).toHaveLength(2);
+});
+
+for (const how of ["flip", "cut"] as const) {
+  test(`packed weights that were damaged (${how}) are made anew from the file`, async ({ page }) => {
+    await using server = await serveModel(TINY);
+    await openPackage(page, server.url);
+    const first = await load(page);
+    expect(await damage(page, ".packed", how)).toBe(1);
+    expect(await load(page)).toEqual(first);
+    expect(await load(page)).toEqual(first);
+    expect(server.requests).toHaveLength(1);
+  });
+
+  test(`a file that was damaged (${how}) is fetched again`, async ({ page }) => {
+    await using server = await serveModel(TINY);
+    await openPackage(page, server.url);
+    const first = await load(page);
+    expect(await damage(page, ".gguf", how)).toBe(1);
+    await damage(page, ".packed", how);
+    expect(await load(page)).toEqual(first);
+    expect(server.requests).toHaveLength(2);
+  });
+}
+
+test("a file with another SHA-256 than asked for is refused, and nothing is kept", async ({ page }) => {
+  await using server = await serveModel(TINY);
+  await openPackage(page, server.url);
+  const wrong = sha256(Buffer.from("another"));
+  const refused = await load(page, { sha256: wrong });
+  expect(refused).toMatchObject({
+    error: `integrity_error: \`${server.url}${MODEL}\` should have the SHA-256 ${wrong}, but has ${sha256(TINY)}`,
+  });
+  expect(refused.stored.map(({ fileBytes }) => fileBytes)).toEqual([0]);
+  expect(await load(page, { sha256: sha256(TINY) })).toMatchObject({ text: expect.any(String) });
+  // What is stored is another one's then, and is fetched again.
+  expect(await load(page, { sha256: wrong })).toMatchObject({
+    error: expect.stringMatching(/^integrity_error/),
+  });
+  expect(server.requests).toHaveLength(3);
+});
+
+test("a connection that breaks off is gone on with, by range", async ({ page }) => {
+  await using server = await serveModel(TINY, [{ cut: 200_000 }, { stall: 1, cut: 100_000 }]);
+  await openPackage(page, server.url);
+  expect(await load(page)).toMatchObject({ text: expect.any(String), warnings: [] });
+  expect(server.requests.map(({ headers }) => [headers.range, headers["if-range"]])).toEqual([
+    [undefined, undefined],
+    ["bytes=200000-", '"1"'],
+    ["bytes=300000-", '"1"'],
+  ]);
+});
+
+test("a download that failed is gone on with by the next load, of the same version only", async ({
+  page,
+}) => {
+  const missing = { status: 404 };
+  await using server = await serveModel(TINY, [{ cut: 200_000 }, missing, {}, { cut: 250_000 }, missing]);
+  await openPackage(page, server.url);
+  const failed = await load(page);
+  expect(failed).toMatchObject({ error: expect.stringMatching(/^download_failed: .*404/) });
+  expect(failed.stored).toMatchObject([{ complete: false, fileBytes: 200_000, sha256: null }]);
+  const whole = await load(page);
+  expect(whole.stored).toMatchObject([{ complete: true, sha256: [sha256(TINY)] }]);
+  expect(server.requests[2]?.headers.range).toBe("bytes=200000-");
+
+  await page.evaluate((source) => tallow.cache.delete(source), MODEL);
+  expect(await page.evaluate(() => tallow.cache.list())).toEqual([]);
+  await load(page);
+  server.requests.push(server.requests[0] as SeenRequest);
+  expect(server.requests[3]?.headers.range).toBe(undefined);
+});
+
+test("a file that changed on its server is loaded from its beginning", async ({ page }) => {
+  const other = golden("../golden/tiny/tiny-Q8_0.gguf");
+  const changed = { file: other, headers: { ETag: '"2"' } };
+  await using server = await serveModel(TINY, [{ cut: 200_000 }, changed, changed]);
+  await openPackage(page, server.url);
+  expect(await load(page)).toMatchObject({ stored: [{ sha256: [sha256(other)], fileBytes: other.length }] });
+});
+
+test("a browser that is killed in mid-download goes on where it was", async () => {
+  const profile = await mkdtemp(join(tmpdir(), "tallow-"));
+  const bytes = 12 << 20;
+  await using server = await serveModel(DEFAULT, [{ stall: bytes }]);
+  const { use } = test.info().project;
+  const launch = () => chromium.launchPersistentContext(profile, { ...use.launchOptions, headless: true });
+
+  const killed = await launch();
+  const page = await killed.newPage();
+  await openPackage(page, server.url);
+  void page
+    .evaluate(async (source) => {
+      await tallow.loadModel(source);
+    }, MODEL)
+    .catch(() => {});
+  await expect
+    .poll(() => page.evaluate(async () => (await tallow.cache.list())[0]?.fileBytes ?? 0))
+    .toBe(bytes);
+  const client = await killed.browser()?.newBrowserCDPSession();
+  const { processInfo } = (await client?.send("SystemInfo.getProcessInfo")) ?? { processInfo: [] };
+  const browser = processInfo.find(({ type }) => type === "browser");
+  process.kill(browser?.id ?? 0, "SIGKILL");
+  await new Promise((resolve) => killed.once("close", resolve));
+
+  const context = await launch();
+  const again = await context.newPage();
+  await openPackage(again, server.url);
+  expect(await load(again)).toMatchObject({
+    text: expect.any(String),
+    stored: [{ complete: true, sha256: [sha256(DEFAULT)] }],
+  });
+  expect(server.requests[1]?.headers.range).toBe(`bytes=${bytes}-`);
+  await context.close();
+  await rm(profile, { recursive: true, force: true });
+});
+
+test("two tabs that load the same model share one download", async ({ page, context }) => {
+  await using server = await serveModel(TINY, [{ drip: { bytes: 50_000, ms: 50 } }]);
+  const second = await context.newPage();
+  await openPackage(page, server.url);
+  await openPackage(second, server.url);
+  const outcomes = await Promise.all([load(page), load(second)]);
+  expect(outcomes[0].text).toBe(outcomes[1].text);
+  expect(outcomes[0].text).toEqual(expect.any(String));
+  expect(server.requests).toHaveLength(1);
+});
+
+test("a tab that is closed in mid-download hands it on to the one that waits", async ({ page, context }) => {
+  await using server = await serveModel(DEFAULT, [{ stall: 9 << 20 }]);
+  const second = await context.newPage();
+  await openPackage(page, server.url);
+  await openPackage(second, server.url);
+  void load(page).catch(() => {});
+  await expect.poll(() => server.requests.length).toBe(1);
+  const waiting = load(second);
+  await expect
+    .poll(() => second.evaluate(async () => (await tallow.cache.list())[0]?.fileBytes ?? 0))
+    .toBe(9 << 20);
+  await page.close();
+  expect(await waiting).toMatchObject({ text: expect.any(String), stored: [{ complete: true }] });
+  expect(server.requests.map(({ headers }) => headers.range)).toEqual([undefined, `bytes=${9 << 20}-`]);
+});
+
+test("without room in storage a model loads all the same, and the page is told", async ({
+  page,
+  context,
+}) => {
+  await using server = await serveModel(TINY);
+  await openPackage(page, server.url);
+  const client = await context.newCDPSession(page);
+  await client.send("Storage.overrideQuotaForOrigin", { origin: server.url, quotaSize: 100_000 });
+  const outcome = await load(page);
+  expect(outcome).toMatchObject({
+    text: expect.any(String),
+    warnings: [expect.stringMatching(/^storage_failed: the model is not cached: .*could not be written/)],
+  });
+});
+
+test("without storage a model loads all the same, and the page is told", async ({ page }) => {
+  await page.addInitScript(() => {
+    // As in private windows of some browsers; workers are told by the rule below.
+    Object.defineProperty(navigator, "storage", { value: undefined });
+  });
+  await page.context().route("**/*.js", async (route) => {
+    const response = await route.fetch();
+    const refuse =
+      "for (const name of ['storage']) Object.defineProperty(navigator, name, { value: undefined });" +
+      "delete globalThis.caches; Object.defineProperty(globalThis, 'caches', { value: undefined });";
+    const body = route.request().url().endsWith("/worker.js") ? refuse + (await response.text()) : undefined;
+    await route.fulfill({ response, ...(body !== undefined && { body }) });
+  });
+  await using server = await serveModel(TINY);
+  await openPackage(page, server.url);
+  const outcome = await page.evaluate(async (source) => {
+    const warnings: string[] = [];
+    const model = await tallow.loadModel(source, { onWarning: ({ message }) => warnings.push(message) });
+    await model.dispose();
+    return { warnings, memory: model.info.memory };
+  }, MODEL);
+  expect(outcome.warnings).toEqual([expect.stringMatching(/^the model is not cached: /)]);
+});
+
+test("inspect reads the header alone", async ({ page }) => {
+  await using server = await serveModel(DEFAULT, [{ drip: { bytes: 1 << 20, ms: 20 } }]);
+  await openPackage(page, server.url);
+  const found = await page.evaluate(async (source) => {
+    const good = await tallow.inspect(source, { contextLength: 2048 });
+    const file = new Blob([await (await fetch(source)).arrayBuffer()]);
+    const long = await tallow.inspect(file, { contextLength: 100_000 });
+    const none = await tallow.inspect(new Blob(["no model at all"])).catch(({ code }) => code as string);
+    return { good, long: long.problem, none };
+  }, MODEL);
+  expect(found.good).toMatchObject({
+    architecture: "llama",
+    parameters: 134_515_008,
+    license: "apache-2.0",
+    fileBytes: DEFAULT.length,
+    contextLength: 2048,
+    memory: { weights: expect.any(Number), kvCache: 2 * 30 * 3 * 64 * 2 * 2048, rest: expect.any(Number) },
+    problem: null,
+  });
+  expect(found.long).toEqual({
+    code: "invalid_request",
+    message: "the context length should be in 1..=8192, got 100000",
+  });
+  expect(found.none).toBe("invalid_model");
+  expect(server.requests[0]?.broken).toBe(true);
+});
+
+test("a context that the model has not is refused by its header", async ({ page }) => {
+  await using server = await serveModel(DEFAULT, [{ stall: 4 << 20 }]);
+  await openPackage(page, server.url);
+  expect(await load(page, { contextLength: 100_000 })).toMatchObject({
+    error: "invalid_request: the context length should be in 1..=8192, got 100000",
+  });
+});
+
+test("memory while loading is the packed model and little more, and dispose returns it", async ({ page }) => {
+  await using server = await serveModel(DEFAULT);
+  await openPackage(page, server.url);
+  const { weights, memories } = await page.evaluate(async (source) => {
+    const { memory } = await tallow.inspect(source);
+    const memories: number[] = [];
+    for (let round = 0; round < 10; round++) {
+      const model = await tallow.loadModel(source);
+      memories.push(model.info.memory);
+      await model.dispose();
+    }
+    return { weights: memory?.weights ?? 0, memories };
+  }, MODEL);
+  for (const memory of memories) expect(memory).toBeLessThan(weights + (32 << 20));
+  const client = await page.context().newCDPSession(page);
+  await client.send("HeapProfiler.collectGarbage");
+  await expect
+    .poll(
+      async () => {
+        const { usedSize, backingStorageSize = 0 } = await client.send("Runtime.getHeapUsage");
+        return usedSize + backingStorageSize;
+      },
+      { timeout: 30_000 },
+    )
+    .toBeLessThan(20 << 20);
+});
