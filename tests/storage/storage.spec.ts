@@ -86,13 +86,18 @@ for (const { name, open, kinds } of browsers) {
     if (!kinds.includes("opfs")) return;
 
     test("where a worker cannot open files, worker and page take the Cache API until it can", async () => {
-      expect(await call(browser, "inWorker", "chosenWithoutHandles")).toEqual({
+      expect(await call(browser, "inWorker", "chosenWithHandlesRefused", "UnknownError")).toEqual({
         kind: "cache-api",
         fallback: expect.stringContaining("UnknownError"),
       });
       expect(await call(browser, "chosen")).toMatchObject({ kind: "cache-api" });
       expect(await call(browser, "inWorker", "chosen")).toMatchObject({ kind: "opfs" });
       expect(await call(browser, "chosen")).toMatchObject({ kind: "opfs" });
+    });
+
+    test("neither a full quota nor another tab changes what is taken", async () => {
+      for (const error of ["QuotaExceededError", "NoModificationAllowedError"])
+        expect(await call(browser, "inWorker", "chosenWithHandlesRefused", error)).toEqual({ kind: "opfs" });
     });
 
     test("a file that another worker has open is waited for", async () => {

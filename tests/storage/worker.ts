@@ -30,9 +30,9 @@ export const tasks = {
 
   chosen,
 
-  /** What is taken where files are refused, as in some private windows. */
-  async chosenWithoutHandles() {
-    Object.assign(FileSystemFileHandle.prototype, { createSyncAccessHandle: () => refuse("UnknownError") });
+  /** What is taken where opening a file fails with an error of that name. */
+  async chosenWithHandlesRefused(name: string) {
+    Object.assign(FileSystemFileHandle.prototype, { createSyncAccessHandle: () => refuse(name) });
     return chosen();
   },
 

@@ -1,6 +1,6 @@
 /** Files in the origin private file system (https://fs.spec.whatwg.org), in the folder `tallow`. */
 
-import type { Backend, BackendFile, ListedFile } from "./storage.js";
+import { isQuotaError, type Backend, type BackendFile, type ListedFile } from "./storage.js";
 
 /** What TypeScript's types for pages leave out. */
 interface SyncAccessHandle {
@@ -27,12 +27,12 @@ export async function openOpfs(): Promise<Backend> {
 }
 
 async function probe(folder: FileSystemDirectoryHandle): Promise<void> {
-  const file = await folder.getFileHandle("_probe", { create: true });
   try {
+    const file = await folder.getFileHandle("_probe", { create: true });
     (await createSyncAccessHandle(file)).close();
   } catch (error) {
-    // Another tab has it open.
-    if (!isBusy(error)) throw error;
+    // Another tab has it open, or files fill the quota.
+    if (!isBusy(error) && !isQuotaError(error)) throw error;
   }
 }
 
@@ -103,8 +103,11 @@ class OpfsFile implements BackendFile {
   }
 
   close(): void {
-    this.#handle.flush();
-    this.#handle.close();
+    try {
+      this.#handle.flush();
+    } finally {
+      this.#handle.close();
+    }
   }
 }
 
