@@ -196,7 +196,7 @@ describe("goes on where", () => {
     ["by passing over what is there", { gzip: true, ranges: false }],
   ])("an encoded body breaks off, %s", async (_, second) => {
     const file = noise(60_000);
-    await using server = await misbehave(file, [{ gzip: true, cut: 40_000 }, second]);
+    await using server = await misbehave(file, [{ gzip: true, stall: 40_000 }, second]);
     const { version, chunks } = await download(server.url, HASTE);
     expect(version.length).toBe(undefined);
     expect(await joined(chunks)).toEqual(file);
