@@ -23,6 +23,8 @@ export interface DownloadOptions {
   pinned?: boolean | undefined;
   /** The length that the file's own header says, once that was read. */
   expectedLength?: (() => number | undefined) | undefined;
+  /** Whether the browser's HTTP cache is left out: the caller stores the file itself. */
+  stored?: boolean | undefined;
   signal?: AbortSignal | null | undefined;
   /** How many attempts in a row may bring no new byte. */
   attempts?: number;
@@ -154,7 +156,9 @@ class Transfer {
     if (this.#offset > 0) headers.set("Range", `bytes=${this.#offset}-`);
     if (ifRange !== undefined) headers.set("If-Range", ifRange);
     try {
-      const response = await this.#watched(fetch(this.#url, { headers, signal: attempt.signal }), attempt);
+      const cache = this.#options.stored ? "no-store" : "default";
+      const request = { headers, cache, signal: attempt.signal } as const;
+      const response = await this.#watched(fetch(this.#url, request), attempt);
       this.#answered = true;
       return response;
     } catch (cause) {

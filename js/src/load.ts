@@ -168,6 +168,7 @@ class Load {
         from: feed.loaded,
         version: this.#stored?.record.files[i]?.version,
         pinned: this.#request.sha256 !== undefined,
+        stored: this.#stored !== undefined,
         expectedLength: () => feed.fileBytes,
       });
       feed.total = version.length;

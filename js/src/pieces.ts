@@ -37,7 +37,10 @@ export class PieceWriter {
   readonly #onPiece: () => Promise<void>;
   readonly #buffer = new Uint8Array(PIECE_BYTES);
   #length = 0;
-  #begun = performance.now();
+  /** Ends a piece that nothing more comes to. */
+  #timer: ReturnType<typeof setTimeout> | undefined;
+  /** What was asked for before. Once that has failed, so does all that comes after. */
+  #last: Promise<void> = Promise.resolve();
 
   /** Goes on behind `pieces`, which it adds to; `onPiece` is called when one more is stored. */
   constructor(file: StoredFile, pieces: Piece[], onPiece: () => Promise<void>) {
@@ -47,20 +50,33 @@ export class PieceWriter {
   }
 
   /** Takes the next bytes, which may lie in shared memory. */
-  async write(bytes: Uint8Array): Promise<void> {
+  write(bytes: Uint8Array): Promise<void> {
+    return this.#next(() => this.#write(bytes));
+  }
+
+  /** Ends the piece that was begun. */
+  end(): Promise<void> {
+    return this.#next(() => this.#end());
+  }
+
+  #next(action: () => Promise<void>): Promise<void> {
+    return (this.#last = this.#last.then(action));
+  }
+
+  async #write(bytes: Uint8Array): Promise<void> {
+    this.#timer ??= setTimeout(() => this.end().catch(() => {}), PIECE_TIME);
     for (let at = 0; at < bytes.length;) {
       const part = bytes.subarray(at, at + PIECE_BYTES - this.#length);
       this.#buffer.set(part, this.#length);
       this.#length += part.length;
       at += part.length;
-      if (this.#length === PIECE_BYTES) await this.end();
+      if (this.#length === PIECE_BYTES) await this.#end();
     }
-    if (performance.now() - this.#begun > PIECE_TIME) await this.end();
   }
 
-  /** Ends the piece that was begun. */
-  async end(): Promise<void> {
-    this.#begun = performance.now();
+  async #end(): Promise<void> {
+    clearTimeout(this.#timer);
+    this.#timer = undefined;
     if (this.#length === 0) return;
     const bytes = this.#buffer.subarray(0, this.#length);
     const digest = sha256(bytes);

@@ -75,6 +75,7 @@ export class StoredModel {
   /** Forgets file `i`, and the packed weights that it was a part of. */
   async discardFile(i: number): Promise<void> {
     this.record.files[i] = { pieces: [] };
+    if (this.record.files.every(({ pieces }) => pieces.length === 0)) return this.discard();
     await this.discardPacked();
     await this.#delete(nameOf.file(this.#id, i));
   }
