@@ -1,4 +1,4 @@
-/** Servers for the tests: the demo page as `build.sh run` serves it, and a page with the plain package. */
+/** Servers for the tests: the demo page as `build.sh run` serves it, a page with the plain package, and the examples. */
 
 import { once } from "node:events";
 import { createServer, type RequestListener } from "node:http";
@@ -8,11 +8,16 @@ import { fileHandler } from "../../www/serve.js";
 
 const folder = (path: string) => fileURLToPath(new URL(path, import.meta.url));
 
+export type Mount = [prefix: string, folder: string];
+
 /** What is served where; the first prefix that fits answers. */
-const mounts: [string, string][] = [
+const mounts: Mount[] = [
   ["/models/", folder("../../models/")],
   ["/tallow/", folder("../../js/dist/")],
   ["/test/", folder("./")],
+  ["/offline/node_modules/tallow/dist/", folder("../../js/dist/")],
+  ["/offline/models/", folder("../../models/")],
+  ["/offline/", folder("../../examples/web/offline/")],
   ["/", folder("../../www/dist/")],
 ];
 
@@ -20,15 +25,20 @@ export interface TestServer extends AsyncDisposable {
   url: string;
 }
 
-/** Serves on a free port, with `intercept` asked first; it returns `true` where it has answered. */
+/**
+ * Serves on a free port, with `intercept` asked first; it returns `true` where it has answered. `first` are mounts that
+ * come before the others.
+ */
 export async function serve({
   isolation = true,
+  first = [],
   intercept = () => false,
 }: {
   isolation?: boolean;
+  first?: Mount[];
   intercept?: (...args: Parameters<RequestListener>) => boolean;
 } = {}): Promise<TestServer> {
-  const files = fileHandler(mounts, { isolation });
+  const files = fileHandler([...first, ...mounts], { isolation });
   const server = createServer((request, response) => {
     if (!intercept(request, response)) files(request, response);
   });
