@@ -10,7 +10,6 @@ import { serve, type TestServer } from "./server.js";
 
 const path = (relative: string) => fileURLToPath(new URL(relative, import.meta.url));
 const DIST = path("../../www/dist/");
-const MODEL = path("../../models/smollm2-135m-instruct-q4_1.gguf");
 
 interface CuttableServer extends TestServer {
   /** From here on nothing is answered but what `stays`; returns what is asked for in vain. */
