@@ -5,7 +5,7 @@
 #[allow(dead_code)] // The rest is for the parser's tests.
 mod builder;
 
-use builder::{Gguf, tensor_type, value_type};
+use builder::Gguf;
 use std::ops::Range;
 use std::sync::Arc;
 use tallow::gguf::{Header, Parser, Sink};
@@ -15,6 +15,11 @@ use tallow::model::MemoryNeed;
 use tallow::score::{Scores, score};
 use tallow::threads::Pool;
 use tallow::{Error, ErrorKind};
+
+/// Numbers of value types and of a tensor type, which the builder has no names for.
+const U16: u32 = 2;
+const I32: u32 = 5;
+const TENSOR_I32: u32 = 26;
 
 const Q4_0: &[u8] = include_bytes!("golden/tiny/tiny-Q4_0.gguf");
 
@@ -197,11 +202,11 @@ fn split(model: &[u8], parts: &[Vec<usize>]) -> Vec<Vec<u8>> {
         let (pairs, n_pairs) = if no == 0 { (pairs, metadata.len()) } else { (&[][..], 0) };
         let mut file = Gguf::new(indices.len() as u64, n_pairs as u64 + 3)
             .bytes(pairs)
-            .key("split.no", value_type::U16)
+            .key("split.no", U16)
             .bytes(&(no as u16).to_le_bytes())
-            .key("split.count", value_type::U16)
+            .key("split.count", U16)
             .bytes(&(parts.len() as u16).to_le_bytes())
-            .key("split.tensors.count", value_type::I32)
+            .key("split.tensors.count", I32)
             .bytes(&(tensors.len() as i32).to_le_bytes());
         let mut offset = 0;
         for &index in indices {
@@ -450,7 +455,7 @@ fn headers_tell_what_loading_is_refused_with() {
     let good = || vec![Q4_0.to_vec()];
     let little = LoadOptions { memory_limit: Some(1 << 20), ..LoadOptions::default() };
     let long = LoadOptions { n_ctx: Some(N_CTX_TRAIN + 1), ..LoadOptions::default() };
-    let without_kernels = with_type(Q4_0, "output_norm.weight", 1, tensor_type::I32);
+    let without_kernels = with_type(Q4_0, "output_norm.weight", 1, TENSOR_I32);
     let cases = [
         ("out_of_memory", good(), little.clone()),
         ("out_of_memory", three_parts(), little),

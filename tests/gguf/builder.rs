@@ -7,9 +7,7 @@ pub struct Gguf(Vec<u8>);
 /// The numbers of the value types a test needs by name.
 pub mod value_type {
     pub const U8: u32 = 0;
-    pub const U16: u32 = 2;
     pub const U32: u32 = 4;
-    pub const I32: u32 = 5;
     pub const BOOL: u32 = 7;
     pub const STRING: u32 = 8;
     pub const ARRAY: u32 = 9;
@@ -20,7 +18,6 @@ pub mod tensor_type {
     pub const F32: u32 = 0;
     pub const Q4_0: u32 = 2;
     pub const I8: u32 = 24;
-    pub const I32: u32 = 26;
 }
 
 impl Gguf {
