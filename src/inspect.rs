@@ -100,10 +100,8 @@ impl Inspector {
 /// What loading does with headers.
 fn problem(first: &Header, rest: &[Header], options: &LoadOptions) -> Result<()> {
     let mut begun = Begun::new(first, options)?;
-    let split = Split::of(first)?;
     for (i, header) in rest.iter().enumerate() {
-        split.check(&header.metadata, i + 1)?;
-        begun.begin_file(header, options)?;
+        begun.begin_file(header, i + 1, options)?;
     }
     Ok(())
 }

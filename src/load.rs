@@ -184,7 +184,7 @@ impl Split {
     }
 
     /// Checks that `metadata` is that of file `index` of this model.
-    pub(crate) fn check(&self, metadata: &Metadata, index: usize) -> Result<()> {
+    fn check(&self, metadata: &Metadata, index: usize) -> Result<()> {
         let (no, count) = match metadata.contains(keys::SPLIT_NO) {
             true => (metadata.u32(keys::SPLIT_NO)? as usize, metadata.u32(keys::SPLIT_COUNT)? as usize),
             false => (0, 1),
@@ -225,11 +225,13 @@ fn chat_template(header: &Header, tokenizer: &Tokenizer) -> Result<(ChatTemplate
 impl Begun {
     /// All that can be made of the first header, and checked by it.
     pub(crate) fn new(header: &Header, options: &LoadOptions) -> Result<Self> {
+        // First, as only the first file of a split model has more metadata than its place.
+        let split = Split::of(header)?;
+        split.check(&header.metadata, 0)?;
         let config = Config::from_metadata(&header.metadata)?;
         let n_ctx = config.n_ctx(options.n_ctx)?;
         let need = MemoryNeed::new(&config, &header.tensors, header.data_offset, n_ctx);
         need.check(options.memory_limit)?;
-        let split = Split::of(header)?;
         let mut weights = WeightsBuilder::new(config, split.n_tensors)?;
         weights.begin_file(&header.tensors)?;
         let tokenizer = Tokenizer::from_metadata(&header.metadata)?;
@@ -238,8 +240,9 @@ impl Begun {
         Ok(Self { info, tokenizer, template, template_error, weights, n_ctx, need, split })
     }
 
-    /// Adds the next file's header.
-    pub(crate) fn begin_file(&mut self, header: &Header, options: &LoadOptions) -> Result<()> {
+    /// Adds the header of file `index`, which is the next.
+    pub(crate) fn begin_file(&mut self, header: &Header, index: usize, options: &LoadOptions) -> Result<()> {
+        self.split.check(&header.metadata, index)?;
         self.weights.begin_file(&header.tensors)?;
         self.info.add_tensors(&header.tensors)?;
         self.need.weights = self.weights.packed_bytes();
@@ -249,14 +252,13 @@ impl Begun {
 
 impl Sink for Parts {
     fn header(&mut self, header: &Header) -> Result<()> {
-        let begun = match &mut self.begun {
-            Some(begun) => {
-                begun.begin_file(header, &self.options)?;
-                begun
+        match &mut self.begun {
+            Some(begun) => begun.begin_file(header, self.n_done, &self.options),
+            none => {
+                *none = Some(Begun::new(header, &self.options)?);
+                Ok(())
             }
-            none => none.insert(Begun::new(header, &self.options)?),
-        };
-        begun.split.check(&header.metadata, self.n_done)
+        }
     }
 
     fn tensor_data(&mut self, index: usize, at: u64, bytes: &[u8]) -> Result<()> {

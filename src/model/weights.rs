@@ -190,7 +190,12 @@ impl WeightsBuilder {
     /// # Errors
     /// `invalid_model` if one has not.
     pub fn finish(self, pool: Arc<Pool>) -> Result<Llama> {
-        Llama::new(self.config, self.weights, pool)
+        // Also those that a Llama may do without, where a file lists them: packed weights may end early.
+        let mut listed = self.order.iter().map(|&index| &self.directory[index].name);
+        match listed.find(|name| self.weights.packed(name).is_none()) {
+            Some(name) => Err(missing(name)),
+            None => Llama::new(self.config, self.weights, pool),
+        }
     }
 
     fn complete(&mut self, index: usize) {
