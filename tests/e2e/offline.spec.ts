@@ -12,24 +12,24 @@ const path = (relative: string) => fileURLToPath(new URL(relative, import.meta.u
 const DIST = path("../../www/dist/");
 
 interface CuttableServer extends TestServer {
-  /** From here on nothing is answered but what `stays`; returns what is asked for in vain. */
-  cut(stays?: RegExp): string[];
+  /** From here on nothing is answered; returns what is asked for in vain. */
+  cut(): string[];
 }
 
 async function serveUntilCut(): Promise<CuttableServer> {
-  let stays: RegExp | undefined;
+  let isCut = false;
   const asked: string[] = [];
   const server = await serve({
     intercept: (request) => {
       const { url = "" } = request;
-      if (!stays || stays.test(url)) return false;
+      if (!isCut) return false;
       asked.push(url);
       request.destroy();
       return true;
     },
   });
-  const cut = (staying = /^$/) => {
-    stays = staying;
+  const cut = () => {
+    isCut = true;
     return asked;
   };
   return { ...server, cut };
