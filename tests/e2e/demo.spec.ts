@@ -132,25 +132,34 @@ test("a broken file is told of in words, and another one loads", async ({ page }
   await expect(page.getByTestId("status")).toHaveText("Ready", { timeout: 60_000 });
 });
 
+/** A promise and what resolves it. */
+function withResolvers(): { promise: Promise<void>; resolve: () => void } {
+  let resolve = () => {};
+  const promise = new Promise<void>((resolved) => (resolve = resolved));
+  return { promise, resolve };
+}
+
 test("a page that is left while loading lets go of the download", async ({ page }) => {
   // Sends the first mebibyte and then waits for ever, as a stalled connection does.
   const beginning = Buffer.alloc(1 << 20);
   const file = await open(new URL(`../..${MODEL}`, import.meta.url));
   await file.read(beginning);
   await file.close();
-  let release = () => {};
-  const closed = new Promise<void>((resolve) => (release = resolve));
+  const { promise: begun, resolve: begin } = withResolvers();
+  const { promise: closed, resolve: release } = withResolvers();
   await using stalling = await serve({
     intercept: (request, response) => {
       if (request.url !== MODEL) return false;
       response.writeHead(200, { "Content-Length": 98_362_432, "Content-Type": "application/octet-stream" });
       response.write(beginning);
+      begin();
       void once(response, "close").then(release);
       return true;
     },
   });
   await page.goto(stalling.url);
   await expect(page.getByTestId("loading")).toBeVisible();
+  await begun;
   await page.goto("about:blank");
   await closed;
   expect(page.workers()).toHaveLength(0);
