@@ -150,11 +150,11 @@ test("a connection that breaks off is gone on with, by range", async ({ page }) 
   await using server = await serveModel(TINY, [{ cut: 200_000 }, { stall: 1, cut: 100_000 }]);
   await openPackage(page, server.url);
   expect(await load(page)).toMatchObject({ text: expect.any(String), warnings: [] });
-  expect(server.requests.map(({ headers }) => [headers.range, headers["if-range"]])).toEqual([
-    [undefined, undefined],
-    ["bytes=200000-", '"1"'],
-    ["bytes=300000-", '"1"'],
-  ]);
+  expect(server.requests.map(({ headers }) => headers["if-range"])).toEqual([undefined, '"1"', '"1"']);
+  // A browser may drop the last of what came before a connection broke.
+  const offsets = server.requests.map(({ headers }) => Number(/\d+/.exec(headers.range ?? "0")?.[0]));
+  expect(offsets).toEqual([...offsets].sort((a, b) => a - b));
+  expect(offsets[1]).toBeGreaterThan(0);
 });
 
 test("a download that failed is gone on with by the next load, of the same version only", async ({
@@ -165,10 +165,12 @@ test("a download that failed is gone on with by the next load, of the same versi
   await openPackage(page, server.url);
   const failed = await load(page);
   expect(failed).toMatchObject({ error: expect.stringMatching(/^download_failed: .*404/) });
-  expect(failed.stored).toMatchObject([{ complete: false, fileBytes: 200_000, sha256: null }]);
+  expect(failed.stored).toMatchObject([{ complete: false, fileBytes: expect.any(Number), sha256: null }]);
+  const kept = failed.stored[0]?.fileBytes ?? 0;
+  expect(kept).toBeGreaterThan(0);
   const whole = await load(page);
   expect(whole.stored).toMatchObject([{ complete: true, sha256: [sha256(TINY)] }]);
-  expect(server.requests[2]?.headers.range).toBe("bytes=200000-");
+  expect(server.requests[2]?.headers.range).toBe(`bytes=${kept}-`);
 
   await page.evaluate((source) => tallow.cache.delete(source), MODEL);
   expect(await page.evaluate(() => tallow.cache.list())).toEqual([]);
