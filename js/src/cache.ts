@@ -59,7 +59,7 @@ export const cache: ModelCache = {
   async delete(source) {
     const { store } = await openStorage();
     const listed = (await store.list()).map(({ name }) => name);
-    const ids = source === undefined ? modelsAmong(listed) : [await idOfSource(source)];
+    const ids = source === undefined ? idsAmong(listed) : [await idOfSource(source)];
     for (const id of ids) {
       await withLock(id, async () => {
         // The record first: without it the others are nothing.
@@ -98,11 +98,6 @@ async function describe(
     fileBytes: files.reduce((sum, { pieces }) => sum + lengthOf(pieces), 0),
     storedBytes: own.reduce((sum, { length }) => sum + length, 0),
   };
-}
-
-/** The ids of all models that anything is stored of, with a record or without. */
-function modelsAmong(names: readonly string[]): string[] {
-  return [...new Set(names.flatMap((name) => /^tallow-[0-9a-f]{32}/.exec(name)?.[0] ?? []))];
 }
 
 async function idOfSource(source: string | URL | readonly (string | URL)[]): Promise<string> {

@@ -54,9 +54,9 @@ export const nameOf = {
   packed: (id: string) => `${id}.packed`,
 };
 
-/** The ids of models among the names in storage. */
+/** The ids of all models that anything is stored of, with a record or without. */
 export function idsAmong(names: readonly string[]): string[] {
-  return names.flatMap((name) => /^(tallow-[0-9a-f]{32})\.json$/.exec(name)?.[1] ?? []);
+  return [...new Set(names.flatMap((name) => /^tallow-[0-9a-f]{32}/.exec(name)?.[0] ?? []))];
 }
 
 /** A record before the first byte. */

@@ -24,12 +24,6 @@ export class StoredModel {
     return new StoredModel(store, id, record ?? newRecord(urls));
   }
 
-  /** The SHA-256 of each file, if all of all of them is there. */
-  get sha256(): string[] | undefined {
-    const known = this.record.files.flatMap(({ complete }) => complete?.sha256 ?? []);
-    return known.length === this.record.files.length ? known : undefined;
-  }
-
   /** What is stored of file `i`, verified; all of it, or the pieces that its first `length` bytes lie in. */
   readFile(i: number, length = Infinity): AsyncGenerator<Uint8Array<ArrayBuffer>> {
     const { pieces } = this.#file(i);

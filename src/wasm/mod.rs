@@ -135,12 +135,6 @@ impl Loader {
         self.0.take_packed().map(|bytes| unsafe { js_sys::Uint8Array::view(bytes) })
     }
 
-    /// Bytes of all packed tensors, once every header is read.
-    #[wasm_bindgen(js_name = packedBytes)]
-    pub fn packed_bytes(&self) -> f64 {
-        self.0.packed_bytes() as f64
-    }
-
     /// Takes the next bytes of what `takePacked` gave another time.
     #[wasm_bindgen(js_name = pushPacked)]
     pub fn push_packed(&mut self, bytes: &[u8]) -> JsResult<()> {
