@@ -306,7 +306,7 @@ lint() {
   npm run --silent check
 }
 
-passed=0 failed=0
+passed=0 failed=0 broken=()
 
 # suite NAME COMMAND...: runs it, shows what it prints, and adds up what it counts. The four runners' closing lines:
 #   cargo, wasm-bindgen    test result: ok. 12 passed; 0 failed; ...
@@ -319,6 +319,7 @@ suite() {
   log=$(mktemp)
   NO_COLOR=1 FORCE_COLOR=0 "$@" 2>&1 | tee "$log" || status=$?
   counts=$(grep -E '^test result:|^ +Tests +|^ +[0-9]+ (passed|failed|flaky|interrupted|did not run)\b' "$log" || true)
+  mapfile -t -O ${#broken[@]} broken < <(named_failures "$name" <"$log")
   rm -f "$log"
   good=$(sum 'passed' <<<"$counts")
   bad=$(sum '(failed|flaky|interrupted|did not run)' <<<"$counts")
@@ -326,6 +327,14 @@ suite() {
   if [ "$bad" = 0 ] && { [ $status != 0 ] || [ "$good" = 0 ]; }; then bad=1; fi
   passed=$((passed + good)) failed=$((failed + bad))
   [ "$bad" = 0 ] || say "test: $name: $bad failed"
+}
+
+# The tests of a suite that its runner says have failed, a line each, for the end of a long output:
+#   cargo, wasm-bindgen    test any_chunking_gives_the_same_logits ... FAILED
+#   vitest                  FAIL  tests/download.test.ts > a slow server is waited for
+#   playwright               ✘  16 tests/e2e/loading.spec.ts:84:1 › the second load asks for nothing (9ms)
+named_failures() {
+  { grep -E '^test .+ FAILED$|^test .+ \.\.\. FAIL$|^ *FAIL |^ *✘ ' || true; } | sort -u | sed "s|^ *|  $1: |"
 }
 
 # Adds up the numbers before a word.
@@ -379,6 +388,7 @@ test() {
   suite "the demo page with a fake model, in Chromium" npm run --silent test:page -w tallow-www
   suite "storage, in Chromium, Firefox and WebKitGTK" npx --no-install playwright test --config tests/storage
   suite "end to end, in Chromium" npx --no-install playwright test
+  [ ${#broken[@]} = 0 ] || printf '%s\n' "Failed:" "${broken[@]}"
   echo "$passed passed, $failed failed"
   [ $failed = 0 ]
 }
