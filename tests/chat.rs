@@ -126,6 +126,12 @@ fn nested(head: &str, count: usize, body: &str, tail: &str) -> String {
     format!("{}{body}{}", head.repeat(count), tail.repeat(count))
 }
 
+/// Whether an error is of a run that was too long, in steps or in time.
+fn names_bound_of_run(detail: &str) -> bool {
+    detail.ends_with(&format!("limit of {MAX_STEPS} steps"))
+        || detail.ends_with(&format!("limit of {} s", MAX_RUN_TIME.as_secs()))
+}
+
 #[test]
 fn runs_that_would_not_end_meet_a_limit() {
     let growing = |step: &str| {
@@ -172,11 +178,9 @@ fn runs_that_would_not_end_meet_a_limit() {
             ["limit", "too many", "at most", "too large"].iter().any(|word| detail.contains(word));
         assert!(names_limit, "{template}: {detail}");
     }
-    let steps = detail_on_small_stack(forever.to_owned());
-    assert_eq!(
-        steps.as_deref(),
-        Some(&*format!("line 1: the chat template exceeds its limit of {MAX_STEPS} steps"))
-    );
+    // On a busy machine its time may be over before its steps are.
+    let ending = detail_on_small_stack(forever.to_owned()).expect("a limit");
+    assert!(names_bound_of_run(&ending), "{ending}");
     let output =
         detail_on_small_stack("{% set x = 'a' * 1000000 %}{% for i in range(9) %}{{ x }}{% endfor %}".into());
     assert_eq!(
@@ -199,9 +203,7 @@ fn slow_runs_meet_their_deadline() {
         let begun = web_time::Instant::now();
         let detail = detail_on_small_stack(format!("{long}{slow}"));
         let detail = detail.unwrap_or_else(|| panic!("{slow} ended by itself after {:?}", begun.elapsed()));
-        let limits =
-            [format!("limit of {} s", MAX_RUN_TIME.as_secs()), format!("limit of {MAX_STEPS} steps")];
-        assert!(limits.iter().any(|limit| detail.ends_with(limit)), "{slow}: {detail}");
+        assert!(names_bound_of_run(&detail), "{slow}: {detail}");
     }
     let many = "{{ ([x] * 1000)|sort|length }}";
     assert_eq!(
