@@ -2,7 +2,7 @@
  * The page's actions: load a model, talk to it, stop. One model and one answer at a time; what is under way is
  * ended before something new begins, and what a cancelled task still reports is not listened to.
  */
-import { loadModel, type LoadModelOptions, type LoadProgress, type Model } from "tallow";
+import { loadModel, type LoadModelOptions, type LoadProgress, type Model, type TallowError } from "tallow";
 import { describeProblem, isAbort, type Problem } from "./problem.js";
 import { toRequest } from "./request.js";
 import type { Settings } from "./settings.js";
@@ -38,13 +38,20 @@ export class Chat {
       speed.record(performance.now(), progress.loaded);
       this.store.update({ model: { kind: "loading", progress, bytesPerSecond: speed.bytesPerSecond } });
     };
+    const warnings: string[] = [];
+    const onWarning = ({ message }: TallowError) => void warnings.push(message);
     try {
       await this.#release(); // The memory of two models at once is more than many devices have.
-      const model = await loadModel(source, { ...this.#options, onProgress, signal: loading.signal });
+      const model = await loadModel(source, {
+        ...this.#options,
+        onProgress,
+        onWarning,
+        signal: loading.signal,
+      });
       if (loading.signal.aborted) return void model.dispose();
       this.#model = model;
       const loadMs = performance.now() - startedAt;
-      this.store.update({ model: { kind: "ready", info: model.info, loadMs } });
+      this.store.update({ model: { kind: "ready", info: model.info, loadMs, warnings } });
     } catch (error) {
       if (!loading.signal.aborted)
         this.store.update({ model: { kind: "failed", problem: describeProblem(error) } });

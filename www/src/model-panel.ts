@@ -168,7 +168,7 @@ export class ModelPanel extends LitElement {
     </p>`;
   }
 
-  private drawFacts({ info, loadMs }: ModelState & { kind: "ready" }) {
+  private drawFacts({ info, loadMs, warnings }: ModelState & { kind: "ready" }) {
     const metadata = describeMetadata(info);
     return html`<section data-testid="model-info">
         <h3>The model</h3>
@@ -181,6 +181,7 @@ export class ModelPanel extends LitElement {
       <section data-testid="runtime-info">
         <h3>What runs it</h3>
         ${drawRows(describeRuntime(info, loadMs))}
+        ${warnings.map((warning) => html`<p class="hint" data-testid="warning">While loading: ${warning}</p>`)}
       </section>`;
   }
 

@@ -9,7 +9,7 @@ export type Source = URL | File;
 export type ModelState =
   | { kind: "idle" }
   | { kind: "loading"; progress: LoadProgress | undefined; bytesPerSecond: number | undefined }
-  | { kind: "ready"; info: ModelInfo; loadMs: number }
+  | { kind: "ready"; info: ModelInfo; loadMs: number; warnings: readonly string[] }
   | { kind: "failed"; problem: Problem };
 
 export interface UserTurn {

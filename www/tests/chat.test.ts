@@ -33,6 +33,14 @@ test.each([
   expect(chat.store.state.model.kind).toBe("ready");
 });
 
+test("what a load warns of is kept with the model it brought, and with no other", async () => {
+  const chat = new Chat(url("unstored"), defaultSettings);
+  await chat.load();
+  expect(chat.store.state.model).toMatchObject({ kind: "ready", warnings: ["the storage is full"] });
+  await chat.load(url("good"));
+  expect(chat.store.state.model).toMatchObject({ kind: "ready", warnings: [] });
+});
+
 test("a cancelled load is idle, and stays so", async () => {
   const chat = new Chat(url("slow"), defaultSettings);
   const loading = chat.load();

@@ -8,7 +8,7 @@
  * | `broken`, `offline`, `unsupported`, `memory` | fails | | `echo …` | says the rest |
  * | | | | `forever` | never ends |
  * | | | | `too long`, `lost`, `fault` | fails |
- * | | | | `fill` | fills the context |
+ * | `unstored` | warns | | `fill` | fills the context |
  */
 import type {
   ChatCompletionChunk,
@@ -111,7 +111,7 @@ const plain =
   "The blue at the base is where it burns cleanest; the yellow above is soot that glows.";
 
 export async function loadModel(source: ModelSource, options: LoadModelOptions = {}): Promise<FakeModel> {
-  const { onProgress, signal } = options;
+  const { onProgress, onWarning, signal } = options;
   const name = source instanceof File ? source.name : String(source);
   record.loads += 1;
   signal?.throwIfAborted();
@@ -120,6 +120,7 @@ export async function loadModel(source: ModelSource, options: LoadModelOptions =
     await wait(30, signal);
     throw new TallowError(code, message);
   }
+  if (name.includes("unstored")) onWarning?.(new TallowError("storage_failed", "the storage is full"));
   const total = 98_362_432;
   const step = name.includes("slow") ? 0.43 : 1;
   for (let share = 0; share <= step; share += step / 4) {

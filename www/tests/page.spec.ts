@@ -172,6 +172,16 @@ test("light and dark can be chosen and are remembered", async ({ page }) => {
   await expect.poll(paper).toBe(dark);
 });
 
+test("what a load warns of stands beside the model", async ({ page }) => {
+  await open(page);
+  await page.getByTestId("open-model").click();
+  await expect(page.getByTestId("warning")).toHaveCount(0);
+  await page.getByTestId("model-url").fill("https://a.example/unstored.gguf");
+  await page.getByRole("button", { name: "Load", exact: true }).click();
+  await page.getByTestId("open-model").click();
+  await expect(page.getByTestId("warning")).toHaveText("While loading: the storage is full");
+});
+
 test("the model can be looked into and exchanged", async ({ page }) => {
   await open(page);
   await page.getByTestId("open-model").click();
