@@ -18,6 +18,7 @@ import {
   type Methods,
   type Start,
   type ToWorker,
+  type WireError,
 } from "./protocol.js";
 import type { LoaderOptions, Step, WasmGlue, WasmModel, WasmModelInfo } from "./wasm-contract.js";
 
@@ -27,12 +28,18 @@ export interface WorkerScope {
   postMessage(message: FromWorker): void;
 }
 
-/** Instantiates a wasm module, from `wasmUrl` if there is one, with `threads` threads; tells the bytes it can have. */
+/** The engine's memory, in bytes: what it has now, and what it can have. */
+export interface EngineMemory {
+  readonly used: number;
+  readonly limit: number;
+}
+
+/** Instantiates a wasm module, from `wasmUrl` if there is one, with `threads` threads. */
 export type StartWasm = (
   module: WasmModuleName,
   wasmUrl: string | undefined,
   threads: number,
-) => Promise<{ memoryLimit: number }>;
+) => Promise<EngineMemory>;
 
 /** Milliseconds between two reports of progress. */
 const PROGRESS_INTERVAL = 50;
@@ -53,6 +60,7 @@ class Server {
   readonly #glue: WasmGlue;
   readonly #startWasm: StartWasm;
   readonly #post: (message: FromWorker) => void;
+  #memory: EngineMemory | undefined;
   #loaded: WasmModel | undefined;
   #generation: { id: number; cancelled: boolean } | undefined;
 
@@ -72,8 +80,16 @@ class Server {
       this.#post({ id, event: "done", result: await this.#run(call) });
     } catch (error) {
       if (error instanceof Cancelled) this.#post({ id, event: "cancelled" });
-      else this.#post({ id, event: "failed", error: toWire(error), dead: isDeath(error) });
+      else this.#post({ id, event: "failed", error: this.#describe(error), dead: isDeath(error) });
     }
+  }
+
+  /** An error's words; of memory that was wanted and not there, also what is. */
+  #describe(error: unknown): WireError {
+    const wire = toWire(error);
+    if (wire.code !== "out_of_memory" || !this.#memory) return wire;
+    const { used, limit } = this.#memory;
+    return { ...wire, message: `${wire.message}; ${used} of at most ${limit} bytes are in use` };
   }
 
   #run({
@@ -126,9 +142,9 @@ class Server {
 
   async #start(start: Start, contextLength: number | undefined): Promise<LoaderOptions> {
     const { module, relaxedDot, wasmUrl, threads } = start;
-    const { memoryLimit } = await this.#startWasm(module, wasmUrl, threads);
+    this.#memory = await this.#startWasm(module, wasmUrl, threads);
     if (relaxedDot) this.#glue.chooseRelaxedDot(relaxedDot);
-    return { memoryLimit, ...(contextLength !== undefined && { contextLength }) };
+    return { memoryLimit: this.#memory.limit, ...(contextLength !== undefined && { contextLength }) };
   }
 
   async #generate(id: number, request: string): Promise<Ending> {

@@ -18,5 +18,10 @@ const openCompute = () => new Worker(new URL("./compute.js", import.meta.url), {
 serve(globalThis as unknown as WorkerScope, glue, async (module, wasmUrl, threads) => {
   const wasm = await startWasm(glue, wasmUrl ?? MODULES[module].href);
   await startThreads(glue, wasm, threads, openCompute);
-  return { memoryLimit: wasm.memoryLimit };
+  return {
+    limit: wasm.memoryLimit,
+    get used() {
+      return wasm.memory.buffer.byteLength;
+    },
+  };
 });

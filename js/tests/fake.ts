@@ -250,7 +250,7 @@ export class FakeWorker extends EventTarget {
     serve(scope, glue, async (_module, wasmUrl, threads) => {
       fakes.wasmUrls.push(wasmUrl);
       info = { ...info, threads };
-      return { memoryLimit: 2 ** 32 };
+      return { used: 2 ** 20, limit: 2 ** 32 };
     });
   }
 

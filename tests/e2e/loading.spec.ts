@@ -323,6 +323,30 @@ test("a context that the model has not is refused by its header", async ({ page 
   });
 });
 
+test("a model that memory cannot hold is refused by its header, and a smaller one loads after it", async ({
+  page,
+}) => {
+  // The default model, were it trained on 2^30 tokens: a KV cache of 24 TB.
+  const giant = Buffer.from(DEFAULT);
+  const key = "llama.context_length";
+  const valueAt = giant.indexOf(key) + key.length + 4;
+  expect(giant.readUInt32LE(valueAt)).toBe(8192);
+  giant.writeUInt32LE(2 ** 30, valueAt);
+  await using server = await serveModel(giant, [{ stall: 4 << 20 }, { file: TINY }]);
+  await openPackage(page, server.url);
+  const kvCache = 2 * 30 * 3 * 64 * 2 * 2 ** 30;
+  const refused = await load(page, { contextLength: 2 ** 30 });
+  expect(refused.error).toMatch(
+    new RegExp(
+      `^out_of_memory: the model needs \\d+ bytes \\(\\d+ for its weights, ${kvCache} for the KV cache .*\\), ` +
+        "but there can be only 4294967296; \\d+ of at most 4294967296 bytes are in use$",
+    ),
+  );
+  await page.evaluate(() => tallow.cache.delete());
+  expect(await load(page)).toMatchObject({ text: expect.any(String), warnings: [] });
+  expect(server.requests).toHaveLength(2);
+});
+
 test("memory while loading is the packed model and little more, and dispose returns it", async ({ page }) => {
   await using server = await serveModel(DEFAULT);
   await openPackage(page, server.url);

@@ -38,6 +38,7 @@ export async function chromium(url: string, profile?: string): Promise<Chromium>
     ],
   });
   const opened = await puppeteered(browser, url);
+  await runs(opened);
   return {
     ...opened,
     async kill() {
@@ -56,7 +57,18 @@ export async function firefox(url: string): Promise<Browser> {
     browser: "firefox",
     executablePath: process.env["FIREFOX"] ?? "/usr/bin/firefox-esr",
   });
-  return puppeteered(browser, url);
+  const opened = await puppeteered(browser, url);
+  await runs(opened);
+  return opened;
+}
+
+/** Waits for the page's script: WebKitWebDriver sometimes calls a page loaded before it has run. */
+async function runs(browser: Browser): Promise<void> {
+  const type = () => browser.evaluate("typeof storageTests").catch(() => "undefined");
+  for (let attempts = 600; (await type()) === "undefined"; attempts--) {
+    if (attempts === 0) throw new Error("the page's script does not run");
+    await sleep(50);
+  }
 }
 
 async function puppeteered(browser: Puppeteer, url: string) {
@@ -107,7 +119,7 @@ export async function webkit(url: string): Promise<Browser> {
     })) as { sessionId: string };
     const session = `/session/${sessionId}`;
     await ask("POST", `${session}/url`, { url });
-    return {
+    const browser: Browser = {
       async evaluate(expression) {
         const script = `
           const done = arguments[0];
@@ -121,6 +133,8 @@ export async function webkit(url: string): Promise<Browser> {
         await ask("DELETE", session).finally(close);
       },
     };
+    await runs(browser);
+    return browser;
   } catch (error) {
     await close();
     throw error;
