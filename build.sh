@@ -313,20 +313,20 @@ passed=0 failed=0 broken=()
 #   vitest                 Tests  1 failed | 12 passed (13)
 #   playwright             12 passed (3.4s)
 suite() {
-  local name=$1 log status=0 counts good bad
+  local name=$1 log status=0 counts good bad named
   shift
   say "test: $name"
   log=$(mktemp)
   NO_COLOR=1 FORCE_COLOR=0 "$@" 2>&1 | tee "$log" || status=$?
   counts=$(grep -E '^test result:|^ +Tests +|^ +[0-9]+ (passed|failed|flaky|interrupted|did not run)\b' "$log" || true)
-  mapfile -t -O ${#broken[@]} broken < <(named_failures "$name" <"$log")
+  mapfile -t named < <(named_failures "$name" <"$log")
   rm -f "$log"
   good=$(sum 'passed' <<<"$counts")
   bad=$(sum '(failed|flaky|interrupted|did not run)' <<<"$counts")
   # A runner that fails without counting, or counts nothing at all, is itself a failure.
   if [ "$bad" = 0 ] && { [ $status != 0 ] || [ "$good" = 0 ]; }; then bad=1; fi
   passed=$((passed + good)) failed=$((failed + bad))
-  [ "$bad" = 0 ] || say "test: $name: $bad failed"
+  [ "$bad" = 0 ] || broken+=("${named[@]:-  $name: status $status}")
 }
 
 # The tests of a suite that its runner says have failed, a line each, for the end of a long output:
