@@ -266,7 +266,7 @@ test("everything can be reached with the keyboard alone", async ({ page }) => {
   await expect(answer(page)).toHaveAttribute("data-status", "finished");
   await page.evaluate(() => (document.activeElement as HTMLElement | null)?.blur());
   const reached: string[] = [];
-  for (let count = 0; count < 12; count += 1) {
+  for (let count = 0; count < 20; count += 1) {
     await page.keyboard.press("Tab");
     reached.push(
       await page.evaluate(() => {
