@@ -233,6 +233,20 @@ describe("requests queue in order", () => {
   });
 });
 
+test("memory that is wanted and not there is told of with the memory there is, and the model goes on", async () => {
+  const { model, fakes } = await fakeModel();
+  fakes.onStep = () => {
+    throw wasmError("out_of_memory", "`the KV cache` needs 99 bytes, which could not be allocated");
+  };
+  expect(await rejection(model.completions.create({ prompt: "long" }))).toMatchObject({
+    code: "out_of_memory",
+    message:
+      "`the KV cache` needs 99 bytes, which could not be allocated; 1048576 of at most 4294967296 bytes are in use",
+  });
+  fakes.onStep = () => {};
+  expect(await model.completions.create({ prompt: "short" })).toMatchObject({ object: "text_completion" });
+});
+
 describe("leaving and aborting cancel the generation", () => {
   test.each([
     [
@@ -292,20 +306,6 @@ describe("leaving and aborting cancel the generation", () => {
     await model.completions.create({ prompt: "next" });
     expect(runs).toMatchObject([{ cancelled: true }, { cancelled: false }]);
     expect(runs[0]?.steps).toBeLessThan(100);
-  });
-
-  test("memory that is wanted and not there is told of with the memory there is, and the model goes on", async () => {
-    const { model, fakes } = await fakeModel();
-    fakes.onStep = () => {
-      throw wasmError("out_of_memory", "`the KV cache` needs 99 bytes, which could not be allocated");
-    };
-    expect(await rejection(model.completions.create({ prompt: "long" }))).toMatchObject({
-      code: "out_of_memory",
-      message:
-        "`the KV cache` needs 99 bytes, which could not be allocated; 1048576 of at most 4294967296 bytes are in use",
-    });
-    fakes.onStep = () => {};
-    expect(await model.completions.create({ prompt: "short" })).toMatchObject({ object: "text_completion" });
   });
 
   test("an abort after the end changes nothing", async () => {

@@ -38,7 +38,6 @@ export async function chromium(url: string, profile?: string): Promise<Chromium>
     ],
   });
   const opened = await puppeteered(browser, url);
-  await runs(opened);
   return {
     ...opened,
     async kill() {
@@ -57,9 +56,7 @@ export async function firefox(url: string): Promise<Browser> {
     browser: "firefox",
     executablePath: process.env["FIREFOX"] ?? "/usr/bin/firefox-esr",
   });
-  const opened = await puppeteered(browser, url);
-  await runs(opened);
-  return opened;
+  return puppeteered(browser, url);
 }
 
 /** Waits for the page's script: WebKitWebDriver sometimes calls a page loaded before it has run. */
@@ -75,11 +72,13 @@ async function puppeteered(browser: Puppeteer, url: string) {
   const page = await browser.newPage();
   page.setDefaultTimeout(0);
   await page.goto(url);
-  return {
+  const opened = {
     page,
     evaluate: (expression: string) => page.evaluate(expression),
     [Symbol.asyncDispose]: () => browser.close(),
   };
+  await runs(opened);
+  return opened;
 }
 
 /** Opens `url` in WebKitGTK's small browser, on a screen of its own (https://www.w3.org/TR/webdriver2/). */
