@@ -23,6 +23,8 @@ async function serve(stockCandle) {
   /** @type {[string, string][]} */
   const mounts = [
     ["/models/", folder("../models/")],
+    // With the glue of the wasm, which the package has inside of its worker.
+    ["/tallow/wasm/", folder("../js/src/wasm/")],
     ["/tallow/", folder("../js/dist/")],
     ["/wllama/", fileURLToPath(new URL(".", import.meta.resolve("@wllama/wllama/esm/index.js")))],
     ["/stock_candle/", stockCandle],

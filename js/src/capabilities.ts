@@ -4,6 +4,7 @@
  */
 
 import { bytes } from "./hex.js";
+import { processors, sharesMemory } from "./platform.js";
 import { fasterRelaxedDot, type RelaxedDot } from "./relaxed-dot.js";
 
 /** The two wasm modules of this package, named after the SIMD instructions they need. */
@@ -48,8 +49,8 @@ export function capabilities(): Capabilities {
   const simd128 = validates(SIMD128);
   const relaxedSimd = validates(RELAXED);
   const atomics = validates(ATOMICS);
-  const crossOriginIsolated = globalThis.crossOriginIsolated === true;
-  const hardwareConcurrency = globalThis.navigator?.hardwareConcurrency ?? 1;
+  const crossOriginIsolated = sharesMemory();
+  const hardwareConcurrency = processors();
   return {
     module: simd128 && atomics ? (relaxedSimd ? "relaxed" : "simd128") : null,
     simd128,

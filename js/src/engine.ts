@@ -6,6 +6,7 @@
 import { abortable } from "./abort.js";
 import { TallowError } from "./errors.js";
 import { fromWire, type Call, type Ending, type FromWorker, type Method, type Methods } from "./protocol.js";
+import type { OpenedWorker } from "./platform.js";
 import type { ToWorker, WireError, WorkerEvent } from "./protocol.js";
 
 /** A generation that has started. */
@@ -30,18 +31,16 @@ interface Pending {
   onEvent(event: WorkerEvent): void;
 }
 
-type EngineWorker = Pick<Worker, "postMessage" | "terminate" | "addEventListener">;
-
 /** Owns one worker and with it one model. */
 export class Engine {
-  readonly #worker: EngineWorker;
+  readonly #worker: OpenedWorker;
   readonly #pending = new Map<number, Pending>();
   #nextId = 0;
   /** Settles when the last generation in the queue has left the worker. */
   #tail: Promise<unknown> = Promise.resolve();
   #lost: TallowError | undefined;
 
-  constructor(worker: EngineWorker) {
+  constructor(worker: OpenedWorker) {
     this.#worker = worker;
     worker.addEventListener("message", ({ data }: MessageEvent<FromWorker>) => this.#receive(data));
     worker.addEventListener("messageerror", () => this.#lose("a message from the worker could not be read"));

@@ -4,6 +4,7 @@ import { TallowError } from "./errors.js";
 import type { SharedWasm } from "./threads.js";
 import { importedMemory } from "./wasm-memory.js";
 import type { WasmGlue } from "./wasm-contract.js";
+import { fetchModule } from "./worker-platform.js";
 
 /** Bytes of a page. */
 const PAGE = 65536;
@@ -15,7 +16,7 @@ export async function startWasm(glue: WasmGlue, url: string): Promise<SharedWasm
   const failure = (detail: string, cause?: unknown) =>
     new TallowError("download_failed", `the wasm module \`${url}\` ${detail}`, { cause });
 
-  const response = await fetch(url).catch((cause: unknown) => {
+  const response = await fetchModule(url).catch((cause: unknown) => {
     throw failure("could not be fetched", cause);
   });
   if (!response.ok)

@@ -9,8 +9,8 @@ export type { IsolationHeaders } from "./with-isolation.js";
 /** Options of {@link isolate}: where the service worker lies, and how the browser registers it. */
 export interface IsolateOptions extends RegistrationOptions, IsolationHeaders {
   /**
-   * A copy of `tallow/dist/isolation-sw.js`, or one of your own that uses {@link withIsolation}. The page, `worker.js` and
-   * `compute.js` must all lie in its folder or below: browsers ask no other service worker about a worker's script.
+   * A copy of `tallow/dist/isolation-sw.js`, or one of your own that uses {@link withIsolation}. The page and
+   * `worker.js` must lie in its folder or below: browsers ask no other service worker about a worker's script.
    */
   serviceWorker: string | URL;
 }

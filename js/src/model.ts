@@ -6,6 +6,7 @@ import { Engine } from "./engine.js";
 import { TallowError } from "./errors.js";
 import type { Inspection, ModelInfo } from "./info.js";
 import type { ChatCompletionMessageParam, ChatCompletionTool } from "./openai.js";
+import { STORES, hasWorkers, openWorker, type OpenedWorker } from "./platform.js";
 import { fromWire, type Start } from "./protocol.js";
 import type { RelaxedDot } from "./relaxed-dot.js";
 import { templateRequest } from "./request.js";
@@ -109,7 +110,7 @@ export async function loadModel(source: ModelSource, options: LoadModelOptions =
       options.sha256 ?? undefined,
       "urls" in wire ? wire.urls : "blobs" in wire ? wire.blobs : [wire],
     ),
-    cache: cache ?? true,
+    cache: cache ?? STORES,
     contextLength: contextLength ?? undefined,
     ...start(options, threadCount(threads ?? "auto")),
   };
@@ -187,15 +188,14 @@ function digests(
 }
 
 function openEngine({ workerUrl }: Pick<LoadModelOptions, "workerUrl">): Engine {
-  return new Engine(openWorker(workerUrl == null ? undefined : absoluteUrl(workerUrl, "workerUrl")));
+  return new Engine(open(workerUrl == null ? undefined : absoluteUrl(workerUrl, "workerUrl")));
 }
 
 function supportedModule(): { module: WasmModuleName; relaxedDot: RelaxedDot | null } {
   const { module, relaxedDot } = capabilities();
   if (!module)
     throw new TallowError("unsupported_browser", "this browser lacks WebAssembly's SIMD or atomics");
-  if (typeof Worker === "undefined")
-    throw new TallowError("unsupported_browser", "this browser lacks workers");
+  if (!hasWorkers()) throw new TallowError("unsupported_browser", "this browser lacks workers");
   return { module, relaxedDot };
 }
 
@@ -211,11 +211,9 @@ function threadCount(threads: number | "auto"): number {
   return threads;
 }
 
-function openWorker(url: string | undefined): Worker {
+function open(url: string | undefined): OpenedWorker {
   try {
-    // Bundlers look for exactly this expression.
-    if (!url) return new Worker(new URL("./worker.js", import.meta.url), { type: "module" });
-    return new Worker(url, { type: "module" });
+    return openWorker(url);
   } catch (cause) {
     throw new TallowError("worker_lost", `the worker \`${url ?? "worker.js"}\` could not be opened`, {
       cause,

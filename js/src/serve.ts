@@ -20,13 +20,8 @@ import {
   type ToWorker,
   type WireError,
 } from "./protocol.js";
+import { readable, type WorkerScope } from "./worker-platform.js";
 import type { LoaderOptions, Step, WasmGlue, WasmModel, WasmModelInfo } from "./wasm-contract.js";
-
-/** What of a worker's global scope is used. */
-export interface WorkerScope {
-  addEventListener(type: "message", listener: (event: MessageEvent<ToWorker>) => void): void;
-  postMessage(message: FromWorker): void;
-}
 
 /** The engine's memory, in bytes: what it has now, and what it can have. */
 export interface EngineMemory {
@@ -48,7 +43,7 @@ const PROGRESS_INTERVAL = 50;
 class Cancelled extends Error {}
 
 /** Answers the messages that `scope` receives. */
-export function serve(scope: WorkerScope, glue: WasmGlue, startWasm: StartWasm): void {
+export function serve(scope: WorkerScope<ToWorker, FromWorker>, glue: WasmGlue, startWasm: StartWasm): void {
   const server = new Server(glue, startWasm, (message) => scope.postMessage(message));
   scope.addEventListener("message", ({ data }) => {
     if (data.method === "cancel") server.cancel(data.id);
@@ -123,7 +118,7 @@ class Server {
     const options = await this.#start(params, contextLength);
     this.#loaded = await load(
       this.#glue,
-      { source, sha256, cache, options },
+      { source: await readable(source), sha256, cache, options },
       {
         progress: everySoOften((progress) => this.#post({ id, event: "progress", progress })),
         warning: (warning) => this.#post({ id, event: "warning", warning: toWire(warning) }),
@@ -136,7 +131,7 @@ class Server {
   async #inspect(params: Methods["inspect"]["params"]): Promise<Inspection> {
     const { source, contextLength } = params;
     const options = await this.#start(params, contextLength);
-    const found = await inspectSource(this.#glue, source, options);
+    const found = await inspectSource(this.#glue, await readable(source), options);
     return { ...found, name: found.name || source.name || found.architecture };
   }
 

@@ -1,6 +1,7 @@
 /** Where a model's bytes come from: named on the page, read in the worker. */
 
 import { TallowError } from "./errors.js";
+import { toUrl } from "./platform.js";
 import { invalid, shown } from "./validate.js";
 
 /** Where one file comes from. A string is a URL, relative to the page. */
@@ -91,7 +92,7 @@ export function splitUrls(url: string): string[] {
 /** A URL as the worker can use it, whose own base is another than the page's. */
 export function absoluteUrl(url: string | URL, field: string): string {
   try {
-    return new URL(url, globalThis.document?.baseURI ?? globalThis.location?.href).href;
+    return toUrl(url).href;
   } catch (cause) {
     throw invalid(`\`${field}\` should be a URL, got ${shown(String(url))}`, { cause });
   }

@@ -4,6 +4,7 @@
  */
 
 import { TallowError } from "./errors.js";
+import type { OpenedWorker } from "./platform.js";
 import type { WasmGlue } from "./wasm-contract.js";
 
 /** An instance as other workers can share it. */
@@ -18,14 +19,12 @@ export type Join = SharedWasm & { thread: number };
 /** Compute worker to engine worker, once. */
 export type Joined = { joined: true } | { joined: false; reason: string };
 
-type Opened = Pick<Worker, "postMessage" | "addEventListener">;
-
 /** Gives the wasm `threads` threads; resolves when each has taken part in a job. */
 export async function startThreads(
   glue: WasmGlue,
   wasm: SharedWasm,
   threads: number,
-  openWorker: () => Opened,
+  openWorker: () => OpenedWorker,
 ): Promise<void> {
   if (threads === 1) return;
   glue.makePool(threads);
@@ -35,7 +34,7 @@ export async function startThreads(
 }
 
 /** Resolves when `worker` has joined. */
-function joined(worker: Opened, message: Join): Promise<void> {
+function joined(worker: OpenedWorker, message: Join): Promise<void> {
   return new Promise((resolve, reject) => {
     const fail = (reason: string) =>
       reject(new TallowError("worker_lost", `a compute worker could not be started: ${reason}`));

@@ -1,10 +1,15 @@
-/** The engine worker's script: the wasm glue, where modules and compute workers lie, and the server of the page's calls. */
+/**
+ * The script of both kinds of worker. The engine worker has the wasm, knows where its modules lie and answers the page's
+ * calls; compute workers, which it opens, share its memory.
+ */
 
 import { startWasm } from "./instantiate.js";
-import { serve, type WorkerScope } from "./serve.js";
-import { startThreads } from "./threads.js";
+import type { FromWorker, ToWorker } from "./protocol.js";
+import { serve } from "./serve.js";
+import { join, startThreads, type Join, type Joined } from "./threads.js";
 import type { WasmGlue } from "./wasm-contract.js";
 import * as generated from "./wasm/tallow.js";
+import { computes, openCompute, scope } from "./worker-platform.js";
 
 const glue: WasmGlue = generated;
 
@@ -13,15 +18,22 @@ const MODULES = {
   relaxed: new URL("./wasm/relaxed.wasm", import.meta.url),
   simd128: new URL("./wasm/simd128.wasm", import.meta.url),
 };
-const openCompute = () => new Worker(new URL("./compute.js", import.meta.url), { type: "module" });
 
-serve(globalThis as unknown as WorkerScope, glue, async (module, wasmUrl, threads) => {
-  const wasm = await startWasm(glue, wasmUrl ?? MODULES[module].href);
-  await startThreads(glue, wasm, threads, openCompute);
-  return {
-    limit: wasm.memoryLimit,
-    get used() {
-      return wasm.memory.buffer.byteLength;
-    },
-  };
-});
+if (computes) {
+  const compute = scope<Join, Joined>();
+  compute.addEventListener(
+    "message",
+    ({ data }) => void join(glue, data, (joined) => compute.postMessage(joined)),
+  );
+} else {
+  serve(scope<ToWorker, FromWorker>(), glue, async (module, wasmUrl, threads) => {
+    const wasm = await startWasm(glue, wasmUrl ?? MODULES[module].href);
+    await startThreads(glue, wasm, threads, openCompute);
+    return {
+      limit: wasm.memoryLimit,
+      get used() {
+        return wasm.memory.buffer.byteLength;
+      },
+    };
+  });
+}

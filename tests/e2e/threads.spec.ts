@@ -5,23 +5,28 @@ import { readFileSync } from "node:fs";
 import { serve, type TestServer } from "./server.js";
 
 const TINY = readFileSync(new URL("../golden/tiny/tiny-Q4_0.gguf", import.meta.url));
-const COMPUTE = readFileSync(new URL("../../js/dist/compute.js", import.meta.url), "utf8");
+const WORKER = readFileSync(new URL("../../js/dist/worker.js", import.meta.url), "utf8");
 
-/** Serves the package and the tiny model; `before` is run by every compute worker before its own script. */
-async function open(page: Page, { isolation = true, before = "" } = {}): Promise<TestServer> {
+/**
+ * Serves the package and the tiny model. `before` is run by every compute worker before its own script; with `once` that
+ * is there for the engine worker alone.
+ */
+async function open(page: Page, { isolation = true, before = "", once = false } = {}): Promise<TestServer> {
+  let scripts = 0;
   const server = await serve({
     isolation,
     intercept: (request, response) => {
-      if (request.url === "/tiny.gguf") {
-        response.end(TINY);
-        return true;
-      }
-      if (!before || request.url !== "/tallow/compute.js") return false;
-      response.writeHead(200, {
-        "Content-Type": "text/javascript",
-        "Cross-Origin-Embedder-Policy": "require-corp",
-      });
-      response.end(`${before}\n${COMPUTE}`);
+      if (request.url === "/tiny.gguf") response.end(TINY);
+      else if (request.url !== "/tallow/worker.js") return false;
+      else if (once && ++scripts > 1) response.writeHead(404).end();
+      else
+        response
+          .writeHead(200, {
+            "Content-Type": "text/javascript",
+            "Cross-Origin-Embedder-Policy": "require-corp",
+            "Cache-Control": "no-store",
+          })
+          .end(`if (name === "tallow-compute") {${before}}\n${WORKER}`);
       return true;
     },
   });
@@ -120,7 +125,7 @@ test("one that hangs in a job is told of, and all end", async ({ page }) => {
 });
 
 test("a script that is missing is told of", async ({ page }) => {
-  await using _ = await open(page, { before: "import './none.js';" });
+  await using _ = await open(page, { once: true });
   expect(await load(page, 3)).toMatch(/^worker_lost: a compute worker could not be started/);
   await page.goto("about:blank");
   await expect.poll(() => page.workers().length).toBe(0);

@@ -1,0 +1,61 @@
+/**
+ * Writes the scripts of `dist`: one for each entry, with all in it that it imports, and the wasm. Node's come from the
+ * same sources, but a file in `src/node` takes the place of its namesake in `src`. Fails where what a page loads is over
+ * its budget.
+ */
+import { cpSync, existsSync } from "node:fs";
+import { dirname, join, relative, resolve } from "node:path";
+import { fileURLToPath } from "node:url";
+import { gzipSync } from "node:zlib";
+import { rolldown } from "rolldown";
+
+/** Bytes that all scripts of a page may have together, each after `gzip -9`. */
+const BUDGET = 30_000;
+
+const src = fileURLToPath(new URL("./src/", import.meta.url));
+const dist = fileURLToPath(new URL("./dist/", import.meta.url));
+
+const nodesOwn = {
+  name: "tallow:node",
+  resolveId(id, importer) {
+    if (!importer || !id.startsWith(".")) return null;
+    const path = relative(src, resolve(dirname(importer), id)).replace(/\.js$/, ".ts");
+    const own = join(src, "node", path);
+    return existsSync(own) ? own : null;
+  },
+};
+
+/**
+ * Bundles the entry `src/NAME.ts`.
+ * @returns what the script weighs, in bytes after `gzip -9`
+ */
+async function script(name, { file = `${name}.js`, format = "esm", platform = "browser" } = {}) {
+  const build = await rolldown({
+    input: join(src, `${name}.ts`),
+    platform,
+    plugins: platform === "node" ? [nodesOwn] : [],
+    resolve: { extensionAlias: { ".js": [".ts", ".js"] } },
+    onLog(_, { message }) {
+      throw new Error(message);
+    },
+  });
+  const { output } = await build.write({ file: join(dist, file), format, minify: true, sourcemap: true });
+  await build.close();
+  const { code } = output[0];
+  const gzip = gzipSync(code, { level: 9 }).length;
+  console.error(
+    `${`js/dist/${file}`.padEnd(28)} ${String(code.length).padStart(9)} bytes, ${String(gzip).padStart(9)} gzip`,
+  );
+  return gzip;
+}
+
+let weight = 0;
+for (const name of ["index", "worker", "isolation"]) weight += await script(name);
+await script("isolation-sw", { format: "iife" });
+await script("index", { file: "node.js", platform: "node" });
+await script("worker", { file: "node-worker.js", platform: "node" });
+for (const module of ["relaxed", "simd128"])
+  cpSync(join(src, `wasm/${module}.wasm`), join(dist, `wasm/${module}.wasm`));
+
+console.error(`${"the scripts of a page".padEnd(28)} ${String(weight).padStart(9 + 7 + 10)} gzip`);
+if (weight > BUDGET) throw new Error(`the scripts of a page are over their ${BUDGET} bytes`);

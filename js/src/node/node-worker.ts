@@ -1,0 +1,28 @@
+/** A worker of `node:worker_threads` with the interface of a browser's. */
+
+import { Worker, type TransferListItem } from "node:worker_threads";
+import type { OpenedWorker } from "../platform.js";
+
+/** Runs the script at a `file:` URL. */
+export class NodeWorker extends EventTarget implements OpenedWorker {
+  readonly #worker: Worker;
+
+  constructor(script: URL, workerData?: unknown) {
+    super();
+    // Flags of the process such as `--input-type` are not for a script that is a file.
+    this.#worker = new Worker(script, { workerData, execArgv: [] });
+    this.#worker.on("message", (data) => this.dispatchEvent(new MessageEvent("message", { data })));
+    this.#worker.on("messageerror", () => this.dispatchEvent(new MessageEvent("messageerror")));
+    this.#worker.on("error", ({ message }) =>
+      this.dispatchEvent(Object.assign(new Event("error"), { message })),
+    );
+  }
+
+  postMessage(message: unknown, transfer: Transferable[] = []): void {
+    this.#worker.postMessage(message, transfer as unknown as TransferListItem[]);
+  }
+
+  terminate(): void {
+    void this.#worker.terminate();
+  }
+}

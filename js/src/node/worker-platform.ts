@@ -1,0 +1,53 @@
+/** What a worker needs of Node: messages, compute workers, files. */
+
+import { openAsBlob } from "node:fs";
+import { readFile, stat } from "node:fs/promises";
+import { fileURLToPath } from "node:url";
+import { parentPort, workerData } from "node:worker_threads";
+import { TallowError } from "../errors.js";
+import type * as platform from "../worker-platform.js";
+import { NodeWorker } from "./node-worker.js";
+
+const COMPUTE = "tallow-compute";
+
+export const computes: typeof platform.computes = workerData === COMPUTE;
+
+export const scope: typeof platform.scope = () => ({
+  addEventListener: (_, listener) => void parentPort?.on("message", (data) => listener({ data })),
+  postMessage: (message) => parentPort?.postMessage(message),
+});
+
+export const openCompute: typeof platform.openCompute = () =>
+  new NodeWorker(new URL(import.meta.url), COMPUTE);
+
+/** `fetch` knows no files. */
+export const fetchModule: typeof platform.fetchModule = async (url) =>
+  isFile(url)
+    ? new Response(await readFile(fileURLToPath(url)), { headers: { "Content-Type": "application/wasm" } })
+    : fetch(url);
+
+export const readable: typeof platform.readable = async (source) => {
+  if (!("urls" in source) || !source.urls.some(isFile)) return source;
+  const { urls, name } = source;
+  const other = urls.find((url) => !isFile(url));
+  if (other !== undefined)
+    throw new TallowError(
+      "invalid_request",
+      `\`source\` should be all files or none, got \`${other}\` as well`,
+    );
+  return { blobs: await Promise.all(urls.map(open)), name };
+};
+
+async function open(url: string): Promise<Blob> {
+  const path = fileURLToPath(url);
+  try {
+    if (!(await stat(path)).isFile()) throw new Error("it is no file");
+    return await openAsBlob(path);
+  } catch (cause) {
+    throw new TallowError("storage_failed", `the file \`${path}\` could not be read`, { cause });
+  }
+}
+
+function isFile(url: string): boolean {
+  return url.startsWith("file:");
+}

@@ -1,0 +1,35 @@
+/** What a worker needs of a browser: messages, compute workers, files. Node's is in `node/worker-platform.ts`. */
+
+import type { OpenedWorker } from "./platform.js";
+import type { WireSource } from "./source.js";
+
+/** What of a worker's global scope is used. */
+export interface WorkerScope<In, Out> {
+  addEventListener(type: "message", listener: (event: { data: In }) => void): void;
+  postMessage(message: Out): void;
+}
+
+const COMPUTE = "tallow-compute";
+
+/** Whether this worker was opened by {@link openCompute}. */
+export const computes: boolean = (globalThis as { name?: unknown }).name === COMPUTE;
+
+/** The worker's end of its messages. */
+export function scope<In, Out>(): WorkerScope<In, Out> {
+  return globalThis as unknown as WorkerScope<In, Out>;
+}
+
+/** Opens a compute worker: this script again, so that there is one to serve and nothing for a bundler to find. */
+export function openCompute(): OpenedWorker {
+  return new Worker(location.href, { type: "module", name: COMPUTE });
+}
+
+/** The answer to a request for a wasm module. */
+export function fetchModule(url: string): Promise<Response> {
+  return fetch(url);
+}
+
+/** A source as this worker reads it. */
+export async function readable(source: WireSource): Promise<WireSource> {
+  return source;
+}
