@@ -21,6 +21,7 @@ export function readOptions(args, models) {
       rounds: { type: "string", default: "3" },
       limit: { type: "string", default: "120" },
       full: { type: "boolean", default: false },
+      busy: { type: "string", default: "0" },
     },
   });
   return {
@@ -35,6 +36,8 @@ export function readOptions(args, models) {
     rounds: count("rounds", values.rounds),
     /** The seconds that one prompt and what follows may take; a contestant that would need more leaves it out. */
     limit: values.full ? Infinity : count("limit", values.limit),
+    /** Processes that keep a core busy each meanwhile. */
+    busy: count("busy", values.busy, 0),
   };
 }
 
@@ -47,10 +50,10 @@ function names(option, text, known) {
   return known.filter((name) => names.includes(name));
 }
 
-/** @type {(option: string, text: string) => number} */
-function count(option, text) {
+/** @type {(option: string, text: string, least?: number) => number} */
+function count(option, text, least = 1) {
   const number = Number(text);
-  if (!Number.isInteger(number) || number < 1)
-    throw new Error(`--${option} should be a number of 1 or more, got \`${text}\``);
+  if (!Number.isInteger(number) || number < least)
+    throw new Error(`--${option} should be a number of ${least} or more, got \`${text}\``);
   return number;
 }

@@ -5,7 +5,7 @@
  */
 
 import binaryen from "binaryen";
-import { execFileSync } from "node:child_process";
+import { execFileSync, spawn } from "node:child_process";
 import { mkdir, readFile, stat, writeFile } from "node:fs/promises";
 import { cpus, loadavg } from "node:os";
 import { relative } from "node:path";
@@ -30,6 +30,23 @@ async function assemble() {
 function commit() {
   const git = (...args) => execFileSync("git", args, { cwd: here("."), encoding: "utf8" }).trim();
   return git("rev-parse", "--short", "HEAD") + (git("status", "--porcelain", "-uno") ? "-dirty" : "");
+}
+
+/**
+ * Runs `use` while so many processes keep a core busy each.
+ * @template T
+ * @param {number} busy
+ * @param {() => Promise<T>} use
+ */
+async function beside(busy, use) {
+  const loops = Array.from({ length: busy }, () =>
+    spawn(process.execPath, ["--eval", "for (;;);"], { stdio: "ignore" }),
+  );
+  try {
+    return await use();
+  } finally {
+    for (const loop of loops) loop.kill("SIGKILL");
+  }
 }
 
 /** The default model and those that were made for this, in the order of the race. */
@@ -73,13 +90,16 @@ async function main([stockCandle, ...args]) {
     const means = { text, bandwidth: await assemble(), takesThreads };
     const races = [];
     for (const model of models.filter(({ name }) => options.models.includes(name)))
-      races.push(await race(browser, model, contestants, means, options));
+      races.push(await beside(options.busy, () => race(browser, model, contestants, means, options)));
     const about = {
       ...started,
       command: ["./build.sh bench", ...args].join(" "),
       browser: browser.version,
       processor: `${cpus()[0]?.model.trim() ?? "unknown"}, ${cpus().length} cores`,
       "load average": `${loadBefore} before, ${load()} after`,
+      "other programs": options.busy
+        ? `${options.busy} that keep a core busy each`
+        : "none that were started",
       rounds: `${options.rounds}, of which the medians are shown`,
     };
     return { about, options, prompts: options.prompts, contestants, notes, kernels, races };
