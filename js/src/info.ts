@@ -28,6 +28,8 @@ export interface ModelDescription {
 
 /** A loaded model, as `model.info`. */
 export interface ModelInfo extends ModelDescription {
+  /** The SHA-256 of each of its files, in lower-case hexadecimal: what the model is, wherever it came from. */
+  sha256: readonly string[];
   /** The tokens that prompt and answer may have together. */
   contextLength: number;
   /** Bytes of memory that the engine held once the model was loaded. */

@@ -35,8 +35,15 @@ export interface LoadListener {
 /** How often a load begins anew, where storage was damaged or a file changed on its server. */
 const MAX_RESTARTS = 3;
 
+/** A model, and what was loaded. */
+export interface Loaded {
+  model: WasmModel;
+  /** Of each of its files. */
+  sha256: readonly string[];
+}
+
 /** Loads a model. */
-export async function load(glue: WasmGlue, request: LoadRequest, listener: LoadListener): Promise<WasmModel> {
+export async function load(glue: WasmGlue, request: LoadRequest, listener: LoadListener): Promise<Loaded> {
   const { source, cache } = request;
   if (!("urls" in source)) return new Load(glue, request, listener).fromPage(source);
   const { urls } = source;
@@ -70,23 +77,27 @@ class Load {
     this.#stored = stored;
   }
 
-  async fromPage(source: Exclude<WireSource, { urls: string[] }>): Promise<WasmModel> {
+  async fromPage(source: Exclude<WireSource, { urls: string[] }>): Promise<Loaded> {
     return this.#feeding({}, async (feed) => {
+      const digests: string[] = [];
       for (const [i, { chunks, length }] of chunksOf(source).entries()) {
         if (i > 0) feed.nextFile();
         feed.total = length;
         for await (const chunk of chunks) feed.push(chunk);
-        await this.#verify(feed.digest(), i, source.name || "the source");
+        const digest = feed.digest();
+        await this.#verify(digest, i, source.name || "the source");
+        digests.push(digest);
       }
+      return digests;
     });
   }
 
-  async fromUrls(urls: readonly string[]): Promise<WasmModel> {
+  async fromUrls(urls: readonly string[]): Promise<Loaded> {
     return (await this.#fromPacked()) ?? this.#fromFiles(urls);
   }
 
   /** From the files' headers and the packed weights, if they are stored and still right. */
-  async #fromPacked(): Promise<WasmModel | undefined> {
+  async #fromPacked(): Promise<Loaded | undefined> {
     const stored = this.#stored;
     const packed = stored?.record.packed;
     if (!stored || !packed) return undefined;
@@ -111,22 +122,24 @@ class Load {
           for await (const bytes of stored.readPacked()) feed.pushPacked(bytes);
         },
       );
+      return packed.of;
     });
   }
 
   /** From the files, as far as they are stored, and the network. */
-  async #fromFiles(urls: readonly string[]): Promise<WasmModel> {
+  async #fromFiles(urls: readonly string[]): Promise<Loaded> {
     await this.#keep(async (stored) => {
       const pieces: Piece[] = [];
       this.#packed = { pieces, writer: await stored.writePacked(pieces) };
     });
-    const digests: string[] = [];
     return this.#feeding({}, async (feed) => {
+      const digests: string[] = [];
       for (const [i, url] of urls.entries()) {
         if (i > 0) feed.nextFile();
         digests.push(await this.#file(feed, i, url));
       }
       await this.#keepPacked(digests);
+      return digests;
     });
   }
 
@@ -188,12 +201,15 @@ class Load {
     }
   }
 
-  /** Runs `feeding` on a new feed, and finishes its model. */
-  async #feeding(options: LoaderOptions, feeding: (feed: Feed) => Promise<void>): Promise<WasmModel> {
+  /** Runs `feeding`, which tells the files' digests, on a new feed, and finishes its model. */
+  async #feeding(
+    options: LoaderOptions,
+    feeding: (feed: Feed) => Promise<readonly string[]>,
+  ): Promise<Loaded> {
     const feed = new Feed(this.#glue, { ...this.#request.options, ...options }, this.#listener);
     try {
-      await feeding(feed);
-      return feed.finish();
+      const sha256 = await feeding(feed);
+      return { model: feed.finish(), sha256 };
     } catch (error) {
       feed.free();
       throw error;

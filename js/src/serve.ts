@@ -116,7 +116,7 @@ class Server {
   async #load(id: number, params: Methods["load"]["params"]): Promise<ModelInfo> {
     const { source, sha256, cache, contextLength } = params;
     const options = await this.#start(params, contextLength);
-    this.#loaded = await load(
+    const { model, sha256: digests } = await load(
       this.#glue,
       { source: await readable(source), sha256, cache, options },
       {
@@ -124,8 +124,9 @@ class Server {
         warning: (warning) => this.#post({ id, event: "warning", warning: toWire(warning) }),
       },
     );
-    const info = JSON.parse(this.#loaded.info()) as WasmModelInfo;
-    return { ...info, name: info.name || source.name || info.architecture };
+    this.#loaded = model;
+    const info = JSON.parse(model.info()) as WasmModelInfo;
+    return { ...info, name: info.name || source.name || info.architecture, sha256: digests };
   }
 
   async #inspect(params: Methods["inspect"]["params"]): Promise<Inspection> {

@@ -106,8 +106,8 @@ export interface WasmModel {
   cancel(): void;
 }
 
-/** {@link ModelInfo} but for the name, which the file may lack. */
-export interface WasmModelInfo extends Omit<ModelInfo, "name"> {
+/** {@link ModelInfo} but for the name, which the file may lack, and the hashes, which whoever feeds the loader makes. */
+export interface WasmModelInfo extends Omit<ModelInfo, "name" | "sha256"> {
   /** `general.name` */
   name: string | null;
 }

@@ -4,6 +4,7 @@ import { loadModel, TallowError, type LoadProgress } from "../src/index.js";
 import { fakeFile, fakeModel, fakeWorkers, INFO, rejection } from "./fake.js";
 
 const SHA256 = "0123456789abcdef".repeat(4);
+const sha256 = (file: Uint8Array) => createHash("sha256").update(file).digest("hex");
 const URL_OF_MODEL = "https://example.test/models/tiny-model.gguf";
 
 /** Serves `chunks`, a task each, with `headers`; ends with an error if there is one. */
@@ -42,6 +43,7 @@ function streamOf<T>(chunks: T[]): ReadableStream<T> {
 
 describe("sources", () => {
   const file = fakeFile(5000);
+  const info = (...files: Uint8Array[]) => ({ ...INFO, sha256: files.map(sha256) });
 
   test.each([
     ["a File", () => new File([file], "tiny.gguf")],
@@ -53,7 +55,7 @@ describe("sources", () => {
     fakeWorkers();
     serveChunks(split(file, 999), {});
     const model = await loadModel(source());
-    expect(model.info).toEqual(INFO);
+    expect(model.info).toEqual(info(file));
     expect(file.byteLength).toBe(5000);
   });
 
@@ -79,7 +81,7 @@ describe("sources", () => {
     fakeWorkers();
     const chunks = split(file, 999);
     const model = await loadModel(streamOf(chunks));
-    expect(model.info).toEqual(INFO);
+    expect(model.info).toEqual(info(file));
     expect(file.byteLength).toBe(5000);
   });
 
@@ -102,7 +104,7 @@ describe("sources", () => {
     fakeWorkers();
     const fetch = serveChunks(split(file, 999), {});
     const model = await loadModel(sources() as Blob[]);
-    expect(model.info).toEqual(INFO);
+    expect(model.info).toEqual(info(file, file));
     expect(fetch.mock.calls.map(([url]) => url)).toEqual(
       sources().flatMap((source) => (source instanceof Blob ? [] : String(source))),
     );
@@ -284,12 +286,13 @@ describe("failures end the worker and name their cause", () => {
     fakeWorkers();
     const file = fakeFile(300);
     serveChunks([file], {});
-    const got = createHash("sha256").update(file).digest("hex");
+    const got = sha256(file);
     expect(await rejection(loadModel(URL_OF_MODEL, { sha256: SHA256 }))).toMatchObject({
       code: "integrity_error",
       message: `\`${URL_OF_MODEL}\` should have the SHA-256 ${SHA256}, but has ${got}`,
     });
-    expect((await loadModel(URL_OF_MODEL, { sha256: got.toUpperCase() })).info).toEqual(INFO);
+    const { info } = await loadModel(URL_OF_MODEL, { sha256: got.toUpperCase() });
+    expect(info).toEqual({ ...INFO, sha256: [got] });
   });
 
   test("a file that the engine refuses", async () => {

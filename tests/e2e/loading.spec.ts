@@ -49,10 +49,10 @@ async function load(page: Page, options: Tallow.LoadModelOptions = {}) {
           const body = { prompt: "abc", max_tokens: 4, temperature: 0, ignore_eos: true };
           const answer = await model.completions.create(body);
           await model.dispose();
-          return { text: answer.choices[0]?.text };
+          return { text: answer.choices[0]?.text, sha256: model.info.sha256 };
         })
         .catch(({ code, message }: Tallow.TallowError) => ({ error: `${code}: ${message}` }));
-      const seen: { text?: string | undefined; error?: string } = outcome;
+      const seen: { text?: string | undefined; sha256?: readonly string[]; error?: string } = outcome;
       return { ...seen, warnings, stored: await tallow.cache.list() };
     },
     [MODEL, options] as const,
@@ -87,7 +87,7 @@ test("the second load asks the network for nothing, and answers the same", async
   const first = await load(page);
   const second = await load(page);
   expect(second).toEqual(first);
-  expect(first).toMatchObject({ text: expect.any(String), warnings: [] });
+  expect(first).toMatchObject({ text: expect.any(String), sha256: [sha256(TINY)], warnings: [] });
   expect(first.stored).toEqual([
     {
       urls: [`${server.url}${MODEL}`],

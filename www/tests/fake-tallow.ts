@@ -68,6 +68,7 @@ export const info: ModelInfo = {
     "tokenizer.ggml.tokens": { type: "string", length: 49152 },
     "tokenizer.chat_template": "{% for message in messages %}…{% endfor %}",
   },
+  sha256: ["b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53"],
   memory: 118_300_000,
   module: "relaxed",
   threads: 8,
