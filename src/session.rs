@@ -13,7 +13,7 @@ use std::sync::Arc;
 use web_time::{Duration, Instant};
 
 /// Prompt tokens evaluated per step. A step is what a cancel may have to wait for.
-const PREFILL_CHUNK: usize = 32;
+pub(crate) const PREFILL_CHUNK: usize = 32;
 
 /// What a model draws beside the tokens that end an answer is text to whoever asked: tool calls begin with special
 /// tokens in some families.

@@ -12,7 +12,7 @@ use tallow::gguf::{Header, Parser, Sink};
 use tallow::inspect::{Inspection, Inspector, Problem};
 use tallow::load::{LoadOptions, Loaded, Loader};
 use tallow::model::MemoryNeed;
-use tallow::score::{Scores, score};
+use tallow::score::{ScoreOptions, score};
 use tallow::threads::Pool;
 use tallow::{Error, ErrorKind};
 
@@ -70,8 +70,10 @@ fn push_files(
 }
 
 /// The logits that tell one model from another.
-fn scores(loaded: &Loaded) -> Scores {
-    score(&loaded.llama, &[1, 200, 17, 42, 3, 99]).expect("scores")
+fn scores(loaded: &Loaded) -> [Vec<f32>; 2] {
+    let ids = [1, 200, 17, 42, 3, 99];
+    let scores = score(&loaded.llama, &ids, ScoreOptions::new(ids.len())).expect("scores");
+    [scores.logprobs[1..].to_vec(), scores.logits_last]
 }
 
 fn header(file: &[u8]) -> Header {

@@ -12,8 +12,8 @@ use std::sync::Arc;
 use tallow::ErrorKind;
 use tallow::gguf::{Header, Parser, Sink};
 use tallow::load::{LoadOptions, Loaded, Loader};
-use tallow::model::{Config, KvCache, Logits, WeightsBuilder, Yarn};
-use tallow::score::{Scores, score};
+use tallow::model::{Config, KvCache, Llama, Logits, WeightsBuilder, Yarn};
+use tallow::score::{ScoreOptions, Scores};
 use tallow::threads::Pool;
 #[cfg(target_arch = "wasm32")]
 use wasm_bindgen_test::wasm_bindgen_test as test;
@@ -70,6 +70,11 @@ fn load(bytes: &[u8]) -> tallow::Result<Loaded> {
     loader.finish()
 }
 
+/// Of the whole text in one window.
+fn score(llama: &Llama, ids: &[u32]) -> tallow::Result<Scores> {
+    tallow::score::score(llama, ids, ScoreOptions::new(ids.len()))
+}
+
 fn max_difference(a: &[f32], b: &[f32]) -> f32 {
     assert_eq!(a.len(), b.len());
     a.iter().zip(b).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max)
@@ -91,7 +96,7 @@ fn tiny_models_of_every_type_come_near_float32() {
         println!("{name}: {off:.5} of the range from float32");
         assert!(off <= bound, "{name}: logits are off by {off} of their range, {bound} allowed");
         // llama.cpp rounds too, so that the two may differ by twice what one is allowed.
-        let nll: Vec<f32> = scores.logprobs.iter().map(|logprob| -logprob).collect();
+        let nll: Vec<f32> = scores.logprobs[1..].iter().map(|logprob| -logprob).collect();
         let off = max_difference(&nll, &expected.nll_llama_cpp) / expected.range;
         assert!(off <= 0.1, "{name}: log-probabilities are off by {off} of the logits' range, 0.1 allowed");
     }
@@ -196,7 +201,8 @@ fn any_number_of_threads_gives_the_same_bits() {
             let pool = std::sync::Arc::new(tallow::threads::Pool::new(n_threads).expect("a pool"));
             let mut loader = Loader::with_options(LoadOptions::default(), pool);
             loader.push(bytes).expect(name);
-            score(&loader.finish().expect(name).llama, &ids).expect(name)
+            let scores = score(&loader.finish().expect(name).llama, &ids).expect(name);
+            [scores.logprobs[1..].to_vec(), scores.entropies[1..].to_vec(), scores.logits_last]
         };
         let alone = scores(1);
         for n_threads in [2, 3] {
@@ -302,9 +308,9 @@ fn the_default_model_comes_near_float32() {
     let text: Perplexity =
         serde_json::from_str(include_str!("golden/smollm2-135m-instruct-q4_1.perplexity.json"))
             .expect("the golden file is well formed");
-    let Scores { logprobs, .. } = score(&llama, &text.ids).expect("scores");
-    assert_eq!(logprobs.len(), text.ids.len() - 1);
-    let nll = -logprobs.iter().map(|&logprob| f64::from(logprob)).sum::<f64>() / logprobs.len() as f64;
-    println!("perplexity {:.4}, float32 {:.4}", nll.exp(), text.perplexity_f32);
-    assert!((nll.exp() / text.perplexity_f32 - 1.0).abs() <= 0.01, "perplexity {}", nll.exp());
+    let scores = score(&llama, &text.ids).expect("scores");
+    assert_eq!(scores.logprobs.len(), text.ids.len());
+    let perplexity = scores.perplexity();
+    println!("perplexity {perplexity:.4}, float32 {:.4}", text.perplexity_f32);
+    assert!((perplexity / text.perplexity_f32 - 1.0).abs() <= 0.01, "perplexity {perplexity}");
 }

@@ -1,12 +1,13 @@
 /**
- * The page's end of the worker: sends calls, hands answers to those who asked, lets generations run one at a time in
- * the order they came. Whatever happens to the worker, every promise given out here settles.
+ * The page's end of the worker: sends calls, hands answers to those who asked, lets generations and scores run one at a
+ * time in the order they came. Whatever happens to the worker, every promise given out here settles.
  */
 
 import { abortable } from "./abort.js";
 import { TallowError } from "./errors.js";
 import { fromWire, type Call, type Ending, type FromWorker, type Method, type Methods } from "./protocol.js";
 import type { OpenedWorker } from "./platform.js";
+import type { ScoreParams, WireScores } from "./score.js";
 import type { ToWorker, WireError, WorkerEvent } from "./protocol.js";
 
 /** A generation that has started. */
@@ -73,26 +74,51 @@ export class Engine {
     signal?.addEventListener("abort", follow);
 
     return new Promise((resolve, reject) => {
-      const turn = this.#tail.then(() => {
-        controller.signal.throwIfAborted();
-        const id = this.#nextId++;
-        controller.signal.addEventListener("abort", () => this.#post({ id, method: "cancel" }));
-        return this.#ask(id, "generate", { request }, (event) => {
-          if (event.event === "started") resolve({ ended, cancel });
-          if (event.event === "text") onText(event.text);
-        });
-      });
-      this.#tail = turn.catch(() => {});
-      const ended = abortable(turn, controller.signal).finally(() =>
+      const onEvent = (event: WorkerEvent) => {
+        if (event.event === "started") resolve({ ended, cancel });
+        if (event.event === "text") onText(event.text);
+      };
+      const ended = this.#inTurn("generate", { request }, onEvent, controller.signal).finally(() =>
         signal?.removeEventListener("abort", follow),
       );
       ended.catch(reject);
     });
   }
 
+  /** Queues a scoring. An aborted `signal` stops it within one step. */
+  score(
+    params: ScoreParams,
+    onEvent: (event: WorkerEvent) => void,
+    signal?: AbortSignal | null,
+  ): Promise<WireScores> {
+    return this.#inTurn("score", params, onEvent, signal ?? new AbortController().signal);
+  }
+
   /** Ends the worker; what is pending, and all that comes later, rejects with `worker_lost`. */
   dispose(): void {
     this.#lose("the model was disposed of");
+  }
+
+  /** Asks once all that came before has left the worker; rejects at once when `signal` aborts. */
+  #inTurn<M extends "generate" | "score">(
+    method: M,
+    params: Methods[M]["params"],
+    onEvent: (event: WorkerEvent) => void,
+    signal: AbortSignal,
+  ): Promise<Methods[M]["result"]> {
+    const turn = this.#tail.then(async () => {
+      signal.throwIfAborted();
+      const id = this.#nextId++;
+      const cancel = () => this.#post({ id, method: "cancel" });
+      signal.addEventListener("abort", cancel);
+      try {
+        return await this.#ask(id, method, params, onEvent);
+      } finally {
+        signal.removeEventListener("abort", cancel);
+      }
+    });
+    this.#tail = turn.catch(() => {});
+    return abortable(turn, signal);
   }
 
   #ask<M extends Method>(

@@ -19,4 +19,5 @@ export type {
   TokenizeOptions,
 } from "./model.js";
 export type * from "./openai.js";
+export type { Alternative, ScoreOptions, ScoreProgress, Scores } from "./score.js";
 export type { FileSource, ModelSource } from "./source.js";

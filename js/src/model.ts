@@ -7,9 +7,10 @@ import { TallowError } from "./errors.js";
 import type { Inspection, ModelInfo } from "./info.js";
 import type { ChatCompletionMessageParam, ChatCompletionTool } from "./openai.js";
 import { STORES, hasWorkers, openWorker, type OpenedWorker } from "./platform.js";
-import { fromWire, type Start } from "./protocol.js";
+import { fromWire, type Start, type WorkerEvent } from "./protocol.js";
 import type { RelaxedDot } from "./relaxed-dot.js";
 import { templateRequest } from "./request.js";
+import { scoreParams, scoresFromWire, type ScoreOptions, type Scores } from "./score.js";
 import { absoluteUrl, wireSource, type ModelSource } from "./source.js";
 import { check, invalid } from "./validate.js";
 
@@ -221,7 +222,7 @@ function open(url: string | undefined): OpenedWorker {
   }
 }
 
-/** A loaded model, from {@link loadModel}. Generations run one at a time; further ones queue in order. */
+/** A loaded model, from {@link loadModel}. Generations and scores run one at a time; further ones queue in order. */
 export class Model {
   /** What the model says about itself. */
   readonly info: ModelInfo;
@@ -261,6 +262,37 @@ export class Model {
     check("`applyChatTemplate`'s arguments", { ...options, messages });
     const request = templateRequest(messages, options);
     return this.#engine.call("applyChatTemplate", { request }, options);
+  }
+
+  /**
+   * How probable a text is to the model: of every token its log-probability after those before it, its rank, the
+   * entropy of what the model expected there, and the best alternatives. It queues with the generations, leaves their
+   * cache alone, and takes about as long as a prompt of the same length.
+   *
+   * A text longer than the window is scored in several windows, each `stride` tokens behind the one before it. A window
+   * scores what those before it did not reach: every token is scored once, in the first window after all tokens before
+   * it, in the others after `window - stride` or more. Where the text begins with the model's beginning-of-sequence token,
+   * every window does: it then stands in the place of the window's first token.
+   *
+   * @example
+   * ```ts
+   * const { ids, texts, logprobs, ranks, top, perplexity } = await model.score("The sky is blue.", { topLogprobs: 5 });
+   * texts.forEach((text, i) => console.log(text, logprobs[i], ranks[i], top[i]?.map(({ text }) => text)));
+   * ```
+   *
+   * @throws {@link TallowError} `invalid_request` for an empty text, an id outside the vocabulary or an option out of range;
+   * `out_of_memory`, `worker_lost`
+   */
+  async score(
+    textOrIds: string | Uint32Array | readonly number[],
+    options: ScoreOptions = {},
+  ): Promise<Scores> {
+    const params = scoreParams(textOrIds, options);
+    const { onProgress, signal } = options;
+    const onEvent = (event: WorkerEvent) => {
+      if (event.event === "scored") onProgress?.(event.progress);
+    };
+    return scoresFromWire(await this.#engine.score(params, onEvent, signal));
   }
 
   /**

@@ -6,6 +6,7 @@ import type { Inspection, ModelInfo } from "./info.js";
 import type { LoadProgress } from "./model.js";
 import type { FinishReason, Timings } from "./openai.js";
 import type { RelaxedDot } from "./relaxed-dot.js";
+import type { ScoreParams, ScoreProgress, WireScores } from "./score.js";
 import type { WireSource } from "./source.js";
 
 /** How a generation ended. */
@@ -43,6 +44,8 @@ export interface Methods {
   applyChatTemplate: { params: { request: string }; result: string };
   /** `request` is JSON of `GenerateRequest`. The page sends one only when the one before was answered. */
   generate: { params: { request: string }; result: Ending };
+  /** As `generate`. */
+  score: { params: ScoreParams; result: WireScores };
 }
 
 /** A method's name. */
@@ -53,13 +56,14 @@ export type Call<M extends Method = Method> = {
   [K in M]: { id: number; method: K; params: Methods[K]["params"] };
 }[M];
 
-/** Page to worker. A `cancel` names the generation it means; one that has ended is not missed. */
+/** Page to worker. A `cancel` names the generation or scoring it means; one that has ended is not missed. */
 export type ToWorker = Call | { id: number; method: "cancel" };
 
 /** Worker to page, before the answer: how loading goes on; the request was found good; a piece of text. */
 export type WorkerEvent =
   | { id: number; event: "progress"; progress: LoadProgress }
   | { id: number; event: "warning"; warning: WireError }
+  | { id: number; event: "scored"; progress: ScoreProgress }
   | { id: number; event: "started" }
   | { id: number; event: "text"; text: string };
 

@@ -1,6 +1,6 @@
 /**
- * The worker's end: answers the page's calls from one wasm instance. A generation gives way to waiting messages after
- * every step, so a cancel takes effect within one chunk of the prompt or one token.
+ * The worker's end: answers the page's calls from one wasm instance. A generation, and a scoring, gives way to waiting
+ * messages after every step, so a cancel takes effect within one chunk of the prompt or one token.
  */
 
 import type { WasmModuleName } from "./capabilities.js";
@@ -20,8 +20,9 @@ import {
   type ToWorker,
   type WireError,
 } from "./protocol.js";
+import type { ScoreParams, WireScores } from "./score.js";
+import type { LoaderOptions, Step, WasmGlue, WasmModel, WasmModelInfo, WasmScorer } from "./wasm-contract.js";
 import { readable, type WorkerScope } from "./worker-platform.js";
-import type { LoaderOptions, Step, WasmGlue, WasmModel, WasmModelInfo } from "./wasm-contract.js";
 
 /** The engine's memory, in bytes: what it has now, and what it can have. */
 export interface EngineMemory {
@@ -39,7 +40,7 @@ export type StartWasm = (
 /** Milliseconds between two reports of progress. */
 const PROGRESS_INTERVAL = 50;
 
-/** A generation that the page no longer wants. */
+/** A generation or a scoring that the page no longer wants. */
 class Cancelled extends Error {}
 
 /** Answers the messages that `scope` receives. */
@@ -105,6 +106,8 @@ class Server {
         return this.#model.applyChatTemplate(params.request);
       case "generate":
         return this.#generate(id, params.request);
+      case "score":
+        return this.#score(id, params);
     }
   }
 
@@ -160,6 +163,43 @@ class Server {
       }
     }
   }
+
+  async #score(id: number, params: ScoreParams): Promise<WireScores> {
+    const model = this.#model;
+    const { input, addSpecial, parseSpecial, options } = params;
+    const ids = typeof input === "string" ? model.tokenize(input, addSpecial, parseSpecial) : input;
+    const scorer = model.scorer(ids, options);
+    const scoring = (this.#generation = { id, cancelled: false });
+    try {
+      for (const total = scorer.total(); ;) {
+        const done = scorer.step(model);
+        this.#post({ id, event: "scored", progress: { done, total } });
+        if (done === total) return found(model, scorer, ids);
+        await nextTask();
+        if (scoring.cancelled) throw new Cancelled();
+      }
+    } finally {
+      scorer.free();
+    }
+  }
+}
+
+/** What was found, for the page. */
+function found(model: WasmModel, scorer: WasmScorer, ids: Uint32Array): WireScores {
+  const topIds = scorer.topIds();
+  const used = Uint32Array.from(new Set([...ids, ...topIds]));
+  const texts = model.texts(used);
+  return {
+    ids,
+    texts: new Map(Array.from(used, (id, i) => [id, texts[i] ?? ""])),
+    logprobs: scorer.logprobs(),
+    ranks: scorer.ranks(),
+    entropies: scorer.entropies(),
+    topIds,
+    topLogprobs: scorer.topLogprobs(),
+    perplexity: scorer.perplexity(),
+    timings: { prompt_n: scorer.total(), prompt_ms: scorer.promptMs() },
+  };
 }
 
 /** `report`, but for what comes sooner after another report, or is no progress: a load may begin anew. */

@@ -68,6 +68,9 @@ function isObject(value: unknown): value is Record<string, unknown> {
   return typeof value === "object" && value !== null && !Array.isArray(value);
 }
 
+const isId = (id: unknown) => Number.isInteger(id) && Number(id) >= 0 && Number(id) <= MAX_COUNT;
+const isIds = (value: unknown) => value instanceof Uint32Array || (Array.isArray(value) && value.every(isId));
+
 const messages: Rule = {
   expected: "a non-empty array of objects with a `role`",
   accepts: (value) =>
@@ -132,11 +135,23 @@ export const RULES = {
     ...requestOptions,
     ids: {
       expected: "an array of token ids",
-      accepts: (value) =>
-        value instanceof Uint32Array ||
-        (Array.isArray(value) && value.every((id) => Number.isInteger(id) && id >= 0 && id <= 0xffff_ffff)),
+      accepts: isIds,
       required: true,
     },
+  },
+  "`score`'s arguments": {
+    ...requestOptions,
+    textOrIds: {
+      expected: "a string or an array of token ids",
+      accepts: (value) => typeof value === "string" || isIds(value),
+      required: true,
+    },
+    topLogprobs: integer(0, MAX_COUNT),
+    window: integer(2, MAX_COUNT),
+    stride: integer(1, MAX_COUNT),
+    addSpecial: boolean,
+    parseSpecial: boolean,
+    onProgress: callback,
   },
   "`applyChatTemplate`'s arguments": {
     ...requestOptions,

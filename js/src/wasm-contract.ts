@@ -104,6 +104,40 @@ export interface WasmModel {
   step(): string;
   /** Drops the generation under way. */
   cancel(): void;
+  /**
+   * Prepares to score; leaves the generation under way alone.
+   * @param options - JSON of {@link WasmScoreOptions}
+   */
+  scorer(ids: Uint32Array, options: string): WasmScorer;
+  /** The text of each id alone. */
+  texts(ids: Uint32Array): string[];
+}
+
+/** How to score. Fields that were not given are absent. */
+export interface WasmScoreOptions {
+  /** Absent: the context length. */
+  window?: number;
+  /** Absent: half the window. */
+  stride?: number;
+  topLogprobs: number;
+}
+
+/** A text being scored: `step` until it is done, then the numbers, as `Scores` in `score.ts` has them. */
+export interface WasmScorer {
+  /** Evaluates a chunk; how many tokens are evaluated then. */
+  step(model: WasmModel): number;
+  /** How many tokens are to be evaluated. */
+  total(): number;
+  logprobs(): Float32Array;
+  ranks(): Uint32Array;
+  entropies(): Float32Array;
+  /** As many for each token, row by row. */
+  topIds(): Uint32Array;
+  topLogprobs(): Float32Array;
+  perplexity(): number;
+  /** The milliseconds that the steps took. */
+  promptMs(): number;
+  free(): void;
 }
 
 /** {@link ModelInfo} but for the name, which the file may lack, and the hashes, which whoever feeds the loader makes. */

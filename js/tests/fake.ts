@@ -16,6 +16,8 @@ import type {
   WasmLoader,
   WasmModel,
   WasmModelInfo,
+  WasmScoreOptions,
+  WasmScorer,
   WasmSha256,
 } from "../src/wasm-contract.js";
 
@@ -45,6 +47,14 @@ export interface Run {
   request: GenerateRequest;
   steps: number;
   cancelled: boolean;
+}
+
+/** What a scoring was asked, and what became of it. */
+export interface Scoring {
+  ids: Uint32Array;
+  options: WasmScoreOptions;
+  steps: number;
+  freed: boolean;
 }
 
 /** Chunks that a prompt takes to compute. */
@@ -115,6 +125,81 @@ class FakeModel implements WasmModel {
 
   cancel(): void {
     if (this.#now) this.#now.cancelled = true;
+  }
+
+  scorer(ids: Uint32Array, options: string): WasmScorer {
+    if (ids.includes(0)) throw wasmError("invalid_request", "`ids[0]` should be below 0, got 0");
+    const scoring: Scoring = {
+      ids,
+      options: JSON.parse(options) as WasmScoreOptions,
+      steps: 0,
+      freed: false,
+    };
+    this.#fakes.scorings.push(scoring);
+    return new FakeScorer(scoring, this.#fakes);
+  }
+
+  texts(ids: Uint32Array): string[] {
+    return Array.from(ids, (id) => String.fromCodePoint(id));
+  }
+}
+
+/** A step for each id. The best alternatives of every id are `a`, `b`, `c`…, with log-probabilities of -1, -2, -3…. */
+class FakeScorer implements WasmScorer {
+  readonly #scoring: Scoring;
+  readonly #fakes: Fakes;
+
+  constructor(scoring: Scoring, fakes: Fakes) {
+    this.#scoring = scoring;
+    this.#fakes = fakes;
+  }
+
+  step(): number {
+    if (this.#scoring.freed) throw new Error("step after free");
+    this.#scoring.steps++;
+    this.#fakes.onScore(this.#scoring);
+    return this.#scoring.steps;
+  }
+
+  total(): number {
+    return this.#scoring.ids.length;
+  }
+
+  logprobs(): Float32Array {
+    return Float32Array.from(this.#scoring.ids, (_, i) => (i ? -i : NaN));
+  }
+
+  ranks(): Uint32Array {
+    return Uint32Array.from(this.#scoring.ids, (_, i) => i);
+  }
+
+  entropies(): Float32Array {
+    return Float32Array.from(this.#scoring.ids, (_, i) => (i ? i / 2 : NaN));
+  }
+
+  topIds(): Uint32Array {
+    return Uint32Array.from(this.#top(), (j) => 97 + j);
+  }
+
+  topLogprobs(): Float32Array {
+    return Float32Array.from(this.#top(), (j) => -1 - j);
+  }
+
+  perplexity(): number {
+    return 7;
+  }
+
+  promptMs(): number {
+    return 12;
+  }
+
+  free(): void {
+    this.#scoring.freed = true;
+  }
+
+  #top(): number[] {
+    const { ids, options } = this.#scoring;
+    return Array.from({ length: ids.length * options.topLogprobs }, (_, i) => i % options.topLogprobs);
   }
 }
 
@@ -199,6 +284,10 @@ export interface Fakes {
   runs: Run[];
   /** Is called in every step of a generation, the first with `steps` 1. */
   onStep: (run: Run) => void;
+  /** The scorings that started, in order. */
+  scorings: Scoring[];
+  /** Is called in every step of a scoring. */
+  onScore: (scoring: Scoring) => void;
   /** The URLs that the wasm was started from. */
   wasmUrls: (string | undefined)[];
 }
@@ -272,7 +361,14 @@ export class FakeWorker extends EventTarget {
 
 /** Puts {@link FakeWorker} in the place of `Worker` until the test ends. */
 export function fakeWorkers(info: WasmModelInfo = INFO): Fakes {
-  const fakes: Fakes = { workers: [], runs: [], onStep: () => {}, wasmUrls: [] };
+  const fakes: Fakes = {
+    workers: [],
+    runs: [],
+    onStep: () => {},
+    scorings: [],
+    onScore: () => {},
+    wasmUrls: [],
+  };
   vi.stubGlobal(
     "Worker",
     class extends FakeWorker {

@@ -38,7 +38,7 @@ pub(crate) use relaxed::form;
 
 pub use measure::{measure, types};
 
-pub(crate) use isa::{QUERY_SCALE, add, attend, rms_norm, rotate, silu_mul, to_f16};
+pub(crate) use isa::{QUERY_SCALE, add, attend, rms_norm, rotate, silu_mul, spread, to_f16};
 
 /// What [`attend`] does: queries of one key/value head, and the keys and values they may see.
 #[derive(Debug, Clone, Copy)]
@@ -55,6 +55,17 @@ pub(crate) struct Attend<'a> {
     pub(crate) v: &'a [u16],
     /// The width of a head, padded with zeros to a multiple of [`HEAD_MULTIPLE`].
     pub(crate) width: usize,
+}
+
+/// What is known of a softmax without dividing: of numbers x with the largest m.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct Spread {
+    /// m
+    pub(crate) max: f32,
+    /// Σ e^(x - m)
+    pub(crate) sum: f64,
+    /// Σ e^(x - m) (x - m)
+    pub(crate) weighted: f64,
 }
 
 /// What the width of a head in the cache is a multiple of.

@@ -3,6 +3,7 @@
 //! Four rows go together as they do in SIMD, and every sum is made in the same order, so that an instruction set without
 //! fused multiply-add gives the same bits.
 
+use super::Spread;
 use super::activations::{Block32, Block256, Bytes, Chunk as _, Walk};
 use super::layout::{
     Family, GROUP, IQ4_VALUES, PackedType, QK, QK_K, QUAD, iq4_xs, q2_k, q3_k, q4_0, q4_1, q4_k, q5_0, q5_1,
@@ -366,6 +367,24 @@ pub(crate) fn rotate(x: &mut [f32], cos: &[f32], sin: &[f32]) {
         let [a, b] = *pair;
         *pair = [a * cos[0] + b * sin[0], b * cos[1] + a * sin[1]];
     }
+}
+
+/// The largest of `x`, and what the softmax of all is made of.
+pub(crate) fn spread(x: &[f32]) -> Spread {
+    spread_below(x, x.iter().copied().fold(f32::NEG_INFINITY, f32::max))
+}
+
+/// As [`spread`], with `max` given, which may be larger than all. What is smaller by 87 counts as smaller by 87: e^-87 is
+/// the smallest number that f32 has all digits of, and nothing beside e^0.
+pub(super) fn spread_below(x: &[f32], max: f32) -> Spread {
+    let (mut sum, mut weighted) = (0.0, 0.0);
+    for &x in x {
+        let below = (x - max).max(-87.0);
+        let e = f64::from(below.exp());
+        sum += e;
+        weighted += e * f64::from(below);
+    }
+    Spread { max, sum, weighted }
 }
 
 /// `y` + x, to `y`.

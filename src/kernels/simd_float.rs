@@ -6,7 +6,7 @@
 use super::isa::mul_add;
 use super::layout::{GROUP, PackedType, QUAD};
 use super::portable::{F16_MAX, F16_MIN_NORMAL};
-use super::{Attend, HEAD_MULTIPLE};
+use super::{Attend, HEAD_MULTIPLE, Spread};
 use core::arch::wasm32::*;
 
 /// The lanes' sum.
@@ -144,6 +144,36 @@ pub(crate) fn silu_mul(gate: &[f32], up: &[f32], y: &mut [f32]) {
     for i in whole..y.len() {
         y[i] = f32x4_extract_lane::<0>(silu_mul(f32x4_splat(gate[i]), f32x4_splat(up[i])));
     }
+}
+
+/// As [`portable::spread`](super::portable::spread). Sums are of 1024 numbers in f32, and of those in f64.
+pub(crate) fn spread(x: &[f32]) -> Spread {
+    let (fours, rest) = x.as_chunks::<4>();
+    let mut largest = f32x4_splat(f32::NEG_INFINITY);
+    for four in fours {
+        // SAFETY: four numbers are a vector.
+        largest = f32x4_pmax(largest, unsafe { load(four.as_ptr()) });
+    }
+    largest = f32x4_pmax(largest, i32x4_shuffle::<2, 3, 0, 1>(largest, largest));
+    let largest = f32x4_extract_lane::<0>(largest).max(f32x4_extract_lane::<1>(largest));
+    let max = rest.iter().copied().fold(largest, f32::max);
+
+    let c = &Constants::hidden().exp;
+    let mut spread = super::portable::spread_below(rest, max);
+    for fours in fours.chunks(256) {
+        let [mut sums, mut weighted] = [f32x4_splat(0.0); 2];
+        for four in fours {
+            // SAFETY: as above.
+            let x = unsafe { load(four.as_ptr()) };
+            let below = f32x4_pmax(c.lowest, f32x4_sub(x, f32x4_splat(max)));
+            let e = exp(below, c);
+            sums = f32x4_add(sums, e);
+            weighted = mul_add(e, below, weighted);
+        }
+        spread.sum += f64::from(sum(sums));
+        spread.weighted += f64::from(sum(weighted));
+    }
+    spread
 }
 
 /// As [`portable::rotate`](super::portable::rotate).

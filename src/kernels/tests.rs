@@ -464,6 +464,27 @@ fn norms_come_near_the_oracles() {
     }
 }
 
+/// Sums of 1024 numbers in f32, four by four: within 256 roundings and those of an e^x.
+#[test]
+fn spreads_come_near_the_oracles() {
+    assert_kernels();
+    let mut noise = Noise(0x1F83_D9AB_FB41_BD6B);
+    for n in [1, 3, 4, 5, 8, 1023, 1024, 1025, 5000] {
+        for size in [0.1, 10.0, 200.0] {
+            let mut x = reals(n, size, &mut noise);
+            for largest_at in [0, n - 1] {
+                x[largest_at] = 1.5 * size;
+                let (got, expected) = (isa::spread(&x), portable::spread(&x));
+                let bound = 260.0 * f64::from(f32::EPSILON);
+                assert_eq!(got.max, expected.max, "the largest of {n}");
+                for (got, expected) in [(got.sum, expected.sum), (got.weighted, expected.weighted)] {
+                    assert!((got - expected).abs() <= bound * expected.abs(), "{n}: {got}, {expected}");
+                }
+            }
+        }
+    }
+}
+
 #[test]
 fn rotations_come_near_the_oracles() {
     assert_kernels();

@@ -9,7 +9,7 @@ use crate::ops::{
 };
 use crate::threads::Pool;
 use crate::{Error, ErrorKind, Result};
-use candle_core::Tensor;
+use candle_core::{DType, Device, Tensor};
 use std::sync::Arc;
 
 /// A Llama model, ready to run.
@@ -30,6 +30,8 @@ pub enum Logits {
     All,
     /// The last token's only: `(1, n_vocab)`.
     Last,
+    /// Those of the tokens from this one on, possibly none.
+    From(usize),
 }
 
 /// One layer, in the steps that it takes.
@@ -74,8 +76,13 @@ impl Llama {
         &self.config
     }
 
+    /// The threads that it computes on.
+    pub(crate) fn pool(&self) -> &Pool {
+        &self.pool
+    }
+
     /// Runs `ids` through the model behind the positions that `cache` holds, and adds theirs to it. Returns
-    /// logits, `(n_tok, n_vocab)` or `(1, n_vocab)` as asked. After an error the cache holds what it held.
+    /// logits, `(n_tok, n_vocab)` or fewer rows as asked. After an error the cache holds what it held.
     ///
     /// # Errors
     /// `invalid_request` for no ids or one outside the vocabulary; `context_length_exceeded` if they do not fit.
@@ -97,9 +104,15 @@ impl Llama {
         }
         cache.advance(n_tok);
 
-        if logits == Logits::Last {
-            x = x.narrow(0, n_tok - 1, 1)?; // (1, n_embd)
+        let first = match logits {
+            Logits::All => 0,
+            Logits::Last => n_tok - 1,
+            Logits::From(first) => first.min(n_tok),
+        };
+        if first == n_tok {
+            return Ok(Tensor::zeros((0, self.config.n_vocab), DType::F32, &Device::Cpu)?);
         }
+        let x = x.narrow(0, first, n_tok - first)?; // (n_tok - first, n_embd)
         Ok(x.apply_op1_no_bwd(&self.output)?)
     }
 

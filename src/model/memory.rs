@@ -74,7 +74,7 @@ pub(super) fn packed_bytes(tensors: &[TensorInfo]) -> u64 {
 ///
 /// # Errors
 /// `out_of_memory`, naming `what` the memory is for.
-pub(super) fn room_for(what: &str, n_bytes: usize) -> Result<()> {
+pub(crate) fn room_for(what: &str, n_bytes: usize) -> Result<()> {
     Vec::<u8>::new().try_reserve_exact(n_bytes).map_err(|_| no_room(what, n_bytes as u64))
 }
 

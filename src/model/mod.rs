@@ -15,4 +15,5 @@ pub use cache::KvCache;
 pub use config::{Config, Yarn};
 pub use llama::{Llama, Logits};
 pub use memory::MemoryNeed;
+pub(crate) use memory::room_for;
 pub use weights::WeightsBuilder;

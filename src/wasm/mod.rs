@@ -3,6 +3,7 @@
 
 mod generate;
 mod js;
+mod score;
 mod threads;
 
 use crate::chat::ChatTemplate;
