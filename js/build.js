@@ -39,7 +39,9 @@ async function script(name, { file = `${name}.js`, format = "esm", platform = "b
       throw new Error(message);
     },
   });
-  const { output } = await build.write({ file: join(dist, file), format, minify: true, sourcemap: true });
+  // Node shows the line of an error, which is then not to be the whole script.
+  const minify = platform === "browser";
+  const { output } = await build.write({ file: join(dist, file), format, minify, sourcemap: true });
   await build.close();
   const { code } = output[0];
   const gzip = gzipSync(code, { level: 9 }).length;

@@ -42,7 +42,6 @@ export default defineConfig(({ mode }) => ({
   base: "./",
   plugins: [policyInPage, serviceWorker, models],
   resolve: { alias: mode === "fake" || mode === "test" ? { tallow: here("tests/fake-tallow.ts") } : {} },
-  optimizeDeps: { exclude: ["tallow"] }, // Bundled ahead, it would lose sight of its worker and its wasm.
   worker: { format: "es" },
   build: { assetsInlineLimit: 0 },
   server: { headers: isolationHeaders },

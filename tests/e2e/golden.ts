@@ -7,6 +7,7 @@ interface GoldenCase {
   prompt: string;
   prompt_ids: number[];
   greedy: number[];
+  text: string;
   top10_logprobs_f32: [id: number, logprob: number][][];
 }
 
@@ -18,9 +19,9 @@ const { cases }: { cases: GoldenCase[] } = JSON.parse(
 const CLEAR = 0.5;
 
 /** Each case with the tokens that every exact enough implementation must draw, up to the first close call. */
-export const goldenCases = cases.map(({ kind, prompt, prompt_ids, greedy, top10_logprobs_f32 }) => {
+export const goldenCases = cases.map(({ kind, prompt, prompt_ids, greedy, text, top10_logprobs_f32 }) => {
   const closeCall = top10_logprobs_f32.findIndex(
     ([first, second], i) => !first || !second || first[1] - second[1] <= CLEAR || first[0] !== greedy[i],
   );
-  return { kind, prompt, promptIds: prompt_ids, certain: greedy.slice(0, closeCall) };
+  return { kind, prompt, promptIds: prompt_ids, certain: greedy.slice(0, closeCall), text };
 });

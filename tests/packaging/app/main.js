@@ -1,0 +1,4 @@
+import { loadModel } from "tallow";
+import { answer } from "./answer.js";
+
+await answer(loadModel);
