@@ -8,8 +8,10 @@
 //! One activation far above the others makes the steps of its whole block coarse. Such blocks are gone over twice: what
 //! their first rounding left is rounded as well, with a scale of its own, which gives them 15 bits. See [`Walk`].
 
-use super::isa;
+use super::isa::{self, TILE};
 use super::layout::{Family, GROUP, PackedType, QK, QK_K};
+use crate::Result;
+use crate::threads::Pool;
 
 /// Activations of `n_tok` tokens as a matrix's products want them.
 #[derive(Debug)]
@@ -21,14 +23,18 @@ pub(crate) enum Activations {
 
 /// Activations in blocks.
 #[derive(Debug)]
-pub(crate) struct Rounded<B> {
+pub(crate) struct Rounded<B>(Vec<Tile<B>>);
+
+/// Those of the [`TILE`] tokens, or of the last ones, that are multiplied at once.
+#[derive(Debug)]
+pub(super) struct Tile<B> {
     /// The blocks that [`walk`](Self::walk) goes over, of one token after the other.
-    pub(super) blocks: Vec<B>,
+    blocks: Vec<B>,
     pub(super) walk: Walk,
 }
 
 /// The blocks of a row in the order of its products: all of them, then some again.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct Walk {
     n_blocks: usize,
     blocks: Vec<u32>,
@@ -58,12 +64,15 @@ impl Walk {
 
 impl Activations {
     /// Prepares `x`, `(n_tok, n_in)`, for weights of `family`.
-    pub(crate) fn new(family: Family, x: &[f32], n_in: usize) -> Self {
-        match family {
+    ///
+    /// # Errors
+    /// As [`Pool::run`].
+    pub(crate) fn new(family: Family, x: &[f32], n_in: usize, pool: &Pool) -> Result<Self> {
+        Ok(match family {
             Family::Float => Self::Float(x.to_vec()),
-            Family::By32 => Self::By32(Rounded::new(x, n_in)),
-            Family::By256 => Self::By256(Rounded::new(x, n_in)),
-        }
+            Family::By32 => Self::By32(Rounded::new(x, n_in, pool)?),
+            Family::By256 => Self::By256(Rounded::new(x, n_in, pool)?),
+        })
     }
 }
 
@@ -75,8 +84,31 @@ const OUTLIER: f32 = 4.0;
 const FEW: usize = 3;
 
 impl<B: Block> Rounded<B> {
-    fn new(x: &[f32], n_in: usize) -> Self {
+    fn new(x: &[f32], n_in: usize, pool: &Pool) -> Result<Self> {
         debug_assert!(n_in.is_multiple_of(B::LEN) && x.len().is_multiple_of(n_in));
+        let of_tile = TILE * n_in;
+        let mut tiles: Vec<_> = x.chunks(of_tile).map(|_| Tile::default()).collect();
+        pool.run_chunks(&mut tiles, 1, &|index, tile| {
+            let begin = index * of_tile;
+            tile[0] = Tile::new(&x[begin..x.len().min(begin + of_tile)], n_in);
+        })?;
+        Ok(Self(tiles))
+    }
+
+    /// The tile of token `tok`, and its number in there.
+    pub(super) fn tile_of(&self, tok: usize) -> (&Tile<B>, usize) {
+        (&self.0[tok / TILE], tok % TILE)
+    }
+}
+
+impl<B> Default for Tile<B> {
+    fn default() -> Self {
+        Self { blocks: Vec::new(), walk: Walk::default() }
+    }
+}
+
+impl<B: Block> Tile<B> {
+    fn new(x: &[f32], n_in: usize) -> Self {
         let n_blocks = n_in / B::LEN;
         let once: Vec<B> = x.chunks_exact(B::LEN).map(B::quantize).collect();
         let mut outlying = Vec::with_capacity(once.len());
@@ -106,7 +138,7 @@ impl<B: Block> Rounded<B> {
         Self { blocks, walk }
     }
 
-    /// The blocks of token `tok`, as [`walk`](Self::walk) goes.
+    /// The blocks of the tile's token `tok`, as [`walk`](Self::walk) goes.
     pub(super) fn token(&self, tok: usize) -> &[B] {
         let n = self.walk.blocks.len();
         &self.blocks[tok * n..(tok + 1) * n]

@@ -183,7 +183,8 @@ struct Blocks<'x, B> {
 
 impl<B: Block> Products for Blocks<'_, B> {
     fn dots<const T: usize>(&self, group: &[u8], tok: usize) -> [[f32; GROUP]; T] {
-        B::dots(self.ty, group, &self.x.walk, std::array::from_fn(|t| self.x.token(tok + t)))
+        let (tile, first) = self.x.tile_of(tok);
+        B::dots(self.ty, group, &tile.walk, std::array::from_fn(|t| tile.token(first + t)))
     }
 }
 

@@ -3,6 +3,7 @@
 use super::layout::{GROUP, PackedType};
 use super::{Activations, Output, PackedMatrix};
 use crate::gguf::TensorType;
+use crate::threads::Pool;
 use crate::{Error, Result};
 use web_time::{Duration, Instant};
 
@@ -35,7 +36,7 @@ pub fn measure(ty: TensorType, n_tok: usize, time: Duration) -> Result<f64> {
     (0..N_OUT).for_each(|i| matrix.set_row(i, &row));
     // None stands out of its block.
     let x: Vec<f32> = (0..n_tok * N_IN).map(|i| if i % 3 == 0 { -1.0 } else { 1.0 }).collect();
-    let x = Activations::new(matrix.family(), &x, N_IN);
+    let x = Activations::new(matrix.family(), &x, N_IN, &Pool::single())?;
     let mut y = vec![0.0; n_tok * N_OUT];
     let mut run = || {
         let begun = Instant::now();

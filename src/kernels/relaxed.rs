@@ -43,6 +43,7 @@ unsafe fn signed(a: *const Bytes, w: v128) -> (v128, v128) {
 impl Dot for Pairs16 {
     type Chunk = Bytes;
     const PARTS: usize = 2;
+    const BOTH_QUADS: bool = true;
     const HALF: v128 = HALF;
     const LANE: usize = 16;
 
@@ -98,6 +99,7 @@ impl Dot for Pairs16 {
 impl Dot for Fours32 {
     type Chunk = Bytes;
     const PARTS: usize = 2;
+    const BOTH_QUADS: bool = true;
     const HALF: v128 = HALF;
 
     #[inline(always)]

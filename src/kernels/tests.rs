@@ -4,6 +4,7 @@ use super::activations::{Block, Block32, Block256, Chunk};
 use super::layout::{Family, LAYOUT_VERSION, PackedType, QK, QK_K};
 use super::{Activations, Output, PackedMatrix, isa, portable};
 use crate::gguf::TensorType;
+use crate::threads::Pool;
 use candle_core::Device;
 use candle_core::quantized::{GgmlDType, QStorage, QTensor};
 use std::borrow::Cow;
@@ -167,7 +168,7 @@ fn multiply(matrix: &PackedMatrix, x: &[f32]) -> Vec<f32> {
     // A column before and one behind stay as they are.
     let stride = matrix.n_out() + 2;
     let mut y = vec![f32::NAN; n_tok * stride];
-    let x = Activations::new(matrix.family(), x, matrix.n_in());
+    let x = Activations::new(matrix.family(), x, matrix.n_in(), &Pool::single()).expect("activations");
     matrix.multiply(&x, 0..matrix.n_groups(), Output::new(&mut y, n_tok), 1);
     assert!(y.chunks_exact(stride).all(|y| y[0].is_nan() && y[stride - 1].is_nan()));
     y.chunks_exact(stride).flat_map(|y| &y[1..stride - 1]).copied().collect()
@@ -405,18 +406,20 @@ fn oracle(matrix: &PackedMatrix, x: &[f32]) -> Vec<f32> {
     let (n_out, n_in, ty) = (matrix.n_out(), matrix.n_in(), matrix.ty());
     let mut y = Vec::new();
     for x in x.chunks_exact(n_in) {
-        let prepared = Activations::new(matrix.family(), x, n_in);
+        let prepared = Activations::new(matrix.family(), x, n_in, &Pool::single()).expect("activations");
         let groups = (0..matrix.n_groups()).flat_map(|group| {
             let group = matrix.group_bytes(group);
             let [dots] = match &prepared {
                 Activations::Float(x) => portable::dots_float(ty, group, [x]),
                 Activations::By32(x) => {
-                    let blocks: Vec<_> = x.blocks.iter().copied().map(Block32::to_bytes).collect();
-                    portable::dots32(ty, group, &x.walk, [&blocks])
+                    let (tile, _) = x.tile_of(0);
+                    let blocks: Vec<_> = tile.token(0).iter().copied().map(Block32::to_bytes).collect();
+                    portable::dots32(ty, group, &tile.walk, [&blocks])
                 }
                 Activations::By256(x) => {
-                    let blocks: Vec<_> = x.blocks.iter().copied().map(Block256::to_bytes).collect();
-                    portable::dots256(ty, group, &x.walk, [&blocks])
+                    let (tile, _) = x.tile_of(0);
+                    let blocks: Vec<_> = tile.token(0).iter().copied().map(Block256::to_bytes).collect();
+                    portable::dots256(ty, group, &tile.walk, [&blocks])
                 }
             };
             dots

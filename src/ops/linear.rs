@@ -54,7 +54,14 @@ fn project(x: &[f32], n_tok: usize, parts: &[Projection], pool: &Pool) -> Result
         if x.len() != n_tok * n_in {
             return Err(Error::Msg(format!("{} numbers are no {n_tok} rows of {n_in}", x.len())));
         }
-        let x = prepared[family as usize].get_or_init(|| Activations::new(family, x, n_in));
+        let prepared = &prepared[family as usize];
+        let x = match prepared.get() {
+            Some(x) => x,
+            None => {
+                let x = Activations::new(family, x, n_in, pool).map_err(lost)?;
+                prepared.get_or_init(|| x)
+            }
+        };
         let groups = n_groups..n_groups + weight.n_groups();
         n_groups = groups.end;
         placed.push(Placed { matrix: weight, x, groups, column });
@@ -108,9 +115,10 @@ impl NormedProjection {
             return Err(Error::Msg(format!("a norm of {} does not go over {layout:?}", self.norm.len())));
         }
         let mut normed = vec![0.0; x.len()];
-        for (x, y) in x.chunks_exact(n_in).zip(normed.chunks_exact_mut(n_in)) {
-            kernels::rms_norm(x, &self.norm, self.eps, y);
-        }
+        let norm = |tok: usize, y: &mut [f32]| {
+            kernels::rms_norm(&x[tok * n_in..(tok + 1) * n_in], &self.norm, self.eps, y);
+        };
+        self.pool.run_chunks(&mut normed, n_in, &norm).map_err(lost)?;
         Ok((project(&normed, n_tok, &self.parts, &self.pool)?, n_tok))
     }
 }

@@ -416,7 +416,7 @@ pub(super) unsafe fn tile256<F: Format256, D: Dot, const T: usize>(
         // SAFETY: the caller's; pointers advance once per block.
         unsafe {
             let w = group.add(block as usize * 2 * F::BYTES);
-            if T == 1 && D::LANE == 16 {
+            if T == 1 && D::BOTH_QUADS {
                 add_block::<F, D, T, 2>([w, w.add(F::BYTES)], x, y, 0, c);
             } else {
                 for half in 0..c.n_quads {

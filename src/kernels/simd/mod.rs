@@ -21,6 +21,8 @@ pub(super) trait Dot {
     type Chunk: Chunk;
     /// In how many parts a vector of halves is multiplied.
     const PARTS: usize;
+    /// Whether a token alone goes over both quads of a K block at once, which share its loads.
+    const BOTH_QUADS: bool;
 
     /// An accumulator that begins at `-bias` times the activations' sum; `pairs` holds the sums of two and two.
     #[inline(always)]
