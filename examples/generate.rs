@@ -28,6 +28,7 @@ fn generate() -> Result<(), Box<dyn std::error::Error>> {
         top_k: arguments.opt_value_from_str("--top-k")?.unwrap_or(0),
         top_p: arguments.opt_value_from_str("--top-p")?.unwrap_or(1.0),
         seed: arguments.opt_value_from_str("--seed")?.unwrap_or(0),
+        ..Default::default()
     };
     let [path, prompt] = file::positional(arguments, USAGE)?;
 
@@ -35,13 +36,7 @@ fn generate() -> Result<(), Box<dyn std::error::Error>> {
     let prompt = loaded.tokenizer.encode(&prompt, true, true)?;
     let n_ctx = loaded.llama.config().n_ctx_train.min(prompt.len() + max_tokens);
     let mut session = Session::new(loaded.llama, loaded.tokenizer, n_ctx)?;
-    session.start(Request {
-        prompt,
-        max_tokens: Some(max_tokens),
-        sampler,
-        ignore_eos: false,
-        cache_prompt: false,
-    })?;
+    session.start(Request { prompt, max_tokens: Some(max_tokens), sampler, ..Default::default() })?;
 
     let mut out = std::io::stdout();
     loop {

@@ -21,6 +21,7 @@ mod ops;
 pub mod sampler;
 pub mod score;
 pub mod session;
+mod stop;
 pub mod threads;
 pub mod tokenizer;
 #[cfg(feature = "wasm")]

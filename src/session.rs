@@ -5,10 +5,12 @@
 //! what follows the longest beginning that both share.
 
 use crate::model::{KvCache, Llama, Logits};
-use crate::sampler::{Sampler, SamplerOptions};
+use crate::sampler::{Sampler, SamplerOptions, TokenLogprobs, logprobs};
+use crate::stop::StopStrings;
 use crate::tokenizer::{Tokenizer, WholeChars};
 use crate::{Error, ErrorKind, Result};
-use candle_core::{Device, Tensor};
+use candle_core::{Storage, Tensor};
+use std::collections::VecDeque;
 use std::sync::Arc;
 use web_time::{Duration, Instant};
 
@@ -27,20 +29,44 @@ pub struct Session {
     /// The tokens whose keys and values `cache` holds.
     cached: Vec<u32>,
     generation: Option<Generation>,
+    /// What is drawn from, `(n_vocab)`; kept from token to token for its memory.
+    logits: Vec<f32>,
 }
 
-/// What to generate.
+/// What to generate. The default is one answer without a limit, drawn at temperature 1, to a prompt yet to be given.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Request {
     /// The prompt's token ids, special tokens and all.
     pub prompt: Vec<u32>,
     /// How many tokens to generate at most; `None` until the context is full.
     pub max_tokens: Option<usize>,
+    /// How many answers to generate, one after the other; the i-th, from 0, is drawn with the seed plus i. The prompt is
+    /// evaluated once.
+    pub n: usize,
     pub sampler: SamplerOptions,
+    /// Texts that end an answer and are not part of it.
+    pub stop: Vec<String>,
+    /// For each token its log-probability, and so many of the most probable tokens with theirs.
+    pub logprobs: Option<usize>,
     /// Never draw an end-of-generation token.
     pub ignore_eos: bool,
     /// Reuse what the cache holds of the prompt's beginning.
     pub cache_prompt: bool,
+}
+
+impl Default for Request {
+    fn default() -> Self {
+        Self {
+            prompt: Vec::new(),
+            max_tokens: None,
+            n: 1,
+            sampler: SamplerOptions::default(),
+            stop: Vec::new(),
+            logprobs: None,
+            ignore_eos: false,
+            cache_prompt: true,
+        }
+    }
 }
 
 /// What one step brought.
@@ -48,17 +74,26 @@ pub struct Request {
 pub enum Step {
     /// `done` of the prompt's `total` tokens are evaluated, those found in the cache included.
     Prefill { done: usize, total: usize },
-    /// A token was drawn. `text` holds the characters it completes, possibly none.
-    Token { id: u32, text: String },
-    /// The answer is complete. `text` holds what a last, incomplete character leaves: U+FFFD, or nothing.
-    Finished { reason: FinishReason, text: String, timings: Timings },
+    /// A token was drawn for answer number `choice`. `text` holds what is now certain of the text, possibly nothing, and
+    /// `logprobs` the tokens that it begins to spell.
+    Token { choice: usize, id: u32, text: String, logprobs: Vec<TokenLogprobs> },
+    /// Answer number `choice` is complete, and if it is the `last` one, so is the request. `text` and `logprobs` hold what
+    /// was held back; half a character becomes U+FFFD. `timings` are those of all so far.
+    Finished {
+        choice: usize,
+        reason: FinishReason,
+        text: String,
+        logprobs: Vec<TokenLogprobs>,
+        timings: Timings,
+        last: bool,
+    },
 }
 
 /// Why an answer ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum FinishReason {
-    /// The model drew an end-of-generation token.
+    /// The model drew an end-of-generation token, or a text of `stop`.
     Stop,
     /// `max_tokens` are generated, or the context is full.
     Length,
@@ -81,11 +116,12 @@ pub struct Timings {
 
 struct Generation {
     request: Request,
-    sampler: Sampler,
-    chars: WholeChars,
     timings: Timings,
     /// Prompt tokens in the cache.
     prefilled: usize,
+    /// What follows the prompt, `(n_vocab)`, once that is known.
+    prompt_logits: Option<Tensor>,
+    choice: Choice,
     next: Next,
 }
 
@@ -93,12 +129,31 @@ struct Generation {
 enum Next {
     /// More of the prompt.
     Prefill,
-    /// A draw from the prompt's last logits, `(n_vocab)`.
+    /// A draw from these logits, `(n_vocab)`.
     Draw(Tensor),
     /// The last token drawn, which the model has not seen yet.
     Forward(u32),
     /// Nothing: the answer is complete.
-    Finish,
+    Finish(FinishReason),
+}
+
+/// One answer, on its way.
+struct Choice {
+    index: usize,
+    sampler: Sampler,
+    answer: Answer,
+    predicted_n: usize,
+}
+
+/// An answer's text, and the log-probabilities of the tokens that spell it.
+struct Answer {
+    chars: WholeChars,
+    stop: StopStrings,
+    /// Bytes of text that the tokens gave, and that were given out.
+    spelled: usize,
+    given: usize,
+    /// Tokens of which nothing was given out yet, by where in the text they begin.
+    waiting: VecDeque<(usize, TokenLogprobs)>,
 }
 
 impl Session {
@@ -109,7 +164,7 @@ impl Session {
     pub fn new(llama: Llama, tokenizer: Arc<Tokenizer>, n_ctx: usize) -> Result<Self> {
         let n_ctx = llama.config().n_ctx(Some(n_ctx))?;
         let cache = KvCache::new(llama.config(), n_ctx)?;
-        Ok(Self { llama, tokenizer, cache, cached: Vec::new(), generation: None })
+        Ok(Self { llama, tokenizer, cache, cached: Vec::new(), generation: None, logits: Vec::new() })
     }
 
     /// The model.
@@ -136,8 +191,13 @@ impl Session {
         if request.prompt.is_empty() {
             return Err(Error::invalid_request("the prompt should have at least one token"));
         }
-        if request.max_tokens == Some(0) {
-            return Err(Error::invalid_request("`max_tokens` should be at least 1, got 0"));
+        for (field, value) in [("max_tokens", request.max_tokens), ("n", Some(request.n))] {
+            if value == Some(0) {
+                return Err(Error::invalid_request(format!("`{field}` should be at least 1, got 0")));
+            }
+        }
+        if request.stop.iter().any(String::is_empty) {
+            return Err(Error::invalid_request("`stop` should hold texts, but one is empty"));
         }
         let (n_prompt, n_ctx) = (request.prompt.len(), self.n_ctx());
         if n_prompt >= n_ctx {
@@ -148,15 +208,15 @@ impl Session {
                 ),
             ));
         }
-        let sampler = Sampler::new(&request.sampler)?;
+        let choice = self.choice(&request, 0)?;
 
         let shared = if request.cache_prompt { shared_prefix(&self.cached, &request.prompt) } else { 0 };
         let prefilled = shared.min(n_prompt - 1); // the last token's logits are needed
         self.cache.truncate(prefilled);
         self.cached.truncate(prefilled);
         self.generation = Some(Generation {
-            sampler,
-            chars: WholeChars::default(),
+            choice,
+            prompt_logits: None,
             timings: Timings { cache_n: prefilled, prompt_n: n_prompt - prefilled, ..Default::default() },
             prefilled,
             next: Next::Prefill,
@@ -179,7 +239,7 @@ impl Session {
             return Err(Error::invalid_request("no request is in progress"));
         };
         let step = self.advance(&mut generation)?;
-        if !matches!(step, Step::Finished { .. }) {
+        if !matches!(step, Step::Finished { last: true, .. }) {
             self.generation = Some(generation);
         }
         Ok(step)
@@ -187,14 +247,19 @@ impl Session {
 
     fn advance(&mut self, generation: &mut Generation) -> Result<Step> {
         let begun = Instant::now();
-        let logits = match std::mem::replace(&mut generation.next, Next::Finish) {
-            Next::Finish => return Ok(generation.finished(FinishReason::Length)),
+        let next = std::mem::replace(&mut generation.next, Next::Finish(FinishReason::Length));
+        let logits = match next {
+            Next::Finish(reason) => return self.finish(generation, reason),
             Next::Prefill => {
                 let total = generation.request.prompt.len();
                 let done = total.min(generation.prefilled + PREFILL_CHUNK);
                 let logits = self.forward(&generation.request.prompt[generation.prefilled..done])?;
                 generation.prefilled = done;
-                generation.next = if done == total { Next::Draw(logits) } else { Next::Prefill };
+                generation.next = Next::Prefill;
+                if done == total {
+                    generation.prompt_logits = Some(logits.clone());
+                    generation.next = Next::Draw(logits);
+                }
                 generation.timings.prompt += begun.elapsed();
                 return Ok(Step::Prefill { done, total });
             }
@@ -202,20 +267,70 @@ impl Session {
             Next::Forward(id) => self.forward(&[id])?,
         };
 
-        let logits = if generation.request.ignore_eos { self.without_eog(logits)? } else { logits };
-        let id = generation.sampler.sample(&logits)?;
+        let Generation { request, choice, timings, next, .. } = &mut *generation;
+        let id = self.draw(request, choice, &logits)?;
         if self.tokenizer.is_eog(id) {
-            generation.timings.predicted += begun.elapsed();
-            return Ok(generation.finished(FinishReason::Stop));
+            timings.predicted += begun.elapsed();
+            return self.finish(generation, FinishReason::Stop);
         }
-        let text = generation.chars.push(&self.tokenizer.piece(id, SKIP_SPECIAL)?);
-        generation.timings.predicted_n += 1;
-        let n_used = generation.request.prompt.len() + generation.timings.predicted_n;
-        let full = n_used >= self.n_ctx();
-        let enough = generation.request.max_tokens.is_some_and(|max| generation.timings.predicted_n >= max);
-        generation.next = if full || enough { Next::Finish } else { Next::Forward(id) };
-        generation.timings.predicted += begun.elapsed();
-        Ok(Step::Token { id, text })
+        if let Some(n_top) = request.logprobs {
+            let of_model = logits.to_vec1::<f32>()?;
+            choice.answer.waiting.push_back((choice.answer.spelled, logprobs(&of_model, id, n_top)));
+        }
+        let (text, stopped) = choice.answer.push(&self.tokenizer.piece(id, SKIP_SPECIAL)?);
+        choice.predicted_n += 1;
+        timings.predicted_n += 1;
+        let full = request.prompt.len() + choice.predicted_n >= self.n_ctx();
+        let enough = request.max_tokens.is_some_and(|max| choice.predicted_n >= max);
+        *next = match (stopped, full || enough) {
+            (true, _) => Next::Finish(FinishReason::Stop),
+            (false, true) => Next::Finish(FinishReason::Length),
+            (false, false) => Next::Forward(id),
+        };
+        timings.predicted += begun.elapsed();
+        Ok(Step::Token { choice: choice.index, id, text, logprobs: choice.answer.given_logprobs() })
+    }
+
+    /// Answer number `index` before its first token.
+    fn choice(&self, request: &Request, index: usize) -> Result<Choice> {
+        let seed = request.sampler.seed.wrapping_add(index as u64);
+        let options = SamplerOptions { seed, ..request.sampler.clone() };
+        let mut sampler = Sampler::new(&options, &self.tokenizer, self.n_ctx())?;
+        sampler.accept(&request.prompt);
+        Ok(Choice { index, sampler, answer: Answer::new(&request.stop), predicted_n: 0 })
+    }
+
+    /// The next token by `logits`, `(n_vocab)`: what may not come is masked, then the sampler draws.
+    fn draw(&mut self, request: &Request, choice: &mut Choice, logits: &Tensor) -> Result<u32> {
+        read(logits, &mut self.logits)?;
+        if request.ignore_eos {
+            for id in self.tokenizer.eog() {
+                if let Some(logit) = self.logits.get_mut(id as usize) {
+                    *logit = f32::NEG_INFINITY;
+                }
+            }
+        }
+        let id = choice.sampler.sample(&mut self.logits)?;
+        choice.sampler.accept(&[id]);
+        Ok(id)
+    }
+
+    /// Ends the answer under way, and begins the next one, if there is to be one, from behind the prompt.
+    fn finish(&mut self, generation: &mut Generation, reason: FinishReason) -> Result<Step> {
+        let Generation { request, choice, timings, .. } = &mut *generation;
+        let (text, logprobs) = choice.answer.finish();
+        let index = choice.index;
+        let last = index + 1 == request.n;
+        if !last {
+            self.cache.truncate(request.prompt.len());
+            self.cached.truncate(request.prompt.len());
+            *choice = self.choice(request, index + 1)?;
+        }
+        let timings = *timings;
+        if let (false, Some(logits)) = (last, &generation.prompt_logits) {
+            generation.next = Next::Draw(logits.clone());
+        }
+        Ok(Step::Finished { choice: index, reason, text, logprobs, timings, last })
     }
 
     /// The logits after `ids`, `(n_vocab)`.
@@ -224,23 +339,56 @@ impl Session {
         self.cached.extend_from_slice(ids);
         Ok(logits.squeeze(0)?)
     }
+}
 
-    fn without_eog(&self, logits: Tensor) -> Result<Tensor> {
-        let mut logits = logits.to_vec1::<f32>()?;
-        for id in self.tokenizer.eog() {
-            if let Some(logit) = logits.get_mut(id as usize) {
-                *logit = f32::NEG_INFINITY;
-            }
+impl Answer {
+    fn new(stop: &[String]) -> Self {
+        Self {
+            chars: WholeChars::default(),
+            stop: StopStrings::new(stop),
+            spelled: 0,
+            given: 0,
+            waiting: VecDeque::new(),
         }
-        let n_vocab = logits.len();
-        Ok(Tensor::from_vec(logits, n_vocab, &Device::Cpu)?)
+    }
+
+    /// Takes a token's bytes. Returns the text that is now certain, and whether a stop string ended it.
+    fn push(&mut self, bytes: &[u8]) -> (String, bool) {
+        let text = self.chars.push(bytes);
+        self.spelled += text.len();
+        let (text, stopped) = self.stop.push(&text);
+        self.given += text.len();
+        if stopped {
+            self.waiting.retain(|&(begin, _)| begin < self.given);
+            self.chars = WholeChars::default();
+        }
+        (text, stopped)
+    }
+
+    /// The tokens that begin in what was given out.
+    fn given_logprobs(&mut self) -> Vec<TokenLogprobs> {
+        let n = self.waiting.iter().take_while(|&&(begin, _)| begin < self.given).count();
+        self.waiting.drain(..n).map(|(_, logprobs)| logprobs).collect()
+    }
+
+    /// What was held back.
+    fn finish(&mut self) -> (String, Vec<TokenLogprobs>) {
+        let rest = std::mem::take(&mut self.chars).finish();
+        let (mut text, _) = self.stop.push(&rest);
+        text += &self.stop.finish();
+        (text, self.waiting.drain(..).map(|(_, logprobs)| logprobs).collect())
     }
 }
 
-impl Generation {
-    fn finished(&mut self, reason: FinishReason) -> Step {
-        Step::Finished { reason, text: std::mem::take(&mut self.chars).finish(), timings: self.timings }
-    }
+/// Copies `logits`, contiguous, to `out`.
+fn read(logits: &Tensor, out: &mut Vec<f32>) -> Result<()> {
+    let (storage, layout) = logits.storage_and_layout();
+    let (Storage::Cpu(storage), Some((begin, end))) = (&*storage, layout.contiguous_offsets()) else {
+        return Err(Error::internal("logits should be contiguous"));
+    };
+    out.clear();
+    out.extend_from_slice(&storage.as_slice::<f32>()?[begin..end]);
+    Ok(())
 }
 
 /// How many tokens `a` and `b` have in common from the start.

@@ -7,14 +7,17 @@ import type {
   ChatCompletionCreateParams,
   ChatCompletionCreateParamsNonStreaming,
   ChatCompletionCreateParamsStreaming,
+  ChatCompletionTokenLogprob,
   Completion,
   CompletionChunk,
   CompletionCreateParams,
   CompletionCreateParamsNonStreaming,
   CompletionCreateParamsStreaming,
+  CompletionLogprobs,
   CompletionUsage,
   FinishReason,
   Timings,
+  TokenLogprob,
 } from "./openai.js";
 import { chatRequest, completionRequest } from "./request.js";
 import { ChunkStream } from "./stream.js";
@@ -56,10 +59,16 @@ export class ChatCompletions {
   ): Promise<ChatCompletion | AsyncIterable<ChatCompletionChunk>> {
     check("the options of a request", options);
     const request = chatRequest(body);
+    const logprobs = (tokens: ChatCompletionTokenLogprob[] = []) =>
+      body.logprobs ? { content: tokens, refusal: null } : null;
     if (!body.stream) {
-      const { text, finish_reason, ...numbers } = await generate(this.#engine, request, options.signal);
-      const message = { role: "assistant" as const, content: text, refusal: null };
-      const choices = [{ index: 0, message, finish_reason, logprobs: null }];
+      const { answers, ...numbers } = await generate(this.#engine, request, options.signal);
+      const choices = answers.map(({ text, tokens, finish_reason }, index) => ({
+        index,
+        message: { role: "assistant" as const, content: text, refusal: null },
+        finish_reason,
+        logprobs: logprobs(tokens),
+      }));
       return { ...head("chatcmpl", "chat.completion", this.#model), choices, ...numbers };
     }
     return stream<"chat.completion.chunk", ChatCompletionChunk["choices"][number]>(
@@ -68,9 +77,14 @@ export class ChatCompletions {
       options.signal,
       {
         head: head("chatcmpl", "chat.completion.chunk", this.#model),
-        opening: { index: 0, delta: { role: "assistant", content: "" }, finish_reason: null, logprobs: null },
-        text: (content) => ({ index: 0, delta: { content }, finish_reason: null, logprobs: null }),
-        ending: (finish_reason) => ({ index: 0, delta: {}, finish_reason, logprobs: null }),
+        n: body.n ?? 1,
+        opening: { delta: { role: "assistant", content: "" }, finish_reason: null, logprobs: null },
+        text: (content, tokens) => ({
+          delta: { content },
+          finish_reason: null,
+          logprobs: tokens ? logprobs(tokens) : null,
+        }),
+        ending: (finish_reason) => ({ delta: {}, finish_reason, logprobs: null }),
         includeUsage: body.stream_options?.include_usage ?? false,
       },
     );
@@ -108,22 +122,65 @@ export class Completions {
     check("the options of a request", options);
     const request = completionRequest(body);
     if (!body.stream) {
-      const { text, finish_reason, ...numbers } = await generate(this.#engine, request, options.signal);
-      const choices = [{ index: 0, text, finish_reason, logprobs: null }];
+      const { answers, ...numbers } = await generate(this.#engine, request, options.signal);
+      const choices = answers.map(({ text, tokens, finish_reason }, index) => ({
+        index,
+        text,
+        finish_reason,
+        logprobs: body.logprobs == null ? null : completionLogprobs(tokens, new Offsets()),
+      }));
       return { ...head("cmpl", "text_completion", this.#model), choices, ...numbers };
     }
+    const offsets = Array.from({ length: body.n ?? 1 }, () => new Offsets());
     return stream<"text_completion", CompletionChunk["choices"][number]>(
       this.#engine,
       request,
       options.signal,
       {
         head: head("cmpl", "text_completion", this.#model),
-        text: (text) => ({ index: 0, text, finish_reason: null, logprobs: null }),
-        ending: (finish_reason) => ({ index: 0, text: "", finish_reason, logprobs: null }),
+        n: offsets.length,
+        text: (text, tokens, index) => ({
+          text,
+          finish_reason: null,
+          logprobs: tokens ? completionLogprobs(tokens, offsets[index] as Offsets) : null,
+        }),
+        ending: (finish_reason) => ({ text: "", finish_reason, logprobs: null }),
         includeUsage: body.stream_options?.include_usage ?? false,
       },
     );
   }
+}
+
+/** Where in a text its tokens begin, token by token. */
+class Offsets {
+  readonly #characters = new TextDecoder("utf-8", { ignoreBOM: true });
+  #end = 0;
+
+  next(bytes: readonly number[]): number {
+    const begin = this.#end;
+    this.#end += this.#characters.decode(Uint8Array.from(bytes), { stream: true }).length;
+    return begin;
+  }
+}
+
+function completionLogprobs(
+  tokens: readonly ChatCompletionTokenLogprob[],
+  offsets: Offsets,
+): CompletionLogprobs {
+  return {
+    tokens: tokens.map(spelled),
+    token_logprobs: tokens.map(({ logprob }) => logprob),
+    top_logprobs: tokens.map((token) =>
+      Object.fromEntries([...token.top_logprobs, token].map((one) => [spelled(one), one.logprob])),
+    ),
+    text_offset: tokens.map(({ bytes }) => offsets.next(bytes)),
+  };
+}
+
+/** A token's text, or where that is none, its bytes, as OpenAI writes them: tokens must not look alike. */
+function spelled({ token, bytes }: TokenLogprob): string {
+  if (!token.includes("\u{FFFD}")) return token;
+  return `bytes:${bytes.map((byte) => `\\x${byte.toString(16).padStart(2, "0")}`).join("")}`;
 }
 
 /** What an answer and all chunks of one have in common. */
@@ -149,25 +206,42 @@ function usage({ prompt_n, cache_n, predicted_n }: Timings): CompletionUsage {
   };
 }
 
+/** One answer of a generation. */
+interface Answer {
+  text: string;
+  tokens: ChatCompletionTokenLogprob[];
+  finish_reason: FinishReason;
+}
+
 /** A generation in one piece. */
 async function generate(
   engine: Engine,
   request: string,
   signal: AbortSignal | null | undefined,
-): Promise<{ text: string; finish_reason: FinishReason; usage: CompletionUsage; timings: Timings }> {
-  let text = "";
-  const { ended } = await engine.generate(request, (piece) => (text += piece), signal);
-  const { finish_reason, timings } = await ended;
-  return { text, finish_reason, usage: usage(timings), timings };
+): Promise<{ answers: Answer[]; usage: CompletionUsage; timings: Timings }> {
+  const answers: Answer[] = [];
+  const { ended } = await engine.generate(
+    request,
+    ({ choice, text, logprobs, finish_reason }) => {
+      const answer = (answers[choice] ??= { text: "", tokens: [], finish_reason: "stop" });
+      answer.text += text;
+      if (logprobs) answer.tokens.push(...logprobs);
+      if (finish_reason) answer.finish_reason = finish_reason;
+    },
+    signal,
+  );
+  const timings = await ended;
+  return { answers, usage: usage(timings), timings };
 }
 
-/** How a kind of completion words the choices of its chunks. */
+/** How a kind of completion words the choices of its chunks, but for their index. */
 interface Wording<ObjectName, Choice> {
   head: Head<ObjectName>;
-  /** The chunk before any text, if there is one. */
-  opening?: Choice;
-  text(text: string): Choice;
-  ending(finishReason: FinishReason): Choice;
+  n: number;
+  /** The chunk before an answer's text, if there is one. */
+  opening?: Omit<Choice, "index">;
+  text(text: string, tokens: ChatCompletionTokenLogprob[] | undefined, index: number): Omit<Choice, "index">;
+  ending(finishReason: FinishReason): Omit<Choice, "index">;
   includeUsage: boolean;
 }
 
@@ -178,20 +252,40 @@ type Chunk<ObjectName, Choice> = Head<ObjectName> & {
 };
 
 /** A generation as it comes. */
-async function stream<ObjectName, Choice>(
+async function stream<ObjectName, Choice extends { index: number }>(
   engine: Engine,
   request: string,
   signal: AbortSignal | null | undefined,
-  { head, opening, text, ending, includeUsage }: Wording<ObjectName, Choice>,
+  { head, n, opening, text, ending, includeUsage }: Wording<ObjectName, Choice>,
 ): Promise<AsyncIterable<Chunk<ObjectName, Choice>>> {
-  const chunk = (choice: Choice) => ({ ...head, choices: [choice], ...(includeUsage && { usage: null }) });
   const chunks = new ChunkStream<Chunk<ObjectName, Choice>>(() => generation.cancel(), signal);
-  if (opening) chunks.push(chunk(opening));
+  const chunk = (index: number, choice: Omit<Choice, "index">) => ({
+    ...head,
+    choices: [{ index, ...choice } as Choice],
+    ...(includeUsage && { usage: null }),
+  });
+  const open = (index: number) => {
+    if (opening) chunks.push(chunk(index, opening));
+  };
+  /** What ends the last answer: it waits for the timings. */
+  let last: Chunk<ObjectName, Choice>;
 
-  const generation = await engine.generate(request, (piece) => chunks.push(chunk(text(piece))), signal);
+  open(0);
+  const generation = await engine.generate(
+    request,
+    (piece) => {
+      const { choice, finish_reason } = piece;
+      if (piece.text || piece.logprobs) chunks.push(chunk(choice, text(piece.text, piece.logprobs, choice)));
+      if (!finish_reason) return;
+      last = chunk(choice, ending(finish_reason));
+      if (choice + 1 === n) return;
+      chunks.push(last);
+      open(choice + 1);
+    },
+    signal,
+  );
   generation.ended.then(
-    ({ finish_reason, timings }) => {
-      const last = chunk(ending(finish_reason));
+    (timings) => {
       if (includeUsage) {
         chunks.push(last);
         chunks.push({ ...head, choices: [], usage: usage(timings), timings });

@@ -5,15 +5,17 @@
 
 import { abortable } from "./abort.js";
 import { TallowError } from "./errors.js";
-import { fromWire, type Call, type Ending, type FromWorker, type Method, type Methods } from "./protocol.js";
+import type { Timings } from "./openai.js";
 import type { OpenedWorker } from "./platform.js";
-import type { ScoreParams, WireScores } from "./score.js";
+import { fromWire, type Call, type FromWorker, type Method, type Methods } from "./protocol.js";
 import type { ToWorker, WireError, WorkerEvent } from "./protocol.js";
+import type { ScoreParams, WireScores } from "./score.js";
+import type { Piece } from "./wasm-contract.js";
 
 /** A generation that has started. */
 export interface Generation {
   /** Rejects with the signal's reason when the generation is cancelled. */
-  ended: Promise<Ending>;
+  ended: Promise<Timings>;
   /** Stops it within one step; does nothing once it has ended. */
   cancel(): void;
 }
@@ -61,10 +63,10 @@ export class Engine {
     return abortable(this.#ask(this.#nextId++, method, params, onEvent, transfer), signal);
   }
 
-  /** Queues a generation; resolves once the worker has found the request good. `onText` is not called before that. */
+  /** Queues a generation; resolves once the worker has found the request good. `onPiece` is not called before that. */
   generate(
     request: string,
-    onText: (text: string) => void,
+    onPiece: (piece: Piece) => void,
     signal?: AbortSignal | null,
   ): Promise<Generation> {
     const controller = new AbortController();
@@ -76,7 +78,7 @@ export class Engine {
     return new Promise((resolve, reject) => {
       const onEvent = (event: WorkerEvent) => {
         if (event.event === "started") resolve({ ended, cancel });
-        if (event.event === "text") onText(event.text);
+        if (event.event === "piece") onPiece(event.piece);
       };
       const ended = this.#inTurn("generate", { request }, onEvent, controller.signal).finally(() =>
         signal?.removeEventListener("abort", follow),

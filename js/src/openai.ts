@@ -1,6 +1,6 @@
 /**
  * Requests and responses in OpenAI's shapes: data only, structurally compatible with the types of the `openai`
- * package. What OpenAI does not have takes llama.cpp's words (`top_k`, `ignore_eos`, `cache_prompt`, `timings`).
+ * package. What OpenAI does not have takes llama.cpp's words (`top_k`, `min_p`, `ignore_eos`, `cache_prompt`, `timings`).
  * A field that is not declared here is refused with `invalid_request`.
  */
 
@@ -76,20 +76,78 @@ export interface ChatCompletionTool {
 export interface StreamOptions {
   /** Ends the stream with a chunk without choices that holds `usage`. */
   include_usage?: boolean | undefined;
+  /** OpenAI's padding against listeners, of which there are none. */
+  include_obfuscation?: false | undefined;
+}
+
+/**
+ * How tokens are drawn: llama.cpp's samplers, in its order: `logit_bias`, the penalties, `dry_*`, `top_n_sigma`, `top_k`,
+ * `typical_p`, `top_p`, `min_p`, `xtc_*`, `temperature`. `null` and `undefined` mean the default.
+ */
+export interface SamplerParams {
+  /** 0 takes the likeliest token that is left, up to 2; 1 by default. */
+  temperature?: number | null | undefined;
+  /** Lets the temperature vary by so much with the entropy of what is left; 0 by default. */
+  dynatemp_range?: number | null | undefined;
+  /** The power to which the entropy goes in it; 1 by default. */
+  dynatemp_exponent?: number | null | undefined;
+  /** Draws among this many of the likeliest tokens; 0, all of them, by default. */
+  top_k?: number | null | undefined;
+  /** Draws among the likeliest tokens that together have this probability; 1, all of them, by default. */
+  top_p?: number | null | undefined;
+  /** Draws among the tokens at least so many times as likely as the likeliest; 0, all of them, by default. */
+  min_p?: number | null | undefined;
+  /** Draws among the tokens of the most expected surprise that together have this probability; 1, all, by default. */
+  typical_p?: number | null | undefined;
+  /** Draws among the tokens at most so many standard deviations below the largest logit; 0, all, by default. */
+  top_n_sigma?: number | null | undefined;
+  /** How often all tokens above `xtc_threshold` but the least likely of them are left out, 0 to 1; 0 by default. */
+  xtc_probability?: number | null | undefined;
+  /** A probability; above 0.5 nothing is left out; 0.1 by default. */
+  xtc_threshold?: number | null | undefined;
+  /** How many tokens `typical_p`, `top_p`, `min_p` and `xtc_*` leave at least; 0 by default. */
+  min_keep?: number | null | undefined;
+  /** Divides the logits of recent tokens if they are positive, multiplies them otherwise; 1 by default. */
+  repeat_penalty?: number | null | undefined;
+  /** Is subtracted from a recent token's logit for each time it is there, -2 to 2; 0 by default. */
+  frequency_penalty?: number | null | undefined;
+  /** Is subtracted from a recent token's logit, -2 to 2; 0 by default. */
+  presence_penalty?: number | null | undefined;
+  /** How many tokens are recent to these three, the prompt's included; -1 is the context; 64 by default. */
+  repeat_last_n?: number | null | undefined;
+  /**
+   * `dry_multiplier * dry_base ** (n - dry_allowed_length)` is subtracted from the logit of a token that would go on with
+   * a repetition of n tokens; 0, none of it, by default.
+   */
+  dry_multiplier?: number | null | undefined;
+  /** At least 1; 1.75 by default. */
+  dry_base?: number | null | undefined;
+  /** How many tokens may be repeated; 2 by default. */
+  dry_allowed_length?: number | null | undefined;
+  /** How many tokens are looked through, the prompt's included; -1, the context, by default. */
+  dry_penalty_last_n?: number | null | undefined;
+  /** Texts of at most 40 bytes that no repetition goes beyond; `["\n", ":", "\"", "*"]` by default. */
+  dry_sequence_breakers?: readonly string[] | null | undefined;
+  /** 1 or 2 hold the surprise near `mirostat_tau`, in place of all but `logit_bias` and `temperature`; 0 by default. */
+  mirostat?: 0 | 1 | 2 | null | undefined;
+  /** In bits; 5 by default. */
+  mirostat_tau?: number | null | undefined;
+  /** How fast the surprise is corrected; 0.1 by default. */
+  mirostat_eta?: number | null | undefined;
 }
 
 /** The fields that both kinds of completion take. `null` and `undefined` mean the default. */
-export interface SamplingParams {
+export interface GenerationParams extends SamplerParams {
   /** Taken and not looked at: the model is the one that was loaded. */
   model?: string | undefined;
   /** How many tokens to generate at most; until the context is full by default. */
   max_tokens?: number | null | undefined;
-  /** 0 always takes the likeliest token, up to 2; 1 by default. */
-  temperature?: number | null | undefined;
-  /** Draws among the likeliest tokens that together have this probability; 1, all of them, by default. */
-  top_p?: number | null | undefined;
-  /** Draws among this many of the likeliest tokens; 0, all of them, by default. */
-  top_k?: number | null | undefined;
+  /** How many answers to generate, 1 to 128, one after the other; the i-th, from 0, with `seed + i`. 1 by default. */
+  n?: number | null | undefined;
+  /** A text that ends an answer and is not part of it, or several. */
+  stop?: string | readonly string[] | null | undefined;
+  /** Token ids, and what is added to their logits, -100 to 100. */
+  logit_bias?: Readonly<Record<string, number>> | null | undefined;
   /** The same seed gives the same tokens; a random one by default. */
   seed?: number | null | undefined;
   /** Goes on after an end-of-generation token; `false` by default. */
@@ -98,18 +156,35 @@ export interface SamplingParams {
   cache_prompt?: boolean | null | undefined;
   /** Only with `stream: true`. */
   stream_options?: StreamOptions | null | undefined;
+  /** Taken and not looked at: there is no one else here. */
+  user?: string | undefined;
 }
 
 /** The body of `chat.completions.create`, but for `stream`. */
-export interface ChatCompletionCreateParamsBase extends SamplingParams {
+export interface ChatCompletionCreateParamsBase extends GenerationParams {
   messages: readonly ChatCompletionMessageParam[];
   tools?: readonly ChatCompletionTool[] | undefined;
+  /** `"none"` keeps the tools from the template. */
+  tool_choice?: "auto" | "none" | undefined;
   /** OpenAI's newer word for `max_tokens`; give one of the two. */
   max_completion_tokens?: number | null | undefined;
+  /** Gives each token's log-probability to the model, before any sampler. */
+  logprobs?: boolean | null | undefined;
+  /** With `logprobs`, so many of the likeliest tokens in its place, up to 20. */
+  top_logprobs?: number | null | undefined;
   /** A Jinja template in place of the model's own. */
   template?: string | null | undefined;
   /** Further variables of the template, such as `{ enable_thinking: false }`. */
   chat_template_kwargs?: Record<string, unknown> | null | undefined;
+  /** Taken and not looked at, as are those below: nothing is kept anywhere. */
+  metadata?: Readonly<Record<string, string>> | null | undefined;
+  prompt_cache_key?: string | undefined;
+  safety_identifier?: string | undefined;
+  service_tier?: "auto" | "default" | null | undefined;
+  /** Nothing is stored. */
+  store?: false | null | undefined;
+  /** There is only text. */
+  modalities?: readonly "text"[] | null | undefined;
 }
 
 /** A chat completion that arrives in one piece. */
@@ -127,9 +202,17 @@ export type ChatCompletionCreateParams =
   ChatCompletionCreateParamsNonStreaming | ChatCompletionCreateParamsStreaming;
 
 /** The body of `completions.create`, but for `stream`. */
-export interface CompletionCreateParamsBase extends SamplingParams {
+export interface CompletionCreateParamsBase extends GenerationParams {
   /** The text to go on from; special tokens in it are parsed. */
   prompt: string;
+  /** Gives each token's log-probability to the model, before any sampler, and so many of the likeliest, up to 20. */
+  logprobs?: number | null | undefined;
+  /** The number of choices is `n`. */
+  best_of?: number | null | undefined;
+  /** The prompt is not repeated. */
+  echo?: false | null | undefined;
+  /** Nothing is filled in before a text. */
+  suffix?: "" | null | undefined;
 }
 
 /** A text completion that arrives in one piece. */
@@ -145,7 +228,7 @@ export interface CompletionCreateParamsStreaming extends CompletionCreateParamsB
 /** The body of `completions.create`. */
 export type CompletionCreateParams = CompletionCreateParamsNonStreaming | CompletionCreateParamsStreaming;
 
-/** Why a generation ended: at an end-of-generation token, or at `max_tokens` or the end of the context. */
+/** Why an answer ended: at an end-of-generation token or a `stop`, or at `max_tokens` or the end of the context. */
 export type FinishReason = "stop" | "length";
 
 /** How many tokens a request took. */
@@ -171,6 +254,39 @@ export interface Timings {
   cache_n: number;
 }
 
+/** A token, and how likely it was to the model, before any sampler. */
+export interface TokenLogprob {
+  /** `bytes` as text; what is no UTF-8 becomes U+FFFD. */
+  token: string;
+  /** A natural logarithm. */
+  logprob: number;
+  /** Of a token that is part of a character, not all of the character's. */
+  bytes: number[];
+}
+
+/** {@link TokenLogprob} of a token that was drawn. */
+export interface ChatCompletionTokenLogprob extends TokenLogprob {
+  /** The likeliest tokens in its place, as many as `top_logprobs`. */
+  top_logprobs: TokenLogprob[];
+}
+
+/** The tokens of an answer. */
+export interface ChatCompletionLogprobs {
+  content: ChatCompletionTokenLogprob[];
+  refusal: null;
+}
+
+/** The tokens of an answer to `completions.create`, in four arrays of the same length. */
+export interface CompletionLogprobs {
+  tokens: string[];
+  /** Natural logarithms of the model's probabilities, before any sampler. */
+  token_logprobs: number[];
+  /** The token itself and the likeliest in its place, as many as `logprobs`. */
+  top_logprobs: Record<string, number>[];
+  /** Where in `text` they begin. */
+  text_offset: number[];
+}
+
 /** What the model answered. */
 export interface ChatCompletionMessage {
   role: "assistant";
@@ -189,7 +305,7 @@ export interface ChatCompletion {
     index: number;
     message: ChatCompletionMessage;
     finish_reason: FinishReason;
-    logprobs: null;
+    logprobs: ChatCompletionLogprobs | null;
   }[];
   usage: CompletionUsage;
   timings: Timings;
@@ -208,7 +324,7 @@ export interface ChatCompletionChunk {
     /** The first chunk has the role, those after it text, the one with the `finish_reason` neither. */
     delta: { role?: "assistant"; content?: string };
     finish_reason: FinishReason | null;
-    logprobs: null;
+    logprobs: ChatCompletionLogprobs | null;
   }[];
   /** With `stream_options.include_usage` only: `null` in every chunk but the last. */
   usage?: CompletionUsage | null;
@@ -227,7 +343,7 @@ export interface Completion {
     index: number;
     text: string;
     finish_reason: FinishReason;
-    logprobs: null;
+    logprobs: CompletionLogprobs | null;
   }[];
   usage: CompletionUsage;
   timings: Timings;
@@ -245,7 +361,7 @@ export interface CompletionChunk {
     index: number;
     text: string;
     finish_reason: FinishReason | null;
-    logprobs: null;
+    logprobs: CompletionLogprobs | null;
   }[];
   /** With `stream_options.include_usage` only: `null` in every chunk but the last. */
   usage?: CompletionUsage | null;

@@ -4,16 +4,11 @@ import type { WasmModuleName } from "./capabilities.js";
 import { TALLOW_ERROR_CODES, TallowError, type TallowErrorCode } from "./errors.js";
 import type { Inspection, ModelInfo } from "./info.js";
 import type { LoadProgress } from "./model.js";
-import type { FinishReason, Timings } from "./openai.js";
+import type { Timings } from "./openai.js";
 import type { RelaxedDot } from "./relaxed-dot.js";
 import type { ScoreParams, ScoreProgress, WireScores } from "./score.js";
 import type { WireSource } from "./source.js";
-
-/** How a generation ended. */
-export interface Ending {
-  finish_reason: FinishReason;
-  timings: Timings;
-}
+import type { Piece } from "./wasm-contract.js";
 
 /** How the wasm is started. */
 export interface Start {
@@ -43,7 +38,7 @@ export interface Methods {
   /** `request` is JSON of `TemplateRequest`. */
   applyChatTemplate: { params: { request: string }; result: string };
   /** `request` is JSON of `GenerateRequest`. The page sends one only when the one before was answered. */
-  generate: { params: { request: string }; result: Ending };
+  generate: { params: { request: string }; result: Timings };
   /** As `generate`. */
   score: { params: ScoreParams; result: WireScores };
 }
@@ -59,13 +54,13 @@ export type Call<M extends Method = Method> = {
 /** Page to worker. A `cancel` names the generation or scoring it means; one that has ended is not missed. */
 export type ToWorker = Call | { id: number; method: "cancel" };
 
-/** Worker to page, before the answer: how loading goes on; the request was found good; a piece of text. */
+/** Worker to page, before the answer: how loading goes on; the request was found good; a piece of an answer. */
 export type WorkerEvent =
   | { id: number; event: "progress"; progress: LoadProgress }
   | { id: number; event: "warning"; warning: WireError }
   | { id: number; event: "scored"; progress: ScoreProgress }
   | { id: number; event: "started" }
-  | { id: number; event: "text"; text: string };
+  | { id: number; event: "piece"; piece: Piece };
 
 /** Worker to page: the one answer to a call. After `dead` the worker answers nothing more. */
 export type Answer =

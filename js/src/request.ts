@@ -5,8 +5,8 @@ import type {
   ChatCompletionMessageParam,
   CompletionCreateParams,
 } from "./openai.js";
-import { check, invalid } from "./validate.js";
-import type { GenerateRequest, LocalTime, Sampling, TemplateRequest } from "./wasm-contract.js";
+import { check, invalid, SAMPLER_FIELDS } from "./validate.js";
+import type { GenerateRequest, Generating, LocalTime, Sampler, TemplateRequest } from "./wasm-contract.js";
 
 /** The request that a chat completion makes, as JSON. */
 export function chatRequest(body: ChatCompletionCreateParams): string {
@@ -17,18 +17,30 @@ export function chatRequest(body: ChatCompletionCreateParams): string {
       "`max_tokens` and `max_completion_tokens` mean the same; one of them should be given, got both",
     );
   }
+  const { logprobs, top_logprobs } = body;
+  if (top_logprobs != null && !logprobs) {
+    throw invalid("`top_logprobs` should come with `logprobs: true`");
+  }
   const chat = templateFields(body.messages, {
-    tools: body.tools,
+    tools: body.tool_choice === "none" ? undefined : body.tools,
     template: body.template,
     variables: body.chat_template_kwargs,
   });
-  return toJson<GenerateRequest>({ chat, ...samplingFields(body, max_tokens ?? max_completion_tokens) });
+  const maxTokens = max_tokens ?? max_completion_tokens;
+  return toJson<GenerateRequest>({
+    chat,
+    ...generatingFields(body, maxTokens, logprobs ? (top_logprobs ?? 0) : undefined),
+  });
 }
 
 /** The request that a text completion makes, as JSON. */
 export function completionRequest(body: CompletionCreateParams): string {
   check("a completion", body);
-  return toJson<GenerateRequest>({ prompt: body.prompt, ...samplingFields(body, body.max_tokens) });
+  const { prompt, best_of, n, max_tokens, logprobs } = body;
+  if (best_of != null && best_of !== (n ?? 1)) {
+    throw invalid(`\`best_of\` should be \`n\`, ${n ?? 1}, since all are returned, got ${best_of}`);
+  }
+  return toJson<GenerateRequest>({ prompt, ...generatingFields(body, max_tokens, logprobs) });
 }
 
 /** The request that `applyChatTemplate` makes, as JSON. */
@@ -58,21 +70,28 @@ function templateFields(
   };
 }
 
-function samplingFields(
+function generatingFields(
   body: ChatCompletionCreateParams | CompletionCreateParams,
   maxTokens: number | null | undefined,
-): Sampling {
+  logprobs: number | null | undefined,
+): Generating {
   if (body.stream_options != null && !body.stream) {
     throw invalid("`stream_options` should come with `stream: true`");
   }
+  const { n, stop, logit_bias, seed, ignore_eos, cache_prompt } = body;
+  const given = SAMPLER_FIELDS.filter((field) => body[field] != null);
   return {
     ...(maxTokens != null && { max_tokens: maxTokens }),
-    temperature: body.temperature ?? 1,
-    top_p: body.top_p ?? 1,
-    top_k: body.top_k ?? 0,
-    seed: body.seed ?? randomSeed(),
-    ignore_eos: body.ignore_eos ?? false,
-    cache_prompt: body.cache_prompt ?? true,
+    n: n ?? 1,
+    stop: typeof stop === "string" ? [stop] : (stop ?? []),
+    ...(logprobs != null && { logprobs }),
+    ignore_eos: ignore_eos ?? false,
+    cache_prompt: cache_prompt ?? true,
+    sampler: {
+      ...(Object.fromEntries(given.map((field) => [field, body[field]])) as Omit<Sampler, "seed">),
+      ...(logit_bias && { logit_bias: Object.entries(logit_bias).map(([id, bias]) => [Number(id), bias]) }),
+      seed: seed ?? randomSeed(),
+    },
   };
 }
 

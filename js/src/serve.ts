@@ -9,11 +9,11 @@ import type { Inspection, ModelInfo } from "./info.js";
 import { inspectSource } from "./inspect-source.js";
 import { load } from "./load.js";
 import type { LoadProgress } from "./model.js";
+import type { Timings } from "./openai.js";
 import {
   hasCode,
   toWire,
   type Call,
-  type Ending,
   type FromWorker,
   type Methods,
   type Start,
@@ -146,16 +146,16 @@ class Server {
     return { memoryLimit: this.#memory.limit, ...(contextLength !== undefined && { contextLength }) };
   }
 
-  async #generate(id: number, request: string): Promise<Ending> {
+  async #generate(id: number, request: string): Promise<Timings> {
     const model = this.#model;
     model.start(request);
     this.#post({ id, event: "started" });
 
     const generation = (this.#generation = { id, cancelled: false });
     for (;;) {
-      const step = JSON.parse(model.step()) as Step;
-      if (step.text) this.#post({ id, event: "text", text: step.text });
-      if (step.finish_reason) return { finish_reason: step.finish_reason, timings: step.timings };
+      const { prompt, timings, ...piece } = JSON.parse(model.step()) as Step;
+      if (piece.text || piece.logprobs || piece.finish_reason) this.#post({ id, event: "piece", piece });
+      if (timings) return timings;
       await nextTask();
       if (generation.cancelled) {
         model.cancel();

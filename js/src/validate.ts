@@ -4,6 +4,7 @@
  */
 
 import { TallowError } from "./errors.js";
+import type { SamplerParams } from "./openai.js";
 
 /** What a field should be, in words and as a test. */
 interface Rule {
@@ -25,10 +26,10 @@ const url: Rule = {
 const callback: Rule = { expected: "a function", accepts: (value) => typeof value === "function" };
 const abortSignal: Rule = { expected: "an AbortSignal", accepts: (value) => value instanceof AbortSignal };
 
-function number(low: number, high: number): Rule {
+function number(low: number, high?: number): Rule {
   return {
-    expected: `a number in ${low}..=${high}`,
-    accepts: (value) => typeof value === "number" && low <= value && value <= high,
+    expected: high === undefined ? `a number of ${low} or more` : `a number in ${low}..=${high}`,
+    accepts: (value) => typeof value === "number" && low <= value && value <= (high ?? Number.MAX_VALUE),
   };
 }
 
@@ -83,30 +84,109 @@ const tools = arrayOf("objects", isObject);
 const object: Rule = { expected: "an object", accepts: isObject };
 const requestOptions: Rules = { signal: abortSignal };
 
-const sampling: Rules = {
+function integerIn(low: number, high: number): Rule {
+  return { ...integer(low, high), expected: `an integer in ${low}..=${high}` };
+}
+
+/** Exactly one of `values`, where OpenAI has more. */
+function only(...values: unknown[]): Rule {
+  return { expected: values.map(shown).join(" or "), accepts: (value) => values.includes(value) };
+}
+
+const stop: Rule = {
+  expected: "a non-empty string or an array of such",
+  accepts: (value) =>
+    (Array.isArray(value) ? value : [value]).every((text) => typeof text === "string" && text !== ""),
+};
+
+const logitBias: Rule = {
+  expected: "an object with token ids as keys and numbers in -100..=100",
+  accepts: (value) =>
+    isObject(value) &&
+    Object.entries(value).every(
+      ([id, bias]) => /^\d{1,9}$/.test(id) && typeof bias === "number" && Math.abs(bias) <= 100,
+    ),
+};
+
+const amount = number(0);
+const count = integer(0, MAX_COUNT);
+const probability = number(0, 1);
+const penalty = number(-2, 2);
+const lastTokens = integer(-1, 2 ** 31 - 1);
+
+const sampler = {
+  temperature: number(0, 2),
+  dynatemp_range: amount,
+  dynatemp_exponent: amount,
+  top_k: count,
+  top_p: probability,
+  min_p: probability,
+  typical_p: probability,
+  top_n_sigma: amount,
+  xtc_probability: probability,
+  xtc_threshold: probability,
+  min_keep: count,
+  repeat_penalty: { expected: "a number above 0", accepts: (value) => amount.accepts(value) && value !== 0 },
+  frequency_penalty: penalty,
+  presence_penalty: penalty,
+  repeat_last_n: lastTokens,
+  dry_multiplier: amount,
+  dry_base: number(1),
+  dry_allowed_length: count,
+  dry_penalty_last_n: lastTokens,
+  dry_sequence_breakers: arrayOf("non-empty strings", (text) => typeof text === "string" && text !== ""),
+  mirostat: only(0, 1, 2),
+  mirostat_tau: amount,
+  mirostat_eta: amount,
+} satisfies { [Field in keyof SamplerParams]-?: Rule };
+
+/** The names of {@link SamplerParams}. */
+export const SAMPLER_FIELDS = Object.keys(sampler) as (keyof SamplerParams)[];
+
+const generating: Rules = {
+  ...sampler,
   model: string,
   max_tokens: integer(1, MAX_COUNT),
-  temperature: number(0, 2),
-  top_p: number(0, 1),
-  top_k: integer(0, MAX_COUNT),
+  n: integerIn(1, 128),
+  stop,
+  logit_bias: logitBias,
   seed: integer(0),
   ignore_eos: boolean,
   cache_prompt: boolean,
   stream: boolean,
-  stream_options: { ...object, fields: { include_usage: boolean } },
+  stream_options: { ...object, fields: { include_usage: boolean, include_obfuscation: only(false) } },
+  user: string,
 };
+
+const topLogprobs = integerIn(0, 20);
 
 /** The tables, by what they are for. */
 export const RULES = {
   "a chat completion": {
-    ...sampling,
+    ...generating,
     messages,
     tools,
+    tool_choice: only("auto", "none"),
     max_completion_tokens: integer(1, MAX_COUNT),
+    logprobs: boolean,
+    top_logprobs: topLogprobs,
     template: string,
     chat_template_kwargs: object,
+    metadata: object,
+    prompt_cache_key: string,
+    safety_identifier: string,
+    service_tier: only("auto", "default"),
+    store: only(false),
+    modalities: arrayOf('"text"', (modality) => modality === "text"),
   },
-  "a completion": { ...sampling, prompt: { ...string, required: true } },
+  "a completion": {
+    ...generating,
+    prompt: { ...string, required: true },
+    logprobs: topLogprobs,
+    best_of: integer(1),
+    echo: only(false),
+    suffix: only(""),
+  },
   "the options of a request": requestOptions,
   "`loadModel`'s options": {
     onProgress: callback,
@@ -163,6 +243,9 @@ export const RULES = {
   },
 } satisfies Record<string, Rules>;
 
+/** Fields that a message lists; more of them nobody reads. */
+const MAX_LISTED = 12;
+
 /** Throws `invalid_request` with the first thing about `value` that its table does not allow. */
 export function check(what: keyof typeof RULES, value: unknown): void {
   if (!isObject(value)) throw invalid(`${what} should be an object, got ${shown(value)}`);
@@ -175,7 +258,8 @@ function checkFields(what: string, value: Record<string, unknown>, rules: Rules,
     const rule = Object.hasOwn(rules, name) ? rules[name] : undefined;
     if (!rule) {
       const known = Object.keys(rules).map((known) => `\`${path}${known}\``);
-      throw invalid(`\`${path}${name}\` is not supported in ${what}; what is: ${known.join(", ")}`);
+      const listed = known.length > MAX_LISTED ? "" : `; what is: ${known.join(", ")}`;
+      throw invalid(`\`${path}${name}\` is not supported in ${what}${listed}`);
     }
     if (!rule.accepts(field))
       throw invalid(`\`${path}${name}\` should be ${rule.expected}, got ${shown(field)}`);

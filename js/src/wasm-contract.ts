@@ -8,7 +8,14 @@
  */
 
 import type { Inspection, ModelInfo } from "./info.js";
-import type { ChatCompletionMessageParam, ChatCompletionTool, FinishReason, Timings } from "./openai.js";
+import type {
+  ChatCompletionMessageParam,
+  ChatCompletionTokenLogprob,
+  ChatCompletionTool,
+  FinishReason,
+  SamplerParams,
+  Timings,
+} from "./openai.js";
 import type { RelaxedDot } from "./relaxed-dot.js";
 
 /** The exports of `wasm/tallow.js`, the same file for both modules. */
@@ -83,7 +90,7 @@ export interface WasmSha256 {
   free(): void;
 }
 
-/** A loaded model. It runs one generation at a time: `start`, then `step` until a `finish_reason`, or `cancel`. */
+/** A loaded model. It runs one generation at a time: `start`, then `step` until there are `timings`, or `cancel`. */
 export interface WasmModel {
   /** JSON of {@link WasmModelInfo}. */
   info(): string;
@@ -175,27 +182,48 @@ export interface TemplateRequest {
   now: LocalTime;
 }
 
-/** How tokens are drawn. */
-export interface Sampling {
-  /** Absent: until the context is full. */
-  max_tokens?: number;
-  temperature: number;
-  top_p: number;
-  /** 0: off. */
-  top_k: number;
+/** The fields of `SamplerOptions` in `src/sampler/options.rs`, which has the defaults of those that are absent. */
+export type Sampler = { [Field in keyof SamplerParams]?: NonNullable<SamplerParams[Field]> } & {
+  /** Pairs of a token id and what is added to its logit. */
+  logit_bias?: [number, number][];
   /** 0 to 2^53 - 1. */
   seed: number;
+};
+
+/** What is generated, and how. */
+export interface Generating {
+  /** Absent: until the context is full. */
+  max_tokens?: number;
+  /** How many answers. */
+  n: number;
+  /** Texts that end an answer. */
+  stop: readonly string[];
+  /** How many of the most probable tokens come with each token and its log-probability; absent: none of it. */
+  logprobs?: number;
   ignore_eos: boolean;
   cache_prompt: boolean;
+  sampler: Sampler;
 }
 
 /** A conversation to answer or a text to go on from. */
-export type GenerateRequest = ({ chat: TemplateRequest } | { prompt: string }) & Sampling;
+export type GenerateRequest = ({ chat: TemplateRequest } | { prompt: string }) & Generating;
+
+/** A piece of an answer. */
+export interface Piece {
+  /** Which answer it is of; they come one after the other. */
+  choice: number;
+  /** Whole characters, possibly none. */
+  text: string;
+  /** The tokens that begin in `text`, if they were asked for and there are any. */
+  logprobs?: ChatCompletionTokenLogprob[];
+  /** With the answer's last piece. */
+  finish_reason: FinishReason | null;
+}
 
 /** What one step brought. */
-export type Step = {
-  /** Whole characters; empty while the prompt is computed or a character is incomplete. */
-  text: string;
+export interface Step extends Piece {
   /** How much of the prompt is computed; absent once tokens are drawn. */
   prompt?: { done: number; total: number };
-} & ({ finish_reason: null } | { finish_reason: FinishReason; timings: Timings });
+  /** With the last piece of the last answer. */
+  timings?: Timings;
+}

@@ -61,7 +61,8 @@ export interface Scoring {
 export const PREFILL = 3;
 
 /**
- * Answers a prompt with its words. Some words are special as the first: `endless` goes on for ever, `trap` traps at
+ * Answers a prompt with its words, each a token, `n` times over: those of the i-th answer, from 1, have a log-probability of -i.
+ * Some words are special as the first: `endless` goes on for ever, `trap` traps at
  * the second token, `refused` does not start.
  */
 class FakeModel implements WasmModel {
@@ -69,6 +70,9 @@ class FakeModel implements WasmModel {
   readonly info: () => string;
   #words: string[] = [];
   #now: Run | undefined;
+  /** Which answer it is, and how many words of all there were before it. */
+  #choice = 0;
+  #before = 0;
 
   constructor(fakes: Fakes, info: WasmModelInfo) {
     this.#fakes = fakes;
@@ -96,6 +100,7 @@ class FakeModel implements WasmModel {
       throw wasmError("context_length_exceeded", "the prompt has 99 tokens, the context 64");
     this.#words = prompt.split(" ");
     this.#now = { request, steps: 0, cancelled: false };
+    this.#choice = this.#before = 0;
     this.#fakes.runs.push(this.#now);
     return this.#words.length;
   }
@@ -107,20 +112,40 @@ class FakeModel implements WasmModel {
   #step(): Step {
     const run = this.#now;
     if (!run || run.cancelled) throw new Error("step without start");
-    const n = run.steps++ - PREFILL;
+    const all = run.steps++ - PREFILL;
+    const n = all - this.#before;
+    const choice = this.#choice;
     this.#fakes.onStep(run);
-    if (n < 0) {
-      return { text: "", finish_reason: null, prompt: { done: run.steps, total: PREFILL } };
+    if (all < 0) {
+      return { choice: 0, text: "", finish_reason: null, prompt: { done: run.steps, total: PREFILL } };
     }
     const [mode] = this.#words;
     if (mode === "trap" && n === 1) throw new WebAssembly.RuntimeError("unreachable executed");
-    if (mode === "endless") return { text: `${n} `, finish_reason: null };
+    if (mode === "endless") return { choice: 0, text: `${n} `, finish_reason: null };
     const text = this.#words[n];
     if (text !== undefined && n !== run.request.max_tokens) {
-      return { text, finish_reason: null };
+      return { choice, text, finish_reason: null, ...this.#logprobs(run.request, text) };
     }
-    const timings = { prompt_n: 4, prompt_ms: 20, predicted_n: n, predicted_ms: 10, cache_n: 2 };
-    return { text: "", finish_reason: text === undefined ? "stop" : "length", timings };
+    const finish_reason = text === undefined ? "stop" : "length";
+    // Every answer ends with a step of its own.
+    const predicted_n = all - choice;
+    this.#choice += 1;
+    this.#before = all + 1;
+    if (this.#choice < run.request.n) return { choice, text: "", finish_reason };
+    const timings = { prompt_n: 4, prompt_ms: 20, predicted_n, predicted_ms: 10, cache_n: 2 };
+    return { choice, text: "", finish_reason, timings };
+  }
+
+  #logprobs(request: GenerateRequest, token: string): Pick<Step, "logprobs"> {
+    if (request.logprobs === undefined) return {};
+    const spelled = (word: string, logprob: number) => {
+      const bytes = this.#fakes.bytesOf(word) ?? [...new TextEncoder().encode(word)];
+      return { token: new TextDecoder().decode(Uint8Array.from(bytes)), logprob, bytes };
+    };
+    const top = Array.from({ length: request.logprobs }, (_, place) =>
+      spelled(`top${place}`, -1 - place / 2),
+    );
+    return { logprobs: [{ ...spelled(token, -1 - this.#choice), top_logprobs: top }] };
   }
 
   cancel(): void {
@@ -288,6 +313,8 @@ export interface Fakes {
   scorings: Scoring[];
   /** Is called in every step of a scoring. */
   onScore: (scoring: Scoring) => void;
+  /** The bytes of a token that are not those of its word. */
+  bytesOf: (word: string) => number[] | undefined;
   /** The URLs that the wasm was started from. */
   wasmUrls: (string | undefined)[];
 }
@@ -365,6 +392,7 @@ export function fakeWorkers(info: WasmModelInfo = INFO): Fakes {
     workers: [],
     runs: [],
     onStep: () => {},
+    bytesOf: () => undefined,
     scorings: [],
     onScore: () => {},
     wasmUrls: [],

@@ -109,6 +109,94 @@ describe("answers have OpenAI's shapes", () => {
   });
 });
 
+describe("several answers", () => {
+  const generate = { n: 3, max_tokens: 2, logprobs: true, top_logprobs: 2 };
+  const token = (token: string, choice: number) => ({
+    token,
+    logprob: -1 - choice,
+    bytes: [...new TextEncoder().encode(token)],
+    top_logprobs: [
+      { token: "top0", logprob: -1, bytes: [116, 111, 112, 48] },
+      { token: "top1", logprob: -1.5, bytes: [116, 111, 112, 49] },
+    ],
+  });
+
+  test("in one piece, with log-probabilities", async () => {
+    const { model } = await fakeModel();
+    const { choices, usage } = await model.chat.completions.create({ messages: MESSAGES, ...generate });
+    expect(choices).toEqual(
+      [0, 1, 2].map((index) => ({
+        index,
+        message: { role: "assistant", content: "onetwo", refusal: null },
+        finish_reason: "length",
+        logprobs: { content: [token("one", index), token("two", index)], refusal: null },
+      })),
+    );
+    expect(usage).toEqual({ ...USAGE, completion_tokens: 6, total_tokens: 12 });
+  });
+
+  test("streamed, one after the other", async () => {
+    const { model } = await fakeModel();
+    const body = { messages: MESSAGES, ...generate, stream: true as const };
+    const chunks = await collect(await model.chat.completions.create(body));
+    expect(chunks.map(({ choices }) => choices)).toEqual(
+      [0, 1, 2].flatMap((index) => [
+        [{ index, delta: { role: "assistant", content: "" }, finish_reason: null, logprobs: null }],
+        ...["one", "two"].map((content) => [
+          {
+            index,
+            delta: { content },
+            finish_reason: null,
+            logprobs: { content: [token(content, index)], refusal: null },
+          },
+        ]),
+        [{ index, delta: {}, finish_reason: "length", logprobs: null }],
+      ]),
+    );
+    expect(chunks.map((chunk) => "timings" in chunk)).toEqual([...Array<boolean>(11).fill(false), true]);
+  });
+
+  test("of raw text, in OpenAI's older shape", async () => {
+    const { model } = await fakeModel();
+    const body = { prompt: "one zwölf \u{1F999} three", n: 2, logprobs: 1 };
+    const { choices } = await model.completions.create(body);
+    const tokens = ["one", "zwölf", "\u{1F999}", "three"];
+    const logprobs = (index: number) => ({
+      tokens,
+      token_logprobs: tokens.map(() => -1 - index),
+      top_logprobs: tokens.map((token) => ({ [token]: -1 - index, top0: -1 })),
+      text_offset: [0, 3, 8, 10],
+    });
+    expect(choices).toEqual(
+      [0, 1].map((index) => ({
+        index,
+        text: tokens.join(""),
+        finish_reason: "stop",
+        logprobs: logprobs(index),
+      })),
+    );
+
+    const streamed = await collect(await model.completions.create({ ...body, stream: true }));
+    const ofSecond = streamed.flatMap(({ choices }) => choices.filter(({ index }) => index === 1));
+    expect(ofSecond.map(({ text }) => text)).toEqual([...tokens, ""]);
+    expect(ofSecond.flatMap(({ logprobs }) => logprobs?.text_offset ?? [])).toEqual([0, 3, 8, 10]);
+    expect(ofSecond.at(-1)).toEqual({ index: 1, text: "", finish_reason: "stop", logprobs: null });
+  });
+
+  test("a token that is no text is spelled by its bytes", async () => {
+    const { model, fakes } = await fakeModel();
+    fakes.bytesOf = (token) =>
+      token === "half" ? [0xf0, 0x9f] : token === "rest" ? [0xa6, 0x99] : undefined;
+    const { choices } = await model.completions.create({ prompt: "half rest after", logprobs: 0 });
+    expect(choices[0]?.logprobs).toEqual({
+      tokens: ["bytes:\\xf0\\x9f", "bytes:\\xa6\\x99", "after"],
+      token_logprobs: [-1, -1, -1],
+      top_logprobs: [{ "bytes:\\xf0\\x9f": -1 }, { "bytes:\\xa6\\x99": -1 }, { after: -1 }],
+      text_offset: [0, 0, 2],
+    });
+  });
+});
+
 describe("the other methods", () => {
   test("tokenize and detokenize", async () => {
     const { model } = await fakeModel();

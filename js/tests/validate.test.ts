@@ -1,6 +1,7 @@
 import { describe, expect, test } from "vitest";
 import type { ChatCompletionCreateParams, CompletionCreateParams } from "../src/index.js";
 import { chatRequest, completionRequest } from "../src/request.js";
+import { RULES } from "../src/validate.js";
 import { fakeModel, rejection } from "./fake.js";
 
 const messages = [
@@ -25,14 +26,8 @@ describe("what reaches the engine", () => {
     minute: expect.any(Number) as number,
     second: expect.any(Number) as number,
   };
-  const defaults = {
-    temperature: 1,
-    top_p: 1,
-    top_k: 0,
-    seed: expect.any(Number) as number,
-    ignore_eos: false,
-    cache_prompt: true,
-  };
+  const seed = expect.any(Number) as number;
+  const defaults = { n: 1, stop: [], ignore_eos: false, cache_prompt: true, sampler: { seed } };
 
   test("the defaults", () => {
     expect(chat({})).toEqual({ chat: { messages, add_generation_prompt: true, now }, ...defaults });
@@ -40,56 +35,116 @@ describe("what reaches the engine", () => {
   });
 
   test.each([null, undefined])("%s is the default of every field", (nothing) => {
-    const fields = [
-      "max_tokens",
-      "max_completion_tokens",
-      "temperature",
-      "top_p",
-      "top_k",
-      "seed",
-      "ignore_eos",
-    ];
-    const others = [
-      "cache_prompt",
-      "tools",
-      "template",
-      "chat_template_kwargs",
-      "model",
-      "stream",
-      "stream_options",
-    ];
-    const body = Object.fromEntries([...fields, ...others].map((field) => [field, nothing]));
-    expect(chat(body)).toEqual({ chat: { messages, add_generation_prompt: true, now }, ...defaults });
+    const { messages: _, ...chatFields } = RULES["a chat completion"];
+    const none = (fields: object) => Object.fromEntries(Object.keys(fields).map((field) => [field, nothing]));
+    expect(chat(none(chatFields))).toEqual({
+      chat: { messages, add_generation_prompt: true, now },
+      ...defaults,
+    });
+    const body = { ...none(RULES["a completion"]), prompt: "Once" } as CompletionCreateParams;
+    expect(JSON.parse(completionRequest(body))).toEqual({ prompt: "Once", ...defaults });
   });
 
-  test("every field", () => {
+  const sampler = {
+    temperature: 0.5,
+    dynatemp_range: 0.2,
+    dynatemp_exponent: 2,
+    top_k: 40,
+    top_p: 0.9,
+    min_p: 0.05,
+    typical_p: 0.8,
+    top_n_sigma: 1.5,
+    xtc_probability: 0.1,
+    xtc_threshold: 0.2,
+    min_keep: 2,
+    repeat_penalty: 1.1,
+    frequency_penalty: -2,
+    presence_penalty: 2,
+    repeat_last_n: -1,
+    dry_multiplier: 0.8,
+    dry_base: 1.5,
+    dry_allowed_length: 3,
+    dry_penalty_last_n: 128,
+    dry_sequence_breakers: ["a", "b", "c"],
+    mirostat: 2,
+    mirostat_tau: 4,
+    mirostat_eta: 0.2,
+    seed: 7,
+  };
+  const generating = { max_tokens: 3, n: 2, ignore_eos: true, cache_prompt: false };
+  const unseen = { model: "any", user: "me", stream: true, stream_options: { include_usage: true } };
+
+  test("every field of a chat completion", () => {
     const tools = [{ type: "function", function: { name: "clock" } }];
-    const fields = {
-      max_tokens: 3,
-      temperature: 0,
-      top_p: 0.5,
-      top_k: 40,
-      seed: 7,
-      ignore_eos: true,
-      cache_prompt: false,
-    };
     const body = {
-      model: "any",
-      ...fields,
+      ...sampler,
+      ...generating,
+      ...unseen,
+      stop: ["a", "b", "c"],
+      logit_bias: { 5: -100, "17": 1.5, 42: 100 },
+      logprobs: true,
+      top_logprobs: 20,
       tools,
       template: "{{ x }}",
-      stream: true,
-      stream_options: { include_usage: true },
+      chat_template_kwargs: { x: 1 },
+      metadata: { a: "b" },
+      prompt_cache_key: "k",
+      safety_identifier: "s",
+      service_tier: "auto",
+      store: false,
+      modalities: ["text"],
     };
     expect(chat(body)).toEqual({
-      chat: { messages, tools, template: "{{ x }}", add_generation_prompt: true, now },
-      ...fields,
+      chat: {
+        messages,
+        tools,
+        template: "{{ x }}",
+        chat_template_kwargs: { x: 1 },
+        add_generation_prompt: true,
+        now,
+      },
+      ...generating,
+      stop: ["a", "b", "c"],
+      logprobs: 20,
+      sampler: {
+        ...sampler,
+        logit_bias: [
+          [5, -100],
+          [17, 1.5],
+          [42, 100],
+        ],
+      },
     });
     expect(chat({ max_completion_tokens: 4 })).toMatchObject({ max_tokens: 4 });
+    expect(chat({ logprobs: true })).toMatchObject({ logprobs: 0 });
+    expect(chat({ logprobs: false })).not.toHaveProperty("logprobs");
+    expect(chat({ tools, tool_choice: "auto" })).toMatchObject({ chat: { tools } });
+    expect(chat({ tools, tool_choice: "none" })).not.toHaveProperty("chat.tools");
+  });
+
+  test("every field of a completion", () => {
+    const body = {
+      ...sampler,
+      ...generating,
+      ...unseen,
+      prompt: "Once",
+      stop: "a",
+      logprobs: 5,
+      best_of: 2,
+      echo: false,
+      suffix: "",
+    };
+    expect(JSON.parse(completionRequest(body as CompletionCreateParams))).toEqual({
+      prompt: "Once",
+      ...generating,
+      stop: ["a"],
+      logprobs: 5,
+      sampler,
+    });
   });
 
   test("a seed is drawn for each request", () => {
-    const seeds = Array.from({ length: 8 }, () => chat({})["seed"]);
+    const seeds = Array.from({ length: 8 }, () => (chat({})["sampler"] as { seed: number }).seed);
     expect(new Set(seeds).size).toBeGreaterThan(1);
   });
 });
@@ -98,7 +153,7 @@ describe("what is refused", () => {
   const cyclic: unknown[] = [];
   cyclic.push(cyclic);
 
-  test.each([
+  test.each<[object, string]>([
     [{ temperature: "hot" }, '`temperature` should be a number in 0..=2, got "hot"'],
     [{ temperature: 2.1 }, "`temperature` should be a number in 0..=2, got 2.1"],
     [{ temperature: NaN }, "`temperature` should be a number in 0..=2, got NaN"],
@@ -124,8 +179,50 @@ describe("what is refused", () => {
     ],
     [
       { stream: true, stream_options: { include_obfuscation: true } },
-      "`stream_options.include_obfuscation` is not supported in a chat completion; what is: `stream_options.include_usage`",
+      "`stream_options.include_obfuscation` should be false, got true",
     ],
+    [
+      { stream: true, stream_options: { heartbeat: true } },
+      "`stream_options.heartbeat` is not supported in a chat completion; what is: `stream_options.include_usage`, `stream_options.include_obfuscation`",
+    ],
+    [{ min_p: 1.1 }, "`min_p` should be a number in 0..=1, got 1.1"],
+    [{ typical_p: -1 }, "`typical_p` should be a number in 0..=1, got -1"],
+    [{ top_n_sigma: -1 }, "`top_n_sigma` should be a number of 0 or more, got -1"],
+    [{ xtc_probability: 2 }, "`xtc_probability` should be a number in 0..=1, got 2"],
+    [{ xtc_threshold: "1" }, '`xtc_threshold` should be a number in 0..=1, got "1"'],
+    [{ min_keep: -1 }, "`min_keep` should be an integer of 0 or more, got -1"],
+    [{ dynatemp_range: -1 }, "`dynatemp_range` should be a number of 0 or more, got -1"],
+    [{ dynatemp_exponent: Infinity }, "`dynatemp_exponent` should be a number of 0 or more, got Infinity"],
+    [{ repeat_penalty: 0 }, "`repeat_penalty` should be a number above 0, got 0"],
+    [{ frequency_penalty: 2.1 }, "`frequency_penalty` should be a number in -2..=2, got 2.1"],
+    [{ presence_penalty: -3 }, "`presence_penalty` should be a number in -2..=2, got -3"],
+    [{ repeat_last_n: -2 }, "`repeat_last_n` should be an integer of -1 or more, got -2"],
+    [{ dry_multiplier: -1 }, "`dry_multiplier` should be a number of 0 or more, got -1"],
+    [{ dry_base: 0.5 }, "`dry_base` should be a number of 1 or more, got 0.5"],
+    [{ dry_allowed_length: 1.5 }, "`dry_allowed_length` should be an integer of 0 or more, got 1.5"],
+    [{ dry_penalty_last_n: -2 }, "`dry_penalty_last_n` should be an integer of -1 or more, got -2"],
+    [
+      { dry_sequence_breakers: ["a", "b", ""] },
+      "`dry_sequence_breakers` should be an array of non-empty strings, got an array of 3",
+    ],
+    [{ mirostat: 3 }, "`mirostat` should be 0 or 1 or 2, got 3"],
+    [{ mirostat_tau: -1 }, "`mirostat_tau` should be a number of 0 or more, got -1"],
+    [{ mirostat_eta: null, mirostat: true }, "`mirostat` should be 0 or 1 or 2, got true"],
+    [{ n: 0 }, "`n` should be an integer in 1..=128, got 0"],
+    [{ n: 129 }, "`n` should be an integer in 1..=128, got 129"],
+    [{ stop: "" }, '`stop` should be a non-empty string or an array of such, got ""'],
+    [{ stop: ["a", "", "b"] }, "`stop` should be a non-empty string or an array of such, got an array of 3"],
+    ...[{ a: 1 }, { "-1": 1 }, { 5: 101 }, { 5: "1" }, { 5: null }].map((logit_bias): [object, string] => [
+      { logit_bias },
+      "`logit_bias` should be an object with token ids as keys and numbers in -100..=100, got an object",
+    ]),
+    [{ logprobs: 1 }, "`logprobs` should be a boolean, got 1"],
+    [{ logprobs: true, top_logprobs: 21 }, "`top_logprobs` should be an integer in 0..=20, got 21"],
+    [{ top_logprobs: 3 }, "`top_logprobs` should come with `logprobs: true`"],
+    [{ tool_choice: "required" }, '`tool_choice` should be "auto" or "none", got "required"'],
+    [{ store: true }, "`store` should be false, got true"],
+    [{ service_tier: "flex" }, '`service_tier` should be "auto" or "default", got "flex"'],
+    [{ modalities: ["text", "audio"] }, '`modalities` should be an array of "text", got an array of 2'],
     [{ model: 3 }, "`model` should be a string, got 3"],
     [{ template: () => "" }, "`template` should be a string, got a function"],
     [{ tools: {} }, "`tools` should be an array of objects, got an object"],
@@ -144,13 +241,11 @@ describe("what is refused", () => {
     );
   });
 
-  test.each(["stop", "n", "logprobs", "response_format", "min_p", "prompt", "constructor", "__proto__x"])(
+  test.each(["response_format", "reasoning_effort", "functions", "prompt", "constructor", "__proto__x"])(
     "the field %s, by name",
     (field) => {
       expect(() => chat({ [field]: 1 })).toThrowError(
-        new RegExp(
-          `^\`${field}\` is not supported in a chat completion; what is: \`model\`, \`max_tokens\`, `,
-        ),
+        new RegExp(`^\`${field}\` is not supported in a chat completion$`),
       );
     },
   );
@@ -158,11 +253,12 @@ describe("what is refused", () => {
   test.each([
     [{}, "`prompt` should be a string, got nothing"],
     [{ prompt: ["a", "b", "c"] }, "`prompt` should be a string, got an array of 3"],
-    [{ prompt: "a", messages }, /^`messages` is not supported in a completion; /],
-    [
-      { prompt: "a", max_completion_tokens: 3 },
-      /^`max_completion_tokens` is not supported in a completion; /,
-    ],
+    [{ prompt: "a", messages }, "`messages` is not supported in a completion"],
+    [{ prompt: "a", top_logprobs: 3 }, "`top_logprobs` is not supported in a completion"],
+    [{ prompt: "a", logprobs: true }, "`logprobs` should be an integer in 0..=20, got true"],
+    [{ prompt: "a", echo: true }, "`echo` should be false, got true"],
+    [{ prompt: "a", suffix: "b" }, '`suffix` should be "", got "b"'],
+    [{ prompt: "a", n: 2, best_of: 3 }, "`best_of` should be `n`, 2, since all are returned, got 3"],
     [null, "a completion should be an object, got null"],
     [[], "a completion should be an object, got an array of 0"],
     [new Map(), "`prompt` should be a string, got nothing"],

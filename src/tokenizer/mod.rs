@@ -174,6 +174,11 @@ impl Tokenizer {
     /// # Errors
     /// `invalid_request` if the vocabulary has no such id.
     pub fn decode(&self, ids: &[u32], skip_special: bool) -> Result<String> {
+        Ok(String::from_utf8_lossy(&self.decode_bytes(ids, skip_special)?).into_owned())
+    }
+
+    /// The bytes of the text of `ids`; see [`decode`](Self::decode).
+    pub(crate) fn decode_bytes(&self, ids: &[u32], skip_special: bool) -> Result<Vec<u8>> {
         let prefixed = matches!(self.pipeline, Pipeline::SentencePiece { space_prefix: true, .. });
         let mut bytes = Vec::new();
         let mut first = prefixed;
@@ -186,7 +191,7 @@ impl Tokenizer {
                 bytes.extend(&*piece);
             }
         }
-        Ok(String::from_utf8_lossy(&bytes).into_owned())
+        Ok(bytes)
     }
 
     /// Turns ids into text as they come: the continuation of a text, with the space that its first token may

@@ -1,8 +1,10 @@
 //! The JSON of requests and steps. Fields are spelled as in `js/src/wasm-contract.ts`: OpenAI's snake_case.
 
+use crate::Result;
 use crate::chat::{ChatRequest, LocalTime};
-use crate::sampler::SamplerOptions;
+use crate::sampler::{SamplerOptions, TokenLogprobs};
 use crate::session::{self, FinishReason, Step};
+use crate::tokenizer::Tokenizer;
 use serde::{Deserialize, Serialize};
 
 /// Messages, what the template may know beside them, and the time that it may print.
@@ -19,12 +21,12 @@ pub(super) struct GenerateRequest {
     #[serde(flatten)]
     pub(super) prompt: Prompt,
     max_tokens: Option<usize>,
-    temperature: f64,
-    top_p: f64,
-    top_k: usize,
-    seed: u64,
+    n: usize,
+    stop: Vec<String>,
+    logprobs: Option<usize>,
     ignore_eos: bool,
     cache_prompt: bool,
+    sampler: SamplerOptions,
 }
 
 #[derive(Deserialize)]
@@ -40,12 +42,10 @@ impl GenerateRequest {
         session::Request {
             prompt,
             max_tokens: self.max_tokens,
-            sampler: SamplerOptions {
-                temperature: self.temperature,
-                top_k: self.top_k,
-                top_p: self.top_p,
-                seed: self.seed,
-            },
+            n: self.n,
+            sampler: self.sampler,
+            stop: self.stop,
+            logprobs: self.logprobs,
             ignore_eos: self.ignore_eos,
             cache_prompt: self.cache_prompt,
         }
@@ -53,16 +53,21 @@ impl GenerateRequest {
 }
 
 /// What a step brought.
-#[derive(Serialize)]
+#[derive(Default, Serialize)]
 pub(super) struct StepMessage {
+    /// Which answer it is of.
+    choice: usize,
     /// Characters for the page, possibly none.
     text: String,
+    /// The tokens that begin in `text`, if they were asked for.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    logprobs: Vec<Logprobs>,
     /// How far the prompt is, while it is being evaluated.
     #[serde(skip_serializing_if = "Option::is_none")]
     prompt: Option<Progress>,
-    /// `stop` or `length`, with the last step.
+    /// `stop` or `length`, with the last step of an answer.
     finish_reason: Option<FinishReason>,
-    /// With the last step.
+    /// With the last step of all.
     #[serde(skip_serializing_if = "Option::is_none")]
     timings: Option<Timings>,
 }
@@ -71,6 +76,22 @@ pub(super) struct StepMessage {
 struct Progress {
     done: usize,
     total: usize,
+}
+
+/// A token as OpenAI has it in `logprobs.content`.
+#[derive(Serialize)]
+struct Logprobs {
+    #[serde(flatten)]
+    token: Logprob,
+    top_logprobs: Vec<Logprob>,
+}
+
+#[derive(Serialize)]
+struct Logprob {
+    /// `bytes` as text; what is no UTF-8 becomes U+FFFD.
+    token: String,
+    logprob: f32,
+    bytes: Vec<u8>,
 }
 
 /// llama.cpp's names; milliseconds.
@@ -83,17 +104,37 @@ struct Timings {
     cache_n: usize,
 }
 
-impl From<Step> for StepMessage {
-    fn from(step: Step) -> Self {
-        let empty = Self { text: String::new(), prompt: None, finish_reason: None, timings: None };
-        match step {
-            Step::Prefill { done, total } => Self { prompt: Some(Progress { done, total }), ..empty },
-            Step::Token { text, .. } => Self { text, ..empty },
-            Step::Finished { reason, text, timings } => {
-                Self { text, finish_reason: Some(reason), timings: Some(timings.into()), ..empty }
+impl StepMessage {
+    pub(super) fn new(step: Step, tokenizer: &Tokenizer) -> Result<Self> {
+        Ok(match step {
+            Step::Prefill { done, total } => {
+                Self { prompt: Some(Progress { done, total }), ..Self::default() }
             }
-        }
+            Step::Token { choice, text, logprobs, .. } => {
+                Self { choice, text, logprobs: spelled(logprobs, tokenizer)?, ..Self::default() }
+            }
+            Step::Finished { choice, reason, text, logprobs, timings, last } => Self {
+                choice,
+                text,
+                logprobs: spelled(logprobs, tokenizer)?,
+                finish_reason: Some(reason),
+                timings: last.then(|| timings.into()),
+                ..Self::default()
+            },
+        })
     }
+}
+
+fn spelled(logprobs: Vec<TokenLogprobs>, tokenizer: &Tokenizer) -> Result<Vec<Logprobs>> {
+    let spell = |(id, logprob)| -> Result<Logprob> {
+        let bytes = tokenizer.piece(id, false)?.into_owned();
+        Ok(Logprob { token: String::from_utf8_lossy(&bytes).into_owned(), logprob, bytes })
+    };
+    let each = logprobs.into_iter().map(|TokenLogprobs { id, logprob, top }| {
+        let top_logprobs = top.into_iter().map(spell).collect::<Result<_>>()?;
+        Ok(Logprobs { token: spell((id, logprob))?, top_logprobs })
+    });
+    each.collect()
 }
 
 impl From<session::Timings> for Timings {

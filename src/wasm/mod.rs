@@ -280,7 +280,7 @@ impl Model {
     pub fn step(&mut self) -> JsResult<String> {
         self.pool.check().map_err(to_js)?;
         let step = self.session.step().map_err(to_js)?;
-        to_json(&StepMessage::from(step))
+        to_json(&StepMessage::new(step, self.session.tokenizer()).map_err(to_js)?)
     }
 
     /// Ends the request in progress, if any.
