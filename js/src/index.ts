@@ -8,6 +8,7 @@ export type { RelaxedDot } from "./relaxed-dot.js";
 export type { ChatCompletions, Completions, RequestOptions } from "./completions.js";
 export { TALLOW_ERROR_CODES, TallowError } from "./errors.js";
 export type { TallowErrorCode } from "./errors.js";
+export type { ModelFetch } from "./fetch.js";
 export type { Inspection, MemoryNeed, MetadataValue, ModelDescription, ModelInfo } from "./info.js";
 export { inspect, loadModel } from "./model.js";
 export type {

@@ -4,6 +4,7 @@ import { capabilities, type WasmModuleName } from "./capabilities.js";
 import { ChatCompletions, Completions, type RequestOptions } from "./completions.js";
 import { Engine } from "./engine.js";
 import { TallowError } from "./errors.js";
+import { modelFetch, type ModelFetch } from "./fetch.js";
 import type { Inspection, ModelInfo } from "./info.js";
 import type { ChatCompletionMessageParam, ChatCompletionTool } from "./openai.js";
 import { STORES, hasWorkers, openWorker, type OpenedWorker } from "./platform.js";
@@ -230,6 +231,20 @@ export class Model {
   readonly chat: { readonly completions: ChatCompletions };
   /** Continuations of raw text. */
   readonly completions: Completions;
+  /**
+   * OpenAI's HTTP interface, answered by this model: POST `chat/completions`, `completions`, GET `models`.
+   *
+   * @example
+   * ```ts
+   * const client = new OpenAI({
+   *   baseURL: "http://tallow.local/v1", // nothing is sent there
+   *   apiKey: "none",
+   *   fetch: model.fetch,
+   *   dangerouslyAllowBrowser: true,
+   * });
+   * ```
+   */
+  readonly fetch: ModelFetch;
   readonly #engine: Engine;
 
   /** @internal */
@@ -238,6 +253,7 @@ export class Model {
     this.info = info;
     this.chat = { completions: new ChatCompletions(engine, info.name) };
     this.completions = new Completions(engine, info.name);
+    this.fetch = modelFetch(this);
   }
 
   /** The token ids of a text. */
