@@ -132,6 +132,21 @@ test("a broken file is told of in words, and another one loads", async ({ page }
   await expect(page.getByTestId("status")).toHaveText("Ready", { timeout: 60_000 });
 });
 
+test("the stored model is shown with its size, and deleted", async ({ page }) => {
+  await openDemo(page);
+  await page.getByTestId("open-model").click();
+  const stored = page.getByTestId("stored-model");
+  await expect(stored).toHaveCount(1);
+  await expect(stored).toContainText(/smollm2-135m-instruct-q4_1\s+\d+ MB$/m);
+  await expect(page.getByTestId("room")).toHaveText(/^This page takes .*MB of the .* that it may\.$/);
+  await page.getByRole("button", { name: "Delete smollm2-135m-instruct-q4_1" }).click();
+  await expect(page.getByTestId("none-stored")).toHaveText("No model is stored.");
+  await page.keyboard.press("Escape");
+  await setGreedy(page, 4);
+  await say(page, GRAVITY);
+  await expect(answer(page)).toHaveAttribute("data-status", "finished", { timeout: 60_000 });
+});
+
 /** A promise and what resolves it. */
 function withResolvers(): { promise: Promise<void>; resolve: () => void } {
   let resolve = () => {};

@@ -176,6 +176,7 @@ export class App extends LitElement {
         <tallow-model
           .model=${model}
           .source=${source}
+          .shown=${this.panel === "model"}
           @choose=${(event: CustomEvent<Source>) => this.choose(event.detail)}
         ></tallow-model>
       </tallow-sheet>

@@ -61,6 +61,8 @@ export class Conversation extends LitElement {
   @property({ type: Boolean }) ready = false;
   @property({ type: Number }) contextLength = 0;
   @state() private following = true;
+  /** Whether the way to the end has the focus, which would fall to the page's body if it went. */
+  @state() private held = false;
   @query(".scroller") private scroller!: HTMLElement;
   @query(".turns") private content!: HTMLElement;
   private sizes = new ResizeObserver(() => this.following && this.scrollToEnd());
@@ -107,9 +109,16 @@ export class Conversation extends LitElement {
         </div>
       </div>
       ${
-        this.following
+        this.following && !this.held
           ? nothing
-          : html`<button class="latest" type="button" aria-label="To the end" @click=${this.follow}>
+          : html`<button
+              class="latest"
+              type="button"
+              aria-label="To the end"
+              @click=${this.follow}
+              @focus=${() => (this.held = true)}
+              @blur=${() => (this.held = false)}
+            >
               ${icons.arrowDown}
             </button>`
       }`;
@@ -123,6 +132,7 @@ export class Conversation extends LitElement {
   private follow() {
     this.following = true;
     this.scrollToEnd();
+    this.scroller.focus({ preventScroll: true });
   }
 
   private scrollToEnd() {

@@ -1,6 +1,6 @@
 /**
- * `<tallow-model>`: what the model is and what runs it, and how to choose another: a file or a URL. Emits `choose`
- * with the source.
+ * `<tallow-model>`: what the model is and what runs it, how to choose another, a file or a URL, and what is stored. Emits
+ * `choose` with the source.
  */
 import { LitElement, css, html, nothing } from "lit";
 import { customElement, property, state } from "lit/decorators.js";
@@ -8,23 +8,18 @@ import { defaultModel, parseModelUrl } from "./address.js";
 import { nameOfFile } from "./format.js";
 import { describeModel, describeMetadata, describeRuntime, type Row } from "./model-info.js";
 import type { ModelState, Source } from "./state.js";
+import "./stored-models.js";
 import { base } from "./styles/base.js";
 import { form } from "./styles/form.js";
+import { panel } from "./styles/panel.js";
 
 @customElement("tallow-model")
 export class ModelPanel extends LitElement {
   static override styles = [
     base,
     form,
+    panel,
     css`
-      h3 {
-        margin: 0 0 0.5rem;
-        color: var(--muted);
-        font-size: 0.8125rem;
-        font-weight: 600;
-        letter-spacing: 0.02em;
-      }
-
       section {
         margin-bottom: 1.75rem;
       }
@@ -118,6 +113,7 @@ export class ModelPanel extends LitElement {
 
   @property({ attribute: false }) model!: ModelState;
   @property({ attribute: false }) source!: Source;
+  @property({ type: Boolean }) shown = false;
   @state() private wrong = "";
 
   protected override render() {
@@ -155,7 +151,8 @@ export class ModelPanel extends LitElement {
           ${this.wrong ? html`<p class="wrong" role="alert">${this.wrong}</p>` : nothing}
           <p class="hint" id="url-hint">Its host must allow other sites to read it (CORS).</p>
         </form>
-      </section>`;
+      </section>
+      <tallow-stored-models data-testid="stored-models" .shown=${this.shown}></tallow-stored-models>`;
   }
 
   private drawDefault() {

@@ -14,6 +14,8 @@ import type {
   ChatCompletionChunk,
   ChatCompletionCreateParamsStreaming,
   LoadModelOptions,
+  CachedModel,
+  ModelCache,
   ModelInfo,
   ModelSource,
   RequestOptions,
@@ -72,6 +74,43 @@ export const info: ModelInfo = {
   memory: 118_300_000,
   module: "relaxed",
   threads: 8,
+};
+
+/** What is stored; `?locked` in the page's address keeps it from being deleted. */
+let stored: CachedModel[] = [
+  {
+    urls: [new URL("models/smollm2-135m-instruct-q4_1.gguf", location.href).href],
+    complete: true,
+    sha256: [...info.sha256],
+    fileBytes: 98_362_432,
+    storedBytes: 196_800_000,
+  },
+  {
+    urls: ["https://a.example/other-00001-of-00002.gguf", "https://a.example/other-00002-of-00002.gguf"],
+    complete: false,
+    sha256: null,
+    fileBytes: 12_000_000,
+    storedBytes: 12_000_000,
+  },
+];
+
+export const cache: ModelCache = {
+  async list() {
+    return stored;
+  },
+  async delete(source) {
+    if (location.search.includes("locked"))
+      throw new TallowError("storage_failed", "the file could not be deleted");
+    const urls = JSON.stringify(source);
+    stored = source === undefined ? [] : stored.filter((model) => JSON.stringify(model.urls) !== urls);
+  },
+  async estimate() {
+    const usage = stored.reduce((sum, { storedBytes }) => sum + storedBytes, 0);
+    return { usage, quota: 10_000_000_000, persisted: false };
+  },
+  async persist() {
+    return false;
+  },
 };
 
 const failures: Record<string, [TallowErrorCode, string]> = {

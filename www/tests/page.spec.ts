@@ -134,6 +134,30 @@ test("the view follows the answer until one scrolls up", async ({ page }) => {
   await expect.poll(distance).toBeLessThan(40);
 });
 
+test("the way to the end stays while it has the focus, and hands it on", async ({ page }) => {
+  await page.setViewportSize({ width: 390, height: 500 });
+  await open(page);
+  await say(page, "With markdown");
+  await expect(answer(page)).toHaveAttribute("data-status", "finished");
+  const region = page.getByRole("region", { name: "Conversation" });
+  const end = page.getByRole("button", { name: "To the end" });
+  const scroll = (to: "top" | "end") =>
+    region.evaluate((it, to) => it.scrollTo(0, to === "top" ? 0 : it.scrollHeight), to);
+  await scroll("top");
+  await end.focus();
+  await scroll("end");
+  await page.waitForTimeout(200);
+  await expect(end).toBeFocused();
+  await page.keyboard.press("Tab");
+  await expect(page.getByTestId("composer")).toBeFocused();
+  await expect(end).toHaveCount(0);
+
+  await scroll("top");
+  await end.press("Enter");
+  await expect(region).toBeFocused();
+  await expect(end).toHaveCount(0);
+});
+
 test("settings are checked, kept and reset", async ({ page }) => {
   await open(page);
   await page.getByTestId("open-settings").click();
@@ -196,6 +220,39 @@ test("the model can be looked into and exchanged", async ({ page }) => {
   await page.getByTestId("model-url").fill("https://a.example/broken.gguf");
   await page.getByRole("button", { name: "Load", exact: true }).click();
   await expect(page.getByTestId("problem")).toHaveAttribute("data-code", "invalid_model");
+});
+
+test("what is stored can be looked at and deleted, one model or all", async ({ page }) => {
+  await open(page);
+  await page.getByTestId("open-model").click();
+  const stored = page.getByTestId("stored-model");
+  await expect(stored).toHaveCount(2);
+  await expect(stored.first()).toContainText(/smollm2-135m-instruct-q4_1\s+197 MB/);
+  await expect(stored.last()).toContainText("12 MB, not all of it");
+  await expect(page.getByTestId("room")).toHaveText("This page takes 209 MB of the 10 GB that it may.");
+  await page.getByRole("button", { name: "Delete other-00001-of-00002" }).click();
+  await expect(stored).toHaveCount(1);
+  await expect(page.getByRole("heading", { name: "Stored in this browser" })).toBeFocused();
+  await expect(page.getByTestId("stored-models").getByRole("status")).toHaveText(
+    "other-00001-of-00002 was deleted",
+  );
+  await expect(page.getByTestId("delete-all")).toHaveCount(0);
+  await page.getByRole("button", { name: "Delete smollm2-135m-instruct-q4_1" }).click();
+  await expect(page.getByTestId("none-stored")).toHaveText("No model is stored.");
+  await expect(page.getByTestId("room")).toHaveText("This page takes 0 B of the 10 GB that it may.");
+
+  await page.reload();
+  await page.getByTestId("open-model").click();
+  await page.getByTestId("delete-all").click();
+  await expect(page.getByTestId("none-stored")).toBeVisible();
+});
+
+test("a model that cannot be deleted is told of in words", async ({ page }) => {
+  await page.goto("/?locked");
+  await page.getByTestId("open-model").click();
+  await page.getByTestId("delete-all").click();
+  await expect(page.getByRole("alert")).toHaveText("the file could not be deleted");
+  await expect(page.getByTestId("stored-model")).toHaveCount(2);
 });
 
 test("a file can be opened, and dropped on the page", async ({ page }) => {
@@ -266,7 +323,7 @@ test("everything can be reached with the keyboard alone", async ({ page }) => {
   await expect(answer(page)).toHaveAttribute("data-status", "finished");
   await page.evaluate(() => (document.activeElement as HTMLElement | null)?.blur());
   const reached: string[] = [];
-  for (let count = 0; count < 20; count += 1) {
+  for (let count = 0; count < 12; count += 1) {
     await page.keyboard.press("Tab");
     reached.push(
       await page.evaluate(() => {
