@@ -57,12 +57,23 @@ impl<'y> Output<'y> {
 impl PackedMatrix {
     /// A matrix of zeros, to be filled by [`set_row`](Self::set_row). `None` if there is no room for it.
     pub(crate) fn new(ty: PackedType, n_out: usize, n_in: usize) -> Option<Self> {
+        let mut matrix = Self::empty(ty, n_out, n_in)?;
+        matrix.data.resize(Self::n_bytes(ty, n_out, n_in)?, 0);
+        Some(matrix)
+    }
+
+    /// A matrix without its bytes, to be [`extend`](Self::extend)ed with all that another one of this shape and type has:
+    /// zeros to write over would be a quarter of the time. `None` if there is no room for it.
+    pub(crate) fn empty(ty: PackedType, n_out: usize, n_in: usize) -> Option<Self> {
         debug_assert!(n_in.is_multiple_of(ty.block_len()));
-        let n_bytes = Self::n_bytes(ty, n_out, n_in)?;
         let mut data = Vec::new();
-        data.try_reserve_exact(n_bytes).ok()?;
-        data.resize(n_bytes, 0);
+        data.try_reserve_exact(Self::n_bytes(ty, n_out, n_in)?).ok()?;
         Some(Self { ty, n_out, n_in, data })
+    }
+
+    /// Takes the next `bytes` of an [`empty`](Self::empty) matrix.
+    pub(crate) fn extend(&mut self, bytes: &[u8]) {
+        self.data.extend_from_slice(bytes);
     }
 
     /// Bytes of such a matrix, if they can be counted.
@@ -74,11 +85,6 @@ impl PackedMatrix {
     /// All groups, as [`layout`](super::layout) describes them.
     pub(crate) fn data(&self) -> &[u8] {
         &self.data
-    }
-
-    /// As [`data`](Self::data), to be filled with what another matrix of this shape and type holds.
-    pub(crate) fn data_mut(&mut self) -> &mut [u8] {
-        &mut self.data
     }
 
     /// The file's type.

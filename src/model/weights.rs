@@ -45,8 +45,8 @@ pub(super) struct Weights {
 enum Arriving {
     /// From a file: `row` holds the beginning of row `n_rows`. A vector is a matrix of one row.
     Rows { matrix: PackedMatrix, n_rows: usize, row: Vec<u8> },
-    /// Packed, of which so many bytes are there.
-    Packed { tensor: Tensor, n_bytes: usize },
+    /// Packed, of which so many bytes are missing.
+    Packed { tensor: Tensor, missing: usize },
 }
 
 /// A finished tensor.
@@ -208,7 +208,7 @@ impl WeightsBuilder {
 
 impl Arriving {
     fn rows(info: &TensorInfo) -> Result<Self> {
-        let matrix = new_matrix(info)?;
+        let matrix = matrix_by(info, PackedMatrix::new)?;
         Ok(Self::Rows { row: Vec::with_capacity(matrix.file_row_bytes()), matrix, n_rows: 0 })
     }
 
@@ -220,16 +220,16 @@ impl Arriving {
                 vector.resize(n, 0.0);
                 Tensor::Vector(vector)
             }
-            _ => Tensor::Matrix(new_matrix(info)?),
+            _ => Tensor::Matrix(matrix_by(info, PackedMatrix::empty)?),
         };
-        Ok(Self::Packed { tensor, n_bytes: 0 })
+        Ok(Self::Packed { tensor, missing: packed_bytes(std::slice::from_ref(info)) as usize })
     }
 
     /// Bytes of a packed tensor that have not come.
     fn missing(&self) -> usize {
         match self {
             Self::Rows { .. } => 0,
-            Self::Packed { tensor, n_bytes } => tensor.packed().len() - n_bytes,
+            Self::Packed { missing, .. } => *missing,
         }
     }
 
@@ -237,9 +237,9 @@ impl Arriving {
     fn push(&mut self, mut bytes: &[u8]) {
         let (matrix, n_rows, row) = match self {
             Self::Rows { matrix, n_rows, row } => (matrix, n_rows, row),
-            Self::Packed { tensor, n_bytes } => {
-                tensor.packed_mut()[*n_bytes..][..bytes.len()].copy_from_slice(bytes);
-                *n_bytes += bytes.len();
+            Self::Packed { tensor, missing } => {
+                tensor.take_packed(bytes, *missing);
+                *missing -= bytes.len();
                 return;
             }
         };
@@ -269,25 +269,25 @@ impl Arriving {
     }
 }
 
-fn new_matrix(info: &TensorInfo) -> Result<PackedMatrix> {
+/// The matrix that `make` makes of a tensor's type and shape.
+fn matrix_by(
+    info: &TensorInfo,
+    make: fn(PackedType, usize, usize) -> Option<PackedMatrix>,
+) -> Result<PackedMatrix> {
     let (n_in, rows) = info.shape.split_last().map_or((1, &[][..]), |(n_in, rows)| (*n_in, rows));
-    PackedMatrix::new(packed_type(info)?, rows.iter().product(), n_in)
-        .ok_or_else(|| no_room(&info.name, info.n_bytes))
+    make(packed_type(info)?, rows.iter().product(), n_in).ok_or_else(|| no_room(&info.name, info.n_bytes))
 }
 
 impl Tensor {
-    /// As it lies in memory.
-    fn packed(&self) -> &[u8] {
+    /// Takes the next bytes of what it is in memory, of which so many are missing.
+    fn take_packed(&mut self, bytes: &[u8], missing: usize) {
         match self {
-            Self::Matrix(matrix) => matrix.data(),
-            Self::Vector(vector) => bytemuck::cast_slice(vector),
-        }
-    }
-
-    fn packed_mut(&mut self) -> &mut [u8] {
-        match self {
-            Self::Matrix(matrix) => matrix.data_mut(),
-            Self::Vector(vector) => bytemuck::cast_slice_mut(vector),
+            Self::Matrix(matrix) => matrix.extend(bytes),
+            Self::Vector(vector) => {
+                let all: &mut [u8] = bytemuck::cast_slice_mut(vector);
+                let at = all.len() - missing;
+                all[at..][..bytes.len()].copy_from_slice(bytes);
+            }
         }
     }
 }
