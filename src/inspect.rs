@@ -69,11 +69,13 @@ impl Inspector {
     /// What there is to tell.
     ///
     /// # Errors
-    /// `invalid_model` if a header is incomplete or lacks what every model has.
+    /// `invalid_model` if a header is incomplete or lacks what every model has, or the first file is another one's part.
     pub fn finish(self, options: &LoadOptions) -> Result<Inspection> {
         let Some((first, rest)) = self.headers.0.split_first() else {
             return Err(self.parser.finish().err().unwrap_or_else(|| Error::internal("no file was pushed")));
         };
+        // Another than the first of a split model says nothing but which one it is.
+        Split::of(first)?.check(&first.metadata, 0)?;
         let mut info = ModelInfo::from_header(first)?;
         let mut tensors = first.tensors.clone();
         for header in rest {
@@ -103,7 +105,7 @@ fn problem(first: &Header, rest: &[Header], options: &LoadOptions) -> Result<()>
     for (i, header) in rest.iter().enumerate() {
         begun.begin_file(header, i + 1, options)?;
     }
-    Ok(())
+    begun.split.check_count(1 + rest.len())
 }
 
 impl Sink for Headers {

@@ -62,7 +62,7 @@ pub(crate) struct Begun {
     weights: WeightsBuilder,
     n_ctx: usize,
     need: MemoryNeed,
-    split: Split,
+    pub(crate) split: Split,
 }
 
 impl Loader {
@@ -137,12 +137,7 @@ impl Loader {
             return Err(Error::internal("the header was never handed on"));
         };
         let Begun { info, tokenizer, template, template_error, weights, n_ctx, split, .. } = begun;
-        if self.parts.n_done < split.n_files {
-            return Err(Error::invalid_model(format!(
-                "the model should be {} files, but there are {}",
-                split.n_files, self.parts.n_done
-            )));
-        }
+        split.check_count(self.parts.n_done)?;
         let (tokenizer, llama) = (Arc::new(tokenizer), weights.finish(Arc::clone(&self.pool))?);
         Ok(Loaded { info, tokenizer, template, template_error, llama, n_ctx, pool: self.pool })
     }
@@ -183,8 +178,19 @@ impl Split {
         Ok(Self { n_files: n_files as usize, n_tensors: n_tensors as usize })
     }
 
+    /// Checks that all of the model's files are among `n_files`.
+    pub(crate) fn check_count(&self, n_files: usize) -> Result<()> {
+        if n_files >= self.n_files {
+            return Ok(());
+        }
+        Err(Error::invalid_model(format!(
+            "the model should be {} files, but there are {n_files}",
+            self.n_files
+        )))
+    }
+
     /// Checks that `metadata` is that of file `index` of this model.
-    fn check(&self, metadata: &Metadata, index: usize) -> Result<()> {
+    pub(crate) fn check(&self, metadata: &Metadata, index: usize) -> Result<()> {
         let (no, count) = match metadata.contains(keys::SPLIT_NO) {
             true => (metadata.u32(keys::SPLIT_NO)? as usize, metadata.u32(keys::SPLIT_COUNT)? as usize),
             false => (0, 1),

@@ -453,6 +453,20 @@ fn the_headers_of_a_split_model_tell_of_all_its_files() {
 }
 
 #[test]
+fn the_header_of_one_part_tells_that_there_are_others() {
+    let files = three_parts();
+    let alone = |file: &[u8]| {
+        let mut inspector = Inspector::new();
+        assert!(inspector.push(header_bytes(file)).expect("the header is good"));
+        inspector.finish(&LoadOptions::default())
+    };
+    let first = alone(&files[0]).expect("the first tells of the model");
+    assert_eq!(first.problem, problem(&files[..1], &LoadOptions::default()));
+    let refused = invalid_model("the file should be part 1 of 3, but is part 2 of 3");
+    assert_eq!(refusal(alone(&files[1])), refused);
+}
+
+#[test]
 fn headers_tell_what_loading_is_refused_with() {
     let good = || vec![Q4_0.to_vec()];
     let little = LoadOptions { memory_limit: Some(1 << 20), ..LoadOptions::default() };

@@ -58,8 +58,10 @@ export const cache: ModelCache = {
 
   async delete(source) {
     const { store } = await openStorage();
+    const urls = source === undefined ? undefined : await urlsOf(source);
     const listed = (await store.list()).map(({ name }) => name);
-    const ids = source === undefined ? idsAmong(listed) : [await idOfSource(source)];
+    if (listed.length === 0) return;
+    const ids = urls ? [await idOf(urls)] : idsAmong(listed);
     for (const id of ids) {
       await withLock(id, async () => {
         // The record first: without it the others are nothing.
@@ -100,10 +102,10 @@ async function describe(
   };
 }
 
-async function idOfSource(source: string | URL | readonly (string | URL)[]): Promise<string> {
+async function urlsOf(source: string | URL | readonly (string | URL)[]): Promise<string[]> {
   const { source: wire } = await wireSource(source);
   if (!("urls" in wire)) throw new TallowError("invalid_request", "only models from URLs are stored");
-  return idOf(wire.urls);
+  return wire.urls;
 }
 
 /** Where there are no locks, there is no storage either. */

@@ -177,5 +177,6 @@ export class Engine {
 }
 
 function whyDead({ code, message }: WireError): string {
-  return code === "worker_lost" ? message : "the worker stopped after an internal error";
+  if (code === "worker_lost") return message;
+  return `the worker stopped after an error \`${code}\``;
 }

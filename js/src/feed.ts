@@ -1,6 +1,7 @@
 /** The wasm's loader as bytes are fed to it: counts, hashes, tells how far it has come. */
 
 import type { LoadListener } from "./load.js";
+import { hasCode } from "./protocol.js";
 import type { LoaderOptions, WasmGlue, WasmLoader, WasmModel, WasmSha256 } from "./wasm-contract.js";
 
 /** One attempt at a model. What throws leaves it to be {@link Feed.free | freed}. */
@@ -8,7 +9,10 @@ export class Feed {
   readonly #glue: WasmGlue;
   readonly #loader: WasmLoader;
   readonly #listener: LoadListener;
+  readonly #pinned: boolean;
   #hash: WasmSha256;
+  /** What the loader refused the current file with; of what comes after only the hash is made. */
+  #refusal: Error | undefined;
   /** Bytes of the files that have ended. */
   #before = 0;
   /** Bytes of all files, once they are known. */
@@ -16,8 +20,10 @@ export class Feed {
   /** Bytes of the current file so far. */
   loaded = 0;
 
-  constructor(glue: WasmGlue, options: LoaderOptions, listener: LoadListener) {
+  /** Where the files' hashes are `pinned`, a file that is no model is read to its end: it may be a damaged one. */
+  constructor(glue: WasmGlue, options: LoaderOptions, listener: LoadListener, pinned: boolean) {
     this.#glue = glue;
+    this.#pinned = pinned;
     this.#listener = listener;
     this.#loader = new glue.Loader(JSON.stringify(options));
     this.#hash = new glue.Sha256();
@@ -35,10 +41,19 @@ export class Feed {
 
   /** Takes the next bytes of the current file. */
   push(bytes: Uint8Array): void {
-    this.#loader.push(bytes);
+    if (!this.#refusal) this.#offer(bytes);
     this.#hash.update(bytes);
     this.loaded += bytes.length;
     this.#report(this.#before + this.loaded);
+  }
+
+  #offer(bytes: Uint8Array): void {
+    try {
+      this.#loader.push(bytes);
+    } catch (error) {
+      if (!this.#pinned || !isNoModel(error)) throw error;
+      this.#refusal = error;
+    }
   }
 
   /** Takes the next bytes of the current file's header, which need no hash: pieces have theirs. */
@@ -70,6 +85,11 @@ export class Feed {
     return digest;
   }
 
+  /** Throws what is wrong with the current file, whose hash is right. */
+  checkFile(): void {
+    if (this.#refusal) throw this.#refusal;
+  }
+
   /** Begins the next file. */
   nextFile(): void {
     this.#loader.nextFile();
@@ -98,4 +118,9 @@ export class Feed {
     const total = known.find((length) => length !== undefined && length >= loaded);
     this.#listener.progress({ phase: "download", loaded, total });
   }
+}
+
+/** Whether an error tells of a file's bytes that they are no model, or none that can be run. */
+export function isNoModel(error: unknown): error is Error {
+  return hasCode(error) && (error.code === "invalid_model" || error.code === "unsupported_model");
 }

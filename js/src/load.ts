@@ -5,7 +5,7 @@
 
 import { Changed, download } from "./download.js";
 import { TallowError } from "./errors.js";
-import { Feed } from "./feed.js";
+import { Feed, isNoModel } from "./feed.js";
 import type { LoadProgress } from "./model.js";
 import { Damaged, type Piece, type PieceWriter } from "./pieces.js";
 import { hasCode } from "./protocol.js";
@@ -23,7 +23,8 @@ export interface LoadRequest {
   sha256: readonly string[] | undefined;
   /** Whether files from the network are stored, and taken from storage. */
   cache: boolean;
-  options: LoaderOptions;
+  /** Once the wasm is there to be called; storage is opened meanwhile. */
+  options: Promise<LoaderOptions>;
 }
 
 /** Is told how a load goes. */
@@ -45,6 +46,8 @@ export interface Loaded {
 /** Loads a model. */
 export async function load(glue: WasmGlue, request: LoadRequest, listener: LoadListener): Promise<Loaded> {
   const { source, cache } = request;
+  // Awaited where it is needed, which may be too late to be called handled.
+  request.options.catch(() => {});
   if (!("urls" in source)) return new Load(glue, request, listener).fromPage(source);
   const { urls } = source;
   const store = cache ? await openStore(listener) : undefined;
@@ -52,13 +55,33 @@ export async function load(glue: WasmGlue, request: LoadRequest, listener: LoadL
 
   const id = await idOf(urls);
   return locked(id, listener, async (listener) => {
-    const stored = await StoredModel.open(store, id, urls);
     try {
-      return await restarting(() => new Load(glue, request, listener, stored).fromUrls(urls));
-    } finally {
-      await stored.close();
+      return await withStored(store, id, urls, (stored) =>
+        restarting(() => new Load(glue, request, listener, stored).fromUrls(urls)),
+      );
+    } catch (error) {
+      // What storage fails in as a whole, or damages again and again, is loaded without it.
+      if (!(error instanceof Damaged) && !isStorageError(error)) throw error;
+      listener.warning(notCached(error.message, error.cause));
+      return restarting(() => new Load(glue, request, listener).fromUrls(urls));
     }
   });
+}
+
+/** Runs `load` with what is stored of a model. */
+async function withStored<T>(
+  store: FileStore,
+  id: string,
+  urls: readonly string[],
+  load: (stored: StoredModel) => Promise<T>,
+): Promise<T> {
+  const stored = await StoredModel.open(store, id, urls);
+  try {
+    return await load(stored);
+  } finally {
+    // What the record has was flushed before.
+    await stored.close().catch(() => {});
+  }
 }
 
 /** One attempt at a load. */
@@ -86,6 +109,7 @@ class Load {
         for await (const chunk of chunks) feed.push(chunk);
         const digest = feed.digest();
         await this.#verify(digest, i, source.name || "the source");
+        feed.checkFile();
         digests.push(digest);
       }
       return digests;
@@ -102,19 +126,14 @@ class Load {
     const packed = stored?.record.packed;
     if (!stored || !packed) return undefined;
     const expected = this.#request.sha256 ?? packed.of;
+    // Read while the wasm starts.
+    const [headers] = await Promise.all([this.#readHeaders(stored), this.#request.options]);
     if (packed.layout !== this.#glue.layoutVersion() || !isEqual(packed.of, expected)) return undefined;
 
-    return this.#feeding({ packed: true }, async (feed) => {
-      for (const [i, { complete }] of stored.record.files.entries()) {
+    const loading = this.#feeding({ packed: true }, async (feed) => {
+      for (const [i, header] of headers.entries()) {
         if (i > 0) feed.nextFile();
-        const headerBytes = complete?.headerBytes ?? 0;
-        await this.#intact(
-          () => stored.discardFile(i),
-          async () => {
-            for await (const bytes of stored.readFile(i, headerBytes))
-              feed.pushHeader(bytes.subarray(0, headerBytes - feed.loaded));
-          },
-        );
+        feed.pushHeader(header);
       }
       await this.#intact(
         () => stored.discardPacked(),
@@ -124,6 +143,32 @@ class Load {
       );
       return packed.of;
     });
+    return loading.catch(async (error: unknown) => {
+      // Too few pieces or too many, each as it was written.
+      if (!isNoModel(error) && !(hasCode(error) && error.code === "integrity_error")) throw error;
+      await stored.discardPacked();
+      throw new Damaged("the packed weights are not those of the file", { cause: error });
+    });
+  }
+
+  /** The headers of all files, from storage. */
+  async #readHeaders(stored: StoredModel): Promise<Uint8Array[]> {
+    const headers: Uint8Array[] = [];
+    for (const [i, { complete }] of stored.record.files.entries()) {
+      const header = new Uint8Array(complete?.headerBytes ?? 0);
+      let length = 0;
+      await this.#intact(
+        () => stored.discardFile(i),
+        async () => {
+          for await (const bytes of stored.readFile(i, header.length)) {
+            header.set(bytes.subarray(0, header.length - length), length);
+            length += bytes.length;
+          }
+        },
+      );
+      headers.push(header);
+    }
+    return headers;
   }
 
   /** From the files, as far as they are stored, and the network. */
@@ -132,7 +177,7 @@ class Load {
       const pieces: Piece[] = [];
       this.#packed = { pieces, writer: await stored.writePacked(pieces) };
     });
-    return this.#feeding({}, async (feed) => {
+    const loading = this.#feeding({}, async (feed) => {
       const digests: string[] = [];
       for (const [i, url] of urls.entries()) {
         if (i > 0) feed.nextFile();
@@ -140,6 +185,11 @@ class Load {
       }
       await this.#keepPacked(digests);
       return digests;
+    });
+    return loading.catch(async (error: unknown) => {
+      // It may be another file that is wrong than the one where that was found.
+      if (isNoModel(error)) await this.#keep((stored) => stored.discard());
+      throw error;
     });
   }
 
@@ -167,7 +217,12 @@ class Load {
     if (!kept?.complete) await this.#fetch(feed, i, url);
 
     const digest = feed.digest();
+    if (kept?.complete && kept.complete.sha256 !== digest) {
+      await this.#keep((stored) => stored.discardFile(i));
+      throw new Damaged("a stored file is not what was hashed");
+    }
     await this.#verify(digest, i, url);
+    feed.checkFile();
     const headerBytes = feed.headerBytes ?? 0;
     if (!kept?.complete) await this.#keep((stored) => stored.complete(i, digest, headerBytes));
     return digest;
@@ -206,10 +261,12 @@ class Load {
     options: LoaderOptions,
     feeding: (feed: Feed) => Promise<readonly string[]>,
   ): Promise<Loaded> {
-    const feed = new Feed(this.#glue, { ...this.#request.options, ...options }, this.#listener);
+    const given = await this.#request.options;
+    const pinned = this.#request.sha256 !== undefined;
+    const feed = new Feed(this.#glue, { ...given, ...options }, this.#listener, pinned);
     try {
-      const sha256 = await feeding(feed);
-      return { model: feed.finish(), sha256 };
+      const digests = await feeding(feed);
+      return { model: feed.finish(), sha256: digests };
     } catch (error) {
       feed.free();
       throw error;

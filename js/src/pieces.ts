@@ -1,15 +1,15 @@
 /**
- * Stored files in pieces, each with its SHA-256: as far as they go, a file can be trusted, whatever became of the browser
+ * Stored files in pieces, each with its checksum: as far as they go, a file can be trusted, whatever became of the browser
  * that wrote it.
  */
 
+import { checksum } from "./checksum.js";
 import type { StoredFile } from "./storage/storage.js";
 
 /** So many bytes of a file, behind the piece before. */
 export interface Piece {
   length: number;
-  /** In lower-case hexadecimal. */
-  sha256: string;
+  checksum: string;
 }
 
 /** A stored file is not what was written. */
@@ -22,12 +22,6 @@ const PIECE_TIME = 2000;
 /** Bytes that pieces have together. */
 export function lengthOf(pieces: readonly Piece[]): number {
   return pieces.reduce((sum, { length }) => sum + length, 0);
-}
-
-/** SHA-256 in lower-case hexadecimal. */
-export async function sha256(bytes: Uint8Array<ArrayBuffer>): Promise<string> {
-  const digest = new Uint8Array(await crypto.subtle.digest("SHA-256", bytes));
-  return Array.from(digest, (byte) => byte.toString(16).padStart(2, "0")).join("");
 }
 
 /** Writes a file piece by piece. */
@@ -79,18 +73,16 @@ export class PieceWriter {
     this.#timer = undefined;
     if (this.#length === 0) return;
     const bytes = this.#buffer.subarray(0, this.#length);
-    const digest = sha256(bytes);
     await this.#file.append(bytes);
     await this.#file.flush();
-    this.#pieces.push({ length: bytes.length, sha256: await digest });
+    this.#pieces.push({ length: bytes.length, checksum: checksum(bytes) });
     this.#length = 0;
     await this.#onPiece();
   }
 }
 
 /**
- * The pieces of a file, each in a buffer that the one after the next overwrites, and only once its digest was found right.
- * While the caller works, the next digest is made.
+ * The pieces of a file, each in a buffer that the next overwrites, and only once its checksum was found right.
  *
  * @throws {@link Damaged}
  */
@@ -98,27 +90,13 @@ export async function* readPieces(
   file: StoredFile,
   pieces: readonly Piece[],
 ): AsyncGenerator<Uint8Array<ArrayBuffer>> {
-  const longest = Math.max(0, ...pieces.map(({ length }) => length));
-  const buffers = [new Uint8Array(longest), new Uint8Array(longest)] as const;
-  let ahead: Reading | undefined;
+  const buffer = new Uint8Array(Math.max(0, ...pieces.map(({ length }) => length)));
   let at = 0;
-  for (const [i, piece] of pieces.entries()) {
-    const bytes = buffers[(i % 2) as 0 | 1].subarray(0, piece.length);
+  for (const piece of pieces) {
+    const bytes = buffer.subarray(0, piece.length);
     if ((await file.read(at, bytes)) < piece.length) throw new Damaged("a stored file is cut");
+    if (checksum(bytes) !== piece.checksum) throw new Damaged("a stored file is not what was written");
     at += piece.length;
-    const reading = { bytes, intact: sha256(bytes).then((digest) => digest === piece.sha256) };
-    if (ahead) yield await verified(ahead);
-    ahead = reading;
+    yield bytes;
   }
-  if (ahead) yield await verified(ahead);
-}
-
-interface Reading {
-  bytes: Uint8Array<ArrayBuffer>;
-  intact: Promise<boolean>;
-}
-
-async function verified({ bytes, intact }: Reading): Promise<Uint8Array<ArrayBuffer>> {
-  if (!(await intact)) throw new Damaged("a stored file is not what was written");
-  return bytes;
 }

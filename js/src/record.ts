@@ -1,7 +1,7 @@
 /** What is known of a stored model: where its files came from, how far they go, what of them may be trusted. Kept as JSON. */
 
 import type { RemoteVersion } from "./download.js";
-import { sha256, type Piece } from "./pieces.js";
+import type { Piece } from "./pieces.js";
 
 /** The record of one model. */
 export interface ModelRecord {
@@ -39,12 +39,13 @@ export interface PackedRecord {
 }
 
 /** Goes up with every change of {@link ModelRecord}: others are not read. */
-const FORMAT = 1;
+const FORMAT = 2;
 
 /** A model's id in storage, also the name of its Web Lock: told by the URLs of its files. */
 export async function idOf(urls: readonly string[]): Promise<string> {
-  const digest = await sha256(new TextEncoder().encode(urls.join("\n")));
-  return `tallow-${digest.slice(0, 32)}`;
+  const digest = await crypto.subtle.digest("SHA-256", new TextEncoder().encode(urls.join("\n")));
+  const hex = Array.from(new Uint8Array(digest, 0, 16), (byte) => byte.toString(16).padStart(2, "0"));
+  return `tallow-${hex.join("")}`;
 }
 
 /** The names in storage of what belongs to a model. */

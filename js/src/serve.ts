@@ -30,12 +30,18 @@ export interface EngineMemory {
   readonly limit: number;
 }
 
+/** A wasm module that was instantiated. */
+export interface StartedWasm extends EngineMemory {
+  /** Resolves when all threads have joined. What needs none of them is done meanwhile. */
+  readonly threads: Promise<void>;
+}
+
 /** Instantiates a wasm module, from `wasmUrl` if there is one, with `threads` threads. */
 export type StartWasm = (
   module: WasmModuleName,
   wasmUrl: string | undefined,
   threads: number,
-) => Promise<EngineMemory>;
+) => Promise<StartedWasm>;
 
 /** Milliseconds between two reports of progress. */
 const PROGRESS_INTERVAL = 50;
@@ -80,10 +86,15 @@ class Server {
     }
   }
 
-  /** An error's words; of memory that was wanted and not there, also what is. */
+  /** An error's words; of memory that was wanted and not there, also what is, and where that led to a trap. */
   #describe(error: unknown): WireError {
-    const wire = toWire(error);
-    if (wire.code !== "out_of_memory" || !this.#memory) return wire;
+    if (!this.#memory) return toWire(error);
+    const refused = this.#glue.takeRefused();
+    const wire =
+      refused > 0 && isDeath(error)
+        ? toWire(new TallowError("out_of_memory", `${refused} bytes were refused`, { cause: error }))
+        : toWire(error);
+    if (wire.code !== "out_of_memory") return wire;
     const { used, limit } = this.#memory;
     return { ...wire, message: `${wire.message}; ${used} of at most ${limit} bytes are in use` };
   }
@@ -118,15 +129,17 @@ class Server {
 
   async #load(id: number, params: Methods["load"]["params"]): Promise<ModelInfo> {
     const { source, sha256, cache, contextLength } = params;
-    const options = await this.#start(params, contextLength);
-    const { model, sha256: digests } = await load(
+    const started = this.#start(params, contextLength);
+    started.catch(() => {});
+    const loading = load(
       this.#glue,
-      { source: await readable(source), sha256, cache, options },
+      { source: await readable(source), sha256, cache, options: started.then(({ options }) => options) },
       {
         progress: everySoOften((progress) => this.#post({ id, event: "progress", progress })),
         warning: (warning) => this.#post({ id, event: "warning", warning: toWire(warning) }),
       },
     );
+    const [{ model, sha256: digests }] = await Promise.all([loading, started.then(({ threads }) => threads)]);
     this.#loaded = model;
     const info = JSON.parse(model.info()) as WasmModelInfo;
     return { ...info, name: info.name || source.name || info.architecture, sha256: digests };
@@ -134,16 +147,19 @@ class Server {
 
   async #inspect(params: Methods["inspect"]["params"]): Promise<Inspection> {
     const { source, contextLength } = params;
-    const options = await this.#start(params, contextLength);
+    const { options } = await this.#start(params, contextLength);
     const found = await inspectSource(this.#glue, await readable(source), options);
     return { ...found, name: found.name || source.name || found.architecture };
   }
 
-  async #start(start: Start, contextLength: number | undefined): Promise<LoaderOptions> {
-    const { module, relaxedDot, wasmUrl, threads } = start;
-    this.#memory = await this.#startWasm(module, wasmUrl, threads);
+  async #start(
+    { module, relaxedDot, wasmUrl, threads }: Start,
+    contextLength: number | undefined,
+  ): Promise<{ options: LoaderOptions; threads: Promise<void> }> {
+    const started = (this.#memory = await this.#startWasm(module, wasmUrl, threads));
     if (relaxedDot) this.#glue.chooseRelaxedDot(relaxedDot);
-    return { memoryLimit: this.#memory.limit, ...(contextLength !== undefined && { contextLength }) };
+    const options = { memoryLimit: started.limit, ...(contextLength !== undefined && { contextLength }) };
+    return { options, threads: started.threads };
   }
 
   async #generate(id: number, request: string): Promise<Timings> {

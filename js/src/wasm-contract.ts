@@ -32,6 +32,8 @@ export interface WasmGlue {
   help(thread: number): void;
   /** In a compute worker whose `help` trapped: lets the other threads know, who then throw `worker_lost`. */
   lose(thread: number): void;
+  /** Bytes that the allocator refused since this was last asked, else 0; also after a trap, which they may have led to. */
+  takeRefused(): number;
   /** Which layout packed weights have; what another one packed is of no use. */
   layoutVersion(): number;
   /** Takes JSON of {@link LoaderOptions}. */
@@ -72,8 +74,6 @@ export interface WasmLoader {
 export interface WasmInspector {
   /** Whether the file's header is complete; what comes then is the next file's. */
   push(bytes: Uint8Array): boolean;
-  /** How many files the model is, once the first header is complete. */
-  files(): number | undefined;
   /**
    * Consumes the inspector.
    * @param options - JSON of {@link LoaderOptions}

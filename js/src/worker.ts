@@ -28,8 +28,8 @@ if (computes) {
 } else {
   serve(scope<ToWorker, FromWorker>(), glue, async (module, wasmUrl, threads) => {
     const wasm = await startWasm(glue, wasmUrl ?? MODULES[module].href);
-    await startThreads(glue, wasm, threads, openCompute);
     return {
+      threads: startThreads(glue, wasm, threads, openCompute),
       limit: wasm.memoryLimit,
       get used() {
         return wasm.memory.buffer.byteLength;

@@ -228,7 +228,7 @@ class FakeScorer implements WasmScorer {
   }
 }
 
-/** Takes files whose first four bytes are their length; see {@link fakeFile}. */
+/** Takes files whose first four bytes are their length, and the others no 255; see {@link fakeFile}. */
 class FakeLoader implements WasmLoader {
   #header: number[] = [];
   #loaded = 0;
@@ -239,6 +239,7 @@ class FakeLoader implements WasmLoader {
   }
 
   push(bytes: Uint8Array): void {
+    if (bytes.includes(255)) throw wasmError("invalid_model", "a byte is 255");
     this.#header.push(...bytes.subarray(0, 4 - this.#header.length));
     this.#loaded += bytes.length;
   }
@@ -317,6 +318,8 @@ export interface Fakes {
   bytesOf: (word: string) => number[] | undefined;
   /** The URLs that the wasm was started from. */
   wasmUrls: (string | undefined)[];
+  /** Bytes that the allocator refused. */
+  refused: number;
 }
 
 export class FakeWorker extends EventTarget {
@@ -344,6 +347,7 @@ export class FakeWorker extends EventTarget {
       meet: () => {},
       help: () => {},
       lose: () => {},
+      takeRefused: () => fakes.refused,
       layoutVersion: () => 1,
       Loader: class extends FakeLoader {
         constructor(options: string) {
@@ -366,7 +370,7 @@ export class FakeWorker extends EventTarget {
     serve(scope, glue, async (_module, wasmUrl, threads) => {
       fakes.wasmUrls.push(wasmUrl);
       info = { ...info, threads };
-      return { used: 2 ** 20, limit: 2 ** 32 };
+      return { used: 2 ** 20, limit: 2 ** 32, threads: Promise.resolve() };
     });
   }
 
@@ -396,6 +400,7 @@ export function fakeWorkers(info: WasmModelInfo = INFO): Fakes {
     scorings: [],
     onScore: () => {},
     wasmUrls: [],
+    refused: 0,
   };
   vi.stubGlobal(
     "Worker",

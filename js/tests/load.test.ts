@@ -295,6 +295,27 @@ describe("failures end the worker and name their cause", () => {
     expect(info).toEqual({ ...INFO, sha256: [got] });
   });
 
+  test.each(["a URL", "a Blob"])("a damaged file that the engine refuses, from %s", async (from) => {
+    const file = fakeFile(3000);
+    const damaged = file.slice();
+    damaged[1000] = 255;
+    const chunks = split(damaged, 500);
+    let fed = 0;
+    fakeWorkers();
+    serveChunks(chunks, {});
+    const source = () => (from === "a URL" ? URL_OF_MODEL : new Blob([damaged]));
+    // Where its hash is known, the file is read to its end, and what is said is that it is another.
+    expect(await rejection(loadModel(source(), { sha256: sha256(file) }))).toMatchObject({
+      code: "integrity_error",
+      message: expect.stringContaining(`but has ${sha256(damaged)}`) as string,
+    });
+    const invalid = { code: "invalid_model", message: "a byte is 255" };
+    expect(await rejection(loadModel(source(), { sha256: sha256(damaged) }))).toMatchObject(invalid);
+    const onProgress = ({ loaded }: LoadProgress) => (fed = loaded);
+    expect(await rejection(loadModel(source(), { onProgress }))).toMatchObject(invalid);
+    expect(fed).toBeLessThan(1000);
+  });
+
   test("a file that the engine refuses", async () => {
     const { workers } = fakeWorkers();
     expect(await rejection(loadModel(new Blob([fakeFile(300).subarray(0, 299)])))).toMatchObject({

@@ -419,9 +419,23 @@ describe("every promise settles", () => {
       message: "the engine stopped: RuntimeError: unreachable executed",
       cause: { name: "RuntimeError" },
     });
-    const expected = lost("the worker stopped after an internal error");
+    const expected = lost("the worker stopped after an error `internal`");
     expect(await queued).toMatchObject(expected);
     expect(await rejection(model.tokenize("a"))).toMatchObject(expected);
+    expect(worker.terminated).toBe(true);
+  });
+
+  test("a trap for want of memory is out_of_memory; then the worker is lost", async () => {
+    const { model, worker, fakes } = await fakeModel();
+    fakes.refused = 12345;
+    expect(await rejection(model.completions.create({ prompt: "trap x y" }))).toMatchObject({
+      code: "out_of_memory",
+      message: "12345 bytes were refused; 1048576 of at most 4294967296 bytes are in use",
+      cause: { name: "RuntimeError" },
+    });
+    expect(await rejection(model.tokenize("a"))).toMatchObject(
+      lost("the worker stopped after an error `out_of_memory`"),
+    );
     expect(worker.terminated).toBe(true);
   });
 

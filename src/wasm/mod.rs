@@ -1,6 +1,7 @@
 //! The bindings that `js/src/worker.ts` calls: conversions only. Requests and answers cross as JSON, bytes and
 //! token ids as typed arrays, errors as JavaScript `Error`s with their kind's name in `code`.
 
+mod alloc;
 mod generate;
 mod js;
 mod score;
@@ -166,11 +167,6 @@ impl Inspector {
     /// Takes the next bytes of the file; whether its header is complete.
     pub fn push(&mut self, bytes: &[u8]) -> JsResult<bool> {
         self.0.push(bytes).map_err(to_js)
-    }
-
-    /// How many files the model is, once the first header is complete.
-    pub fn files(&self) -> Option<usize> {
-        self.0.n_files()
     }
 
     /// JSON of `Inspection` in `js/src/info.ts` but for the name; takes the JSON of `LoaderOptions`.

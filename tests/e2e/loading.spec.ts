@@ -1,63 +1,10 @@
 /** Loading that does not break: stored, resumed, verified, shared, and told by its headers; in Chromium, on real models. */
 
 import { chromium, expect, test, type Page } from "@playwright/test";
-import { createHash } from "node:crypto";
-import { readFileSync } from "node:fs";
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import type * as Tallow from "tallow";
-import { misbehaving, type Misbehaviour, type SeenRequest } from "../servers/misbehaving.js";
-import { serve, type TestServer } from "./server.js";
-
-const golden = (path: string) => readFileSync(new URL(path, import.meta.url));
-const TINY = golden("../golden/tiny/tiny-Q4_0.gguf");
-const DEFAULT = golden("../../models/smollm2-135m-instruct-q4_1.gguf");
-const MODEL = "/model.gguf";
-const sha256 = (bytes: Uint8Array) => createHash("sha256").update(bytes).digest("hex");
-
-type ModelServer = TestServer & { requests: SeenRequest[] };
-
-/** The package's page, and `file` at {@link MODEL} as `script` has it. */
-async function serveModel(file: Uint8Array, script: Misbehaviour[] = []): Promise<ModelServer> {
-  const requests: SeenRequest[] = [];
-  const model = misbehaving(file, script, requests);
-  const server = await serve({
-    intercept(request, response) {
-      if (request.url !== MODEL) return false;
-      model(request, response);
-      return true;
-    },
-  });
-  return { ...server, requests };
-}
-
-async function openPackage(page: Page, url: string): Promise<void> {
-  await page.goto(`${url}/test/package.html`);
-  await page.waitForFunction(() => "tallow" in globalThis);
-}
-
-/** How a load went: what the model answers, or the error; the warnings; what is stored then. */
-async function load(page: Page, options: Tallow.LoadModelOptions = {}) {
-  return page.evaluate(
-    async ([source, options]) => {
-      const warnings: string[] = [];
-      const onWarning = ({ code, message }: Tallow.TallowError) => warnings.push(`${code}: ${message}`);
-      const outcome = await tallow
-        .loadModel(source, { ...options, onWarning })
-        .then(async (model) => {
-          const body = { prompt: "abc", max_tokens: 4, temperature: 0, ignore_eos: true };
-          const answer = await model.completions.create(body);
-          await model.dispose();
-          return { text: answer.choices[0]?.text, sha256: model.info.sha256 };
-        })
-        .catch(({ code, message }: Tallow.TallowError) => ({ error: `${code}: ${message}` }));
-      const seen: { text?: string | undefined; sha256?: readonly string[]; error?: string } = outcome;
-      return { ...seen, warnings, stored: await tallow.cache.list() };
-    },
-    [MODEL, options] as const,
-  );
-}
+import { DEFAULT, MODEL, TINY, golden, load, openPackage, serveModel, sha256 } from "./loading.js";
 
 /** Changes files of the model in storage: flips a byte in the middle, or cuts the last one off. */
 async function damage(page: Page, suffix: string, how: "flip" | "cut"): Promise<number> {
@@ -321,55 +268,4 @@ test("a context that the model has not is refused by its header", async ({ page 
   expect(await load(page, { contextLength: 100_000 })).toMatchObject({
     error: "invalid_request: the context length should be in 1..=8192, got 100000",
   });
-});
-
-test("a model that memory cannot hold is refused by its header, and a smaller one loads after it", async ({
-  page,
-}) => {
-  // The default model, were it trained on 2^30 tokens: a KV cache of 24 TB.
-  const giant = Buffer.from(DEFAULT);
-  const key = "llama.context_length";
-  const valueAt = giant.indexOf(key) + key.length + 4;
-  expect(giant.readUInt32LE(valueAt)).toBe(8192);
-  giant.writeUInt32LE(2 ** 30, valueAt);
-  await using server = await serveModel(giant, [{ stall: 4 << 20 }, { file: TINY }]);
-  await openPackage(page, server.url);
-  const kvCache = 2 * 30 * 3 * 64 * 2 * 2 ** 30;
-  const refused = await load(page, { contextLength: 2 ** 30 });
-  expect(refused.error).toMatch(
-    new RegExp(
-      `^out_of_memory: the model needs \\d+ bytes \\(\\d+ for its weights, ${kvCache} for the KV cache .*\\), ` +
-        "but there can be only 4294967296; \\d+ of at most 4294967296 bytes are in use$",
-    ),
-  );
-  await page.evaluate(() => tallow.cache.delete());
-  expect(await load(page)).toMatchObject({ text: expect.any(String), warnings: [] });
-  expect(server.requests).toHaveLength(2);
-});
-
-test("memory while loading is the packed model and little more, and dispose returns it", async ({ page }) => {
-  await using server = await serveModel(DEFAULT);
-  await openPackage(page, server.url);
-  const { weights, memories } = await page.evaluate(async (source) => {
-    const { memory } = await tallow.inspect(source);
-    const memories: number[] = [];
-    for (let round = 0; round < 10; round++) {
-      const model = await tallow.loadModel(source);
-      memories.push(model.info.memory);
-      await model.dispose();
-    }
-    return { weights: memory?.weights ?? 0, memories };
-  }, MODEL);
-  for (const memory of memories) expect(memory).toBeLessThan(weights + (32 << 20));
-  const client = await page.context().newCDPSession(page);
-  await client.send("HeapProfiler.collectGarbage");
-  await expect
-    .poll(
-      async () => {
-        const { usedSize, backingStorageSize = 0 } = await client.send("Runtime.getHeapUsage");
-        return usedSize + backingStorageSize;
-      },
-      { timeout: 30_000 },
-    )
-    .toBeLessThan(20 << 20);
 });
