@@ -96,7 +96,6 @@ test("of the wasm modules only the one that runs is kept", async ({ page }) => {
       "/",
       "/manifest.webmanifest",
       expect.stringMatching(/^\/assets\/worker-.*\.js$/),
-      expect.stringMatching(/^\/assets\/compute-.*\.js$/),
     ]),
   );
 });
