@@ -1,9 +1,9 @@
 /**
- * Writes the scripts of `dist`: one for each entry, with all in it that it imports, and the wasm. Node's come from the
- * same sources, but a file in `src/node` takes the place of its namesake in `src`. Fails where what a page loads is over
- * its budget.
+ * Writes the scripts of `dist`: one for each entry, with all in it that it imports, and the wasm; and keeps those of the
+ * compiler's declarations that users see. Node's scripts come from the same sources, but a file in `src/node` takes the
+ * place of its namesake in `src`. Fails where what a page loads is over its budget.
  */
-import { cpSync, existsSync } from "node:fs";
+import { cpSync, existsSync, readFileSync, readdirSync, rmSync } from "node:fs";
 import { dirname, join, relative, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import { gzipSync } from "node:zlib";
@@ -50,6 +50,20 @@ async function script(name, { file = `${name}.js`, format = "esm", platform = "b
   );
   return gzip;
 }
+
+/** The declarations that an entry's lead to, itself among them. */
+function reached(entry, found = new Set()) {
+  if (found.has(entry)) return found;
+  found.add(entry);
+  for (const [, id] of readFileSync(entry, "utf8").matchAll(/from "(\..+)\.js"/g))
+    reached(join(dirname(entry), `${id}.d.ts`), found);
+  return found;
+}
+
+// Those of what is internal are of no use to others.
+const wanted = new Set(["index", "isolation"].flatMap((name) => [...reached(join(dist, `${name}.d.ts`))]));
+for (const name of readdirSync(dist, { recursive: true }))
+  if (name.endsWith(".d.ts") && !wanted.has(join(dist, name))) rmSync(join(dist, name));
 
 let weight = 0;
 for (const name of ["index", "worker", "isolation"]) weight += await script(name);

@@ -22,7 +22,7 @@ export interface Capabilities {
   relaxedDot: RelaxedDot | null;
   /** Atomic instructions and shared memory, which both modules are built with. */
   atomics: boolean;
-  /** Whether the page is cross-origin isolated, that is, may share memory between threads. */
+  /** Whether the page is cross-origin isolated, that is, may share memory between threads. Node always may. */
   crossOriginIsolated: boolean;
   /** The processors the browser admits to. */
   hardwareConcurrency: number;

@@ -21,4 +21,4 @@ export type {
 } from "./model.js";
 export type * from "./openai.js";
 export type { Alternative, ScoreOptions, ScoreProgress, Scores } from "./score.js";
-export type { FileSource, ModelSource } from "./source.js";
+export type { FileHandle, FileSource, ModelSource } from "./source.js";

@@ -7,12 +7,18 @@ export { withIsolation } from "./with-isolation.js";
 export type { IsolationHeaders } from "./with-isolation.js";
 
 /** Options of {@link isolate}: where the service worker lies, and how the browser registers it. */
-export interface IsolateOptions extends RegistrationOptions, IsolationHeaders {
+export interface IsolateOptions extends IsolationHeaders {
   /**
    * A copy of `tallow/dist/isolation-sw.js`, or one of your own that uses {@link withIsolation}. The page and
    * `worker.js` must lie in its folder or below: browsers ask no other service worker about a worker's script.
    */
   serviceWorker: string | URL;
+  /** As of `navigator.serviceWorker.register`. */
+  scope?: string;
+  /** As of `navigator.serviceWorker.register`. */
+  type?: "classic" | "module";
+  /** As of `navigator.serviceWorker.register`. */
+  updateViaCache?: "all" | "imports" | "none";
 }
 
 /** Remembers, in this tab and beyond a reload, that there has been one. */
@@ -74,7 +80,7 @@ function tabStorage(): Storage | undefined {
 
 /** Whether a service worker could help: one in a frame could not, as the page around it is not isolated. */
 function canRegister(): boolean {
-  return isSecureContext && window.top === window && "serviceWorker" in navigator;
+  return globalThis.isSecureContext && window.top === window && "serviceWorker" in navigator;
 }
 
 /** Whether a service worker answers for the page from its next load on. */

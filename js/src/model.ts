@@ -40,14 +40,14 @@ export interface LoadModelOptions {
   sha256?: string | readonly string[] | undefined;
   /**
    * Whether a model from a URL is stored in the browser and taken from there the next time, without asking the network;
-   * `true` by default. {@link cache} lists and deletes what is stored.
+   * `true` by default. {@link cache} lists and deletes what is stored. In Node nothing is, and the default is `false`.
    */
   cache?: boolean | undefined;
   /** The tokens that prompt and answer may have together; by default what the model was trained on, 4096 at most. */
   contextLength?: number | undefined;
   /**
    * The threads that compute, at most 64. By default (`"auto"`) one for each processor, 8 at most, where the page is
-   * cross-origin isolated; elsewhere there can be only one.
+   * cross-origin isolated and in Node; elsewhere there can be only one.
    */
   threads?: number | "auto" | undefined;
   /**

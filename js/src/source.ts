@@ -4,8 +4,15 @@ import { TallowError } from "./errors.js";
 import { toUrl } from "./platform.js";
 import { invalid, shown } from "./validate.js";
 
-/** Where one file comes from. A string is a URL, relative to the page. */
-export type FileSource = string | URL | File | Blob | ArrayBuffer | FileSystemFileHandle;
+/** What of a `FileSystemFileHandle` is used, whose type there is only where there are pages. */
+export interface FileHandle {
+  readonly kind: "file";
+  readonly name: string;
+  getFile(): Promise<File>;
+}
+
+/** Where one file comes from. A string is a URL, relative to the page; in Node it may also be a path. */
+export type FileSource = string | URL | File | Blob | ArrayBuffer | FileHandle;
 
 /**
  * Where a model comes from: a file, a stream of its bytes, or the files of a split model in order. A URL that ends in
@@ -14,17 +21,26 @@ export type FileSource = string | URL | File | Blob | ArrayBuffer | FileSystemFi
 export type ModelSource =
   FileSource | ReadableStream<Uint8Array> | readonly (string | URL)[] | readonly Blob[];
 
-/** A source as the worker is told of it; `name` stands in for a model's missing one. */
+/**
+ * A source as the worker is told of it; `name` stands in for a model's missing one.
+ * @internal
+ */
 export type WireSource =
   { urls: string[]; name: string } | { blobs: Blob[]; name: string } | { stream: MessagePort; name: string };
 
-/** Bytes from the page, and how many, if that is known. */
+/**
+ * Bytes from the page, and how many, if that is known.
+ * @internal
+ */
 export interface Chunks {
   chunks: AsyncIterable<Uint8Array>;
   length: number | undefined;
 }
 
-/** A source as the worker can be told of it, and what is to be transferred with it. */
+/**
+ * A source as the worker can be told of it, and what is to be transferred with it.
+ * @internal
+ */
 export async function wireSource(
   source: ModelSource,
 ): Promise<{ source: WireSource; transfer: Transferable[] }> {
@@ -71,7 +87,7 @@ function wireFiles(sources: readonly unknown[]): WireSource {
   return { urls, name: nameOf(urls[0] as string) };
 }
 
-function isFileHandle(source: unknown): source is FileSystemFileHandle {
+function isFileHandle(source: unknown): source is FileHandle {
   return typeof FileSystemFileHandle === "function" && source instanceof FileSystemFileHandle;
 }
 
@@ -98,7 +114,10 @@ export function absoluteUrl(url: string | URL, field: string): string {
   }
 }
 
-/** The files of a source that came from the page. */
+/**
+ * The files of a source that came from the page.
+ * @internal
+ */
 export function chunksOf(source: Exclude<WireSource, { urls: string[] }>): Chunks[] {
   if ("stream" in source) return [{ chunks: receive(source.stream), length: undefined }];
   return source.blobs.map((blob) => ({ chunks: readBlob(blob, source.name), length: blob.size }));

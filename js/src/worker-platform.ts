@@ -21,7 +21,17 @@ export function scope<In, Out>(): WorkerScope<In, Out> {
 
 /** Opens a compute worker: this script again, so that there is one to serve and nothing for a bundler to find. */
 export function openCompute(): OpenedWorker {
-  return new Worker(location.href, { type: "module", name: COMPUTE });
+  return new Worker(location.href, { type: isModule() ? "module" : "classic", name: COMPUTE });
+}
+
+/** Whether this script runs as a module, as it was written; Next makes a classic one of it. Only those import scripts. */
+function isModule(): boolean {
+  try {
+    (globalThis as unknown as { importScripts(): void }).importScripts();
+    return false;
+  } catch {
+    return true;
+  }
 }
 
 /** The answer to a request for a wasm module. */

@@ -23,5 +23,13 @@ export const goldenCases = cases.map(({ kind, prompt, prompt_ids, greedy, text, 
   const closeCall = top10_logprobs_f32.findIndex(
     ([first, second], i) => !first || !second || first[1] - second[1] <= CLEAR || first[0] !== greedy[i],
   );
-  return { kind, prompt, promptIds: prompt_ids, certain: greedy.slice(0, closeCall), text };
+  return {
+    kind,
+    prompt,
+    promptIds: prompt_ids,
+    certain: greedy.slice(0, closeCall),
+    text,
+    /** Float32's log-probabilities of the tokens of `certain`. */
+    logprobs: top10_logprobs_f32.slice(0, closeCall).map(([first]) => first?.[1] ?? NaN),
+  };
 });

@@ -1,9 +1,7 @@
-// Answers the address's `prompt` with the default model. What came of it stands in the page's `output`, as JSON.
+// What the default model answers to the address's `prompt`, or why it does not.
 
 export async function answer(loadModel) {
-  document.querySelector("output").textContent = JSON.stringify(
-    await ask(loadModel).catch(({ code, message }) => ({ error: `${code}: ${message}` })),
-  );
+  return ask(loadModel).catch(({ code, message }) => ({ error: `${code}: ${message}` }));
 }
 
 async function ask(loadModel) {
@@ -14,7 +12,8 @@ async function ask(loadModel) {
     max_tokens: Number(asked.get("max_tokens")),
     temperature: 0,
   });
+  const { logprobs } = await model.score(JSON.parse(asked.get("ids")));
   const { threads, module } = model.info;
   await model.dispose();
-  return { text: choices[0].text, tokens: usage.completion_tokens, threads, module };
+  return { text: choices[0].text, tokens: usage.completion_tokens, logprobs: [...logprobs], threads, module };
 }

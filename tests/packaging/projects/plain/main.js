@@ -1,4 +1,4 @@
-import { answer } from "./answer.js";
 import { loadModel } from "./node_modules/tallow/dist/index.js";
+import { answer } from "./answer.js";
 
-await answer(loadModel);
+document.querySelector("output").textContent = JSON.stringify(await answer(loadModel));

@@ -1,4 +1,4 @@
 import { loadModel } from "tallow";
 import { answer } from "./answer.js";
 
-await answer(loadModel);
+document.querySelector("output").textContent = JSON.stringify(await answer(loadModel));
