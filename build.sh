@@ -4,7 +4,8 @@
 #   ./build.sh run [--no-isolation]   build, fetch the default model, serve the demo page (PORT, default 8080)
 #   ./build.sh test                   build, then run every test; the last line counts them
 #   ./build.sh build                  the two wasm modules, the npm package (js/dist), the demo page (www/dist)
-#   ./build.sh lint                   formats, clippy natively and for wasm, the TypeScript checks
+#   ./build.sh lint                   formats, clippy natively and for wasm, the TypeScript checks, the documentation
+#   ./build.sh docs                   the API reference: docs/api for JavaScript, target/doc for Rust
 #   ./build.sh bench [OPTION...]      build, then race wllama and stock Candle in one Chromium; see benches/README.md
 #   ./build.sh setup                  install what the others need, and stop there
 #
@@ -301,9 +302,17 @@ lint() {
   done
   cargo clippy --quiet --locked --all-targets -- -D warnings
   wasm_clippy -- -D warnings
+  RUSTDOCFLAGS="-D warnings" cargo doc --quiet --locked --no-deps --lib
   build
   npm run --silent check --workspaces
   npm run --silent check
+}
+
+docs() {
+  build
+  npm run --silent api -w tallow-docs
+  cargo doc --quiet --locked --no-deps --lib
+  say "docs/api/index.html and $TARGET/doc/tallow/index.html"
 }
 
 passed=0 failed=0 broken=()
@@ -382,6 +391,7 @@ test() {
     suite "Rust, in Chromium, module $module" wasm_tests "$module"
   done
   suite "the package" npm run --silent test -w tallow
+  suite "the documentation's snippets" npm run --silent test -w tallow-docs
   suite "the demo page" npm run --silent test -w tallow-www
   CHROMIUM=$(command -v chromium)
   export CHROMIUM
@@ -427,9 +437,9 @@ bench() {
 }
 
 case "${1:-}" in
-run | test | build | lint | bench | setup) "$@" ;;
+run | test | build | lint | docs | bench | setup) "$@" ;;
 *)
-  sed -n '4,11s/^# \{0,1\}//p' "$0" >&2
+  sed -n '4,12s/^# \{0,1\}//p' "$0" >&2
   exit 2
   ;;
 esac

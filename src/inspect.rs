@@ -11,6 +11,7 @@ use serde::Serialize;
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Inspection {
+    /// What the files say of themselves.
     #[serde(flatten)]
     pub info: ModelInfo,
     /// Bytes of all files.
@@ -26,7 +27,9 @@ pub struct Inspection {
 /// An error, told ahead.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Problem {
+    /// The name of its kind.
     pub code: &'static str,
+    /// Its words.
     pub message: String,
 }
 

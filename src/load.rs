@@ -33,11 +33,14 @@ pub struct Loader {
 pub struct Loaded {
     /// What the file says of itself.
     pub info: ModelInfo,
+    /// Text to token ids and back.
     pub tokenizer: Arc<Tokenizer>,
+    /// Messages to prompt.
     pub template: ChatTemplate,
     /// Why the file's own template does not compile, if so; `template` is the default one then. Such a model
     /// continues text all the same, and chats with a template that comes with the request.
     pub template_error: Option<Error>,
+    /// Token ids to logits.
     pub llama: Llama,
     /// Tokens of context.
     pub n_ctx: usize,

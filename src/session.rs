@@ -71,6 +71,7 @@ impl Default for Request {
 
 /// What one step brought.
 #[derive(Debug, Clone, PartialEq)]
+#[allow(missing_docs)] // Each variant tells of its fields.
 pub enum Step {
     /// `done` of the prompt's `total` tokens are evaluated, those found in the cache included.
     Prefill { done: usize, total: usize },

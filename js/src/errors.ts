@@ -47,6 +47,7 @@ export class TallowError extends Error {
   /** What the caller can act on. */
   readonly code: TallowErrorCode;
 
+  /** An error of this package's kind; pages have no need to make one. */
   constructor(code: TallowErrorCode, message: string, options?: ErrorOptions) {
     super(message, options);
     this.code = code;

@@ -40,7 +40,7 @@ const RELOAD_LIMIT = 10_000;
  * await isolate({ serviceWorker: "./isolation-sw.js" });
  * ```
  *
- * @throws {@link TallowError} `invalid_request` where the page is outside of the service worker's scope
+ * @throws `TallowError` `invalid_request` where the page is outside of the service worker's scope
  */
 export async function isolate(options: IsolateOptions): Promise<boolean> {
   const { serviceWorker, embedderPolicy, ...registrationOptions } = options;

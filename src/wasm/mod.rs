@@ -158,6 +158,7 @@ pub struct Inspector(inspect::Inspector);
 
 #[wasm_bindgen]
 impl Inspector {
+    /// An inspector before the first byte.
     #[wasm_bindgen(constructor)]
     #[allow(clippy::new_without_default)]
     pub fn new() -> Self {
@@ -182,6 +183,7 @@ pub struct Sha256(sha2::Sha256);
 
 #[wasm_bindgen]
 impl Sha256 {
+    /// The hash of nothing.
     #[wasm_bindgen(constructor)]
     #[allow(clippy::new_without_default)]
     pub fn new() -> Self {

@@ -72,10 +72,25 @@ export interface Project extends AsyncDisposable {
 
 /** Installs a copy of `projects/NAME`, of `parts` of this folder as well. */
 export async function install(name: string, ...parts: string[]): Promise<Project> {
+  const project = await copy(name, ...parts, `projects/${name}`);
+  await project.run("npm", "ci", ...QUIETLY);
+  return project;
+}
+
+/** Installs a copy of `examples/web/NAME`, whose `tallow` is the packed one. */
+export async function installExample(name: string): Promise<Project> {
+  const project = await copy(name, `../../examples/web/${name}`);
+  await project.run("npm", "install", ...QUIETLY, "tallow@file:tallow.tgz");
+  return project;
+}
+
+const QUIETLY = ["--no-audit", "--no-fund", "--prefer-offline"];
+
+/** A project of `parts` of this folder and the tarball, of which nothing is installed yet. */
+async function copy(name: string, ...parts: string[]): Promise<Project> {
   const folder = await mkdtemp(join(tmpdir(), `tallow-${name}-`));
-  for (const part of [...parts, `projects/${name}`]) await cp(here(part), folder, { recursive: true });
+  for (const part of parts) await cp(here(part), folder, { recursive: true });
   await cp(await tarball(), join(folder, "tallow.tgz"));
-  await run(folder, "npm", "ci", "--no-audit", "--no-fund", "--prefer-offline");
   return {
     folder,
     run: (command, ...args) => run(folder, command, ...args),
