@@ -43,6 +43,7 @@ pub struct Request {
     /// How many answers to generate, one after the other; the i-th, from 0, is drawn with the seed plus i. The prompt is
     /// evaluated once.
     pub n: usize,
+    /// How tokens are drawn.
     pub sampler: SamplerOptions,
     /// Texts that end an answer and are not part of it.
     pub stop: Vec<String>,

@@ -35,7 +35,6 @@
 //! Format: <https://github.com/ggml-org/ggml/blob/master/docs/gguf.md>.
 
 mod header;
-#[expect(missing_docs, reason = "each is named as it is spelled")]
 pub mod keys;
 mod layout;
 pub mod limits;

@@ -8,7 +8,9 @@ use std::cmp::Ordering;
 /// A token that can be drawn.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Candidate {
+    /// The token.
     pub id: u32,
+    /// Its logit.
     pub logit: f32,
     /// Among the candidates, when they were last weighed.
     pub p: f32,

@@ -6,7 +6,9 @@ use crate::kernels::{self, Spread};
 /// A token's log-probability, and the most probable tokens in its place; natural logarithms.
 #[derive(Debug, Clone, PartialEq)]
 pub struct TokenLogprobs {
+    /// The token.
     pub id: u32,
+    /// The natural logarithm of its probability.
     pub logprob: f32,
     /// The most probable first.
     pub top: Vec<(u32, f32)>,
