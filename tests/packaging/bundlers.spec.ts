@@ -4,6 +4,7 @@ import { expect, test, type Page } from "@playwright/test";
 import { expectAnswer, question } from "./golden.js";
 import { createHash } from "node:crypto";
 import { readFile } from "node:fs/promises";
+import { availableParallelism } from "node:os";
 import { join } from "node:path";
 import { install, type Project } from "./project.js";
 import { STRICT, serve } from "./server.js";
@@ -79,4 +80,14 @@ test("Vite's development server has the package without configuration", async ({
     "0",
   );
   await expectGolden(page, server.url);
+});
+
+test("Next imports the package on its server and runs it in a client component", async ({ page }) => {
+  await using project = await install("next", "app");
+  await project.linkModels("public/models");
+  await build(project);
+  await using server = await project.start(/http:\/\/localhost:\d+/, "npm", "start", "--", "--port", "0");
+  await expectGolden(page, server.url);
+  // What the server component said, which Node's part of the package counted.
+  await expect(page.locator("main")).toHaveAttribute("data-processors", String(availableParallelism()));
 });
