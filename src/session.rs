@@ -193,6 +193,12 @@ impl Session {
         if request.prompt.is_empty() {
             return Err(Error::invalid_request("the prompt should have at least one token"));
         }
+        let n_vocab = self.llama.config().n_vocab;
+        if let Some(id) = request.prompt.iter().find(|&&id| id as usize >= n_vocab) {
+            return Err(Error::invalid_request(format!(
+                "the prompt's token ids should be below {n_vocab}, but one is {id}"
+            )));
+        }
         for (field, value) in [("max_tokens", request.max_tokens), ("n", Some(request.n))] {
             if value == Some(0) {
                 return Err(Error::invalid_request(format!("`{field}` should be at least 1, got 0")));

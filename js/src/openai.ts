@@ -203,8 +203,8 @@ export type ChatCompletionCreateParams =
 
 /** The body of `completions.create`, but for `stream`. */
 export interface CompletionCreateParamsBase extends GenerationParams {
-  /** The text to go on from; special tokens in it are parsed. */
-  prompt: string;
+  /** The text to go on from, in which special tokens are parsed; or its token ids, taken as they are. */
+  prompt: string | readonly number[] | Uint32Array;
   /** Gives each token's log-probability to the model, before any sampler, and so many of the likeliest, up to 20. */
   logprobs?: number | null | undefined;
   /** The number of choices is `n`. */

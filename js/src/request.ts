@@ -40,7 +40,8 @@ export function completionRequest(body: CompletionCreateParams): string {
   if (best_of != null && best_of !== (n ?? 1)) {
     throw invalid(`\`best_of\` should be \`n\`, ${n ?? 1}, since all are returned, got ${best_of}`);
   }
-  return toJson<GenerateRequest>({ prompt, ...generatingFields(body, max_tokens, logprobs) });
+  const wire = typeof prompt === "string" ? { prompt } : { ids: [...prompt] };
+  return toJson<GenerateRequest>({ ...wire, ...generatingFields(body, max_tokens, logprobs) });
 }
 
 /** The request that `applyChatTemplate` makes, as JSON. */

@@ -82,6 +82,11 @@ const messages: Rule = {
 };
 const tools = arrayOf("objects", isObject);
 const object: Rule = { expected: "an object", accepts: isObject };
+const textOrIds: Rule = {
+  expected: "a string or an array of token ids",
+  accepts: (value) => typeof value === "string" || isIds(value),
+  required: true,
+};
 const requestOptions: Rules = { signal: abortSignal };
 
 function integerIn(low: number, high: number): Rule {
@@ -181,7 +186,7 @@ export const RULES = {
   },
   "a completion": {
     ...generating,
-    prompt: { ...string, required: true },
+    prompt: textOrIds,
     logprobs: topLogprobs,
     best_of: integer(1),
     echo: only(false),
@@ -221,11 +226,7 @@ export const RULES = {
   },
   "`score`'s arguments": {
     ...requestOptions,
-    textOrIds: {
-      expected: "a string or an array of token ids",
-      accepts: (value) => typeof value === "string" || isIds(value),
-      required: true,
-    },
+    textOrIds,
     topLogprobs: integer(0, MAX_COUNT),
     window: integer(2, MAX_COUNT),
     stride: integer(1, MAX_COUNT),

@@ -205,8 +205,9 @@ export interface Generating {
   sampler: Sampler;
 }
 
-/** A conversation to answer or a text to go on from. */
-export type GenerateRequest = ({ chat: TemplateRequest } | { prompt: string }) & Generating;
+/** A conversation to answer, or a text or tokens to go on from. */
+export type GenerateRequest = ({ chat: TemplateRequest } | { prompt: string } | { ids: number[] }) &
+  Generating;
 
 /** A piece of an answer. */
 export interface Piece {

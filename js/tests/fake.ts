@@ -95,7 +95,12 @@ class FakeModel implements WasmModel {
 
   start(json: string): number {
     const request = JSON.parse(json) as GenerateRequest;
-    const prompt = "prompt" in request ? request.prompt : String(request.chat.messages.at(-1)?.content);
+    const prompt =
+      "chat" in request
+        ? String(request.chat.messages.at(-1)?.content)
+        : "ids" in request
+          ? request.ids.join(" ")
+          : request.prompt;
     if (prompt === "refused")
       throw wasmError("context_length_exceeded", "the prompt has 99 tokens, the context 64");
     this.#words = prompt.split(" ");

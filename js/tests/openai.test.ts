@@ -10,6 +10,7 @@ import type {
   ChatCompletionCreateParamsStreaming,
   Completion,
   CompletionCreateParams,
+  CompletionCreateParamsNonStreaming,
   Model,
 } from "../src/index.js";
 import { fakeModel, rejection, wasmError } from "./fake.js";
@@ -37,7 +38,9 @@ describe("types", () => {
     type ChatStream = OpenAI.ChatCompletionCreateParamsStreaming;
     expectTypeOf<Shared<ChatCompletionCreateParamsStreaming, ChatStream>>().toExtend<ChatStream>();
     type Text = OpenAI.CompletionCreateParamsNonStreaming;
-    expectTypeOf<Shared<CompletionCreateParams & { stream?: false }, Text>>().toExtend<Text>();
+    // Whose tokens are an array.
+    type OurText = Omit<CompletionCreateParamsNonStreaming, "prompt"> & { prompt: string | number[] };
+    expectTypeOf<Shared<OurText, Text>>().toExtend<Text>();
   });
 
   test("a body that is written once goes to either", async () => {

@@ -143,6 +143,10 @@ describe("what reaches the engine", () => {
     });
   });
 
+  test.each([[[5, 6, 7]], [Uint32Array.of(5, 6, 7)]])("a completion's prompt in tokens, %o", (prompt) => {
+    expect(JSON.parse(completionRequest({ prompt }))).toEqual({ ids: [5, 6, 7], ...defaults });
+  });
+
   test("a seed is drawn for each request", () => {
     const seeds = Array.from({ length: 8 }, () => (chat({})["sampler"] as { seed: number }).seed);
     expect(new Set(seeds).size).toBeGreaterThan(1);
@@ -251,8 +255,9 @@ describe("what is refused", () => {
   );
 
   test.each([
-    [{}, "`prompt` should be a string, got nothing"],
-    [{ prompt: ["a", "b", "c"] }, "`prompt` should be a string, got an array of 3"],
+    [{}, "`prompt` should be a string or an array of token ids, got nothing"],
+    [{ prompt: ["a", "b", "c"] }, "`prompt` should be a string or an array of token ids, got an array of 3"],
+    [{ prompt: [1, 2, -3] }, "`prompt` should be a string or an array of token ids, got an array of 3"],
     [{ prompt: "a", messages }, "`messages` is not supported in a completion"],
     [{ prompt: "a", top_logprobs: 3 }, "`top_logprobs` is not supported in a completion"],
     [{ prompt: "a", logprobs: true }, "`logprobs` should be an integer in 0..=20, got true"],
@@ -261,7 +266,7 @@ describe("what is refused", () => {
     [{ prompt: "a", n: 2, best_of: 3 }, "`best_of` should be `n`, 2, since all are returned, got 3"],
     [null, "a completion should be an object, got null"],
     [[], "a completion should be an object, got an array of 0"],
-    [new Map(), "`prompt` should be a string, got nothing"],
+    [new Map(), "`prompt` should be a string or an array of token ids, got nothing"],
   ])("in a completion: %j", (body, message) => {
     expect(() => completionRequest(body as CompletionCreateParams)).toThrowError(message);
   });

@@ -32,8 +32,8 @@ fn order(a: &Candidate, b: &Candidate) -> Ordering {
 }
 
 impl Candidates {
-    /// All of `logits`, or, sorted, their `top_k` largest unless that is 0. Before that, those more than `top_n_sigma` standard
-    /// deviations below the largest become -∞, unless that is 0.
+    /// All of `logits`, or, sorted, their `top_k` largest unless that is 0. Before that, those more than `top_n_sigma`
+    /// standard deviations below the largest become -∞, unless that is 0.
     pub(super) fn fill(&mut self, logits: &[f32], top_n_sigma: f32, top_k: usize) {
         let least = if top_n_sigma > 0.0 && logits.len() > 1 {
             max(logits) - top_n_sigma * standard_deviation(logits)
@@ -131,7 +131,8 @@ impl Candidates {
     ) {
         let n = self.all.len();
         let mut seen = 0;
-        for k in [256, 4096, usize::MAX] {
+        let mut k = 256;
+        loop {
             // As candidates of their own: their places for ids, their keys for logits.
             let places = self.all.iter().zip(0..);
             let keyed = places.map(|(all, id)| Candidate { id, logit: key(all), p: 0.0 });
@@ -146,6 +147,7 @@ impl Candidates {
                 self.taken.truncate(last.map_or(n, |last| last + 1));
                 break;
             }
+            k *= 4;
         }
         std::mem::swap(&mut self.all, &mut self.taken);
     }

@@ -15,7 +15,7 @@ pub(super) struct TemplateRequest {
     pub(super) now: LocalTime,
 }
 
-/// A conversation to answer or a raw text to continue.
+/// A conversation to answer, or a raw text or tokens to continue.
 #[derive(Deserialize)]
 pub(super) struct GenerateRequest {
     #[serde(flatten)]
@@ -33,6 +33,8 @@ pub(super) struct GenerateRequest {
 pub(super) enum Prompt {
     #[serde(rename = "prompt")]
     Text(String),
+    #[serde(rename = "ids")]
+    Ids(Vec<u32>),
     #[serde(rename = "chat")]
     Chat(TemplateRequest),
 }

@@ -264,6 +264,7 @@ impl Model {
         let request: GenerateRequest = from_json(request)?;
         let prompt = match &request.prompt {
             Prompt::Text(text) => self.session.tokenizer().encode(text, true, true),
+            Prompt::Ids(ids) => Ok(ids.clone()),
             Prompt::Chat(chat) => {
                 self.render(chat).and_then(|rendered| self.session.tokenizer().encode_prompt(&rendered))
             }

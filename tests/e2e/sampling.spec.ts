@@ -360,6 +360,21 @@ test.describe("samplers leave what an oracle leaves", () => {
   });
 });
 
+test("a prompt of token ids is the text that they spell", async () => {
+  const answers = await page.evaluate(async (prompt) => {
+    const body = { temperature: 0, max_tokens: 8 };
+    const ids = await model.tokenize(prompt, { addSpecial: true });
+    const asText = await model.completions.create({ ...body, prompt });
+    const asIds = await model.completions.create({ ...body, prompt: ids });
+    return [asText, asIds, await model.completions.create({ ...body, prompt: [...ids] })];
+  }, PROMPT);
+  const [text, ...others] = answers.map(({ choices }) => choices[0]?.text);
+  expect(others).toEqual([text, text]);
+  expect(await refusal({ prompt: [1, 2, 49152] })).toBe(
+    "invalid_request: the prompt's token ids should be below 49152, but one is 49152",
+  );
+});
+
 test("a field that is wrong, or not honoured, is refused by name", async () => {
   for (const [body, message] of [
     [{ top_p: 2 }, "`top_p` should be a number in 0..=1, got 2"],
