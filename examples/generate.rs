@@ -35,7 +35,7 @@ fn generate() -> Result<(), Box<dyn std::error::Error>> {
     let loaded = file::load(&path)?;
     let prompt = loaded.tokenizer.encode(&prompt, true, true)?;
     let n_ctx = loaded.llama.config().n_ctx_train.min(prompt.len() + max_tokens);
-    let mut session = Session::new(loaded.llama, loaded.tokenizer, n_ctx)?;
+    let mut session = Session::new(loaded.llama, loaded.tokenizer, n_ctx, loaded.kv_type)?;
     session.start(Request { prompt, max_tokens: Some(max_tokens), sampler, ..Default::default() })?;
 
     let mut out = std::io::stdout();

@@ -87,9 +87,9 @@ impl Inspector {
         }
         let config = Config::from_metadata(&first.metadata).ok();
         let n_ctx = config.as_ref().and_then(|config| config.n_ctx(options.n_ctx).ok());
-        let memory = config
-            .zip(n_ctx)
-            .map(|(config, n_ctx)| MemoryNeed::new(&config, &tensors, first.data_offset, n_ctx));
+        let memory = config.zip(n_ctx).map(|(config, n_ctx)| {
+            MemoryNeed::new(&config, &tensors, first.data_offset, n_ctx, options.kv_type)
+        });
         let problem = problem(first, rest, options).err();
         Ok(Inspection {
             info,

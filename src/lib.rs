@@ -3,7 +3,7 @@
 //!
 //! The modules, in the order a request meets them: [`gguf`] reads the file; [`tokenizer`] and [`chat`] turn text
 //! and messages into token ids; [`model`] turns ids into logits and [`sampler`] logits into the next id;
-//! [`session`] runs a request to its end, and [`score`] tells how probable a given text is. [`load`] puts a model
+//! [`session`] runs a request to its end in a [`context`], and [`score`] tells how probable a given text is. [`load`] puts a model
 //! together from the bytes of its file, [`info`] tells what the file says of itself, and [`inspect`] what loading it would
 //! bring. [`threads`] is the pool that
 //! a model computes on, [`kernels`] are the loops that time is spent in.
@@ -11,6 +11,7 @@
 mod error;
 
 pub mod chat;
+pub mod context;
 pub mod gguf;
 pub mod info;
 pub mod inspect;

@@ -4,7 +4,7 @@
 use crate::chat::{ChatTemplate, DEFAULT_TEMPLATE};
 use crate::gguf::{Header, Metadata, Parser, Sink, keys, limits};
 use crate::info::ModelInfo;
-use crate::model::{Config, Llama, MemoryNeed, WeightsBuilder};
+use crate::model::{Config, KvType, Llama, MemoryNeed, WeightsBuilder};
 use crate::threads::Pool;
 use crate::tokenizer::Tokenizer;
 use crate::{Error, Result};
@@ -15,6 +15,8 @@ use std::sync::Arc;
 pub struct LoadOptions {
     /// Tokens of context; see [`Config::n_ctx`].
     pub n_ctx: Option<usize>,
+    /// How the context holds keys and values.
+    pub kv_type: KvType,
     /// Bytes of memory that there can be. A model that needs more is refused by its header.
     pub memory_limit: Option<u64>,
     /// Of each file comes the header alone; the weights come by [`Loader::push_packed`].
@@ -44,6 +46,8 @@ pub struct Loaded {
     pub llama: Llama,
     /// Tokens of context.
     pub n_ctx: usize,
+    /// How it holds keys and values.
+    pub kv_type: KvType,
     /// The threads that compute.
     pub pool: Arc<Pool>,
 }
@@ -142,7 +146,16 @@ impl Loader {
         let Begun { info, tokenizer, template, template_error, weights, n_ctx, split, .. } = begun;
         split.check_count(self.parts.n_done)?;
         let (tokenizer, llama) = (Arc::new(tokenizer), weights.finish(Arc::clone(&self.pool))?);
-        Ok(Loaded { info, tokenizer, template, template_error, llama, n_ctx, pool: self.pool })
+        Ok(Loaded {
+            info,
+            tokenizer,
+            template,
+            template_error,
+            llama,
+            n_ctx,
+            kv_type: self.parts.options.kv_type,
+            pool: self.pool,
+        })
     }
 
     fn end_file(&mut self) -> Result<()> {
@@ -239,7 +252,7 @@ impl Begun {
         split.check(&header.metadata, 0)?;
         let config = Config::from_metadata(&header.metadata)?;
         let n_ctx = config.n_ctx(options.n_ctx)?;
-        let need = MemoryNeed::new(&config, &header.tensors, header.data_offset, n_ctx);
+        let need = MemoryNeed::new(&config, &header.tensors, header.data_offset, n_ctx, options.kv_type);
         need.check(options.memory_limit)?;
         let mut weights = WeightsBuilder::new(config, split.n_tensors)?;
         weights.begin_file(&header.tensors)?;

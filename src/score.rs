@@ -9,7 +9,7 @@
 //! What always holds: of the logits, one chunk's are held at once.
 
 use crate::kernels::{self, Spread};
-use crate::model::{KvCache, Llama, Logits, room_for};
+use crate::model::{KvCache, KvType, Llama, Logits, room_for};
 use crate::session::PREFILL_CHUNK;
 use crate::{Error, Result};
 use candle_core::Storage;
@@ -28,12 +28,14 @@ pub struct ScoreOptions {
     /// The beginning-of-sequence token. Where the text begins with it, every window does: it then stands in the place of
     /// the window's first token.
     pub bos: Option<u32>,
+    /// How the context holds keys and values.
+    pub kv_type: KvType,
 }
 
 impl ScoreOptions {
     /// Windows of `n_ctx` tokens that overlap by half; no alternatives.
     pub fn new(n_ctx: usize) -> Self {
-        Self { window: n_ctx, stride: n_ctx / 2, n_top: 0, bos: None }
+        Self { window: n_ctx, stride: n_ctx / 2, n_top: 0, bos: None, kv_type: KvType::default() }
     }
 
     fn check(&self, n_ctx_train: usize, n_vocab: usize) -> Result<()> {
@@ -139,7 +141,7 @@ impl Scorer {
         room_for("the scores", ids.len().saturating_mul(token))?;
 
         let mut scorer = Self {
-            cache: KvCache::new(config, window.min(ids.len()))?,
+            cache: KvCache::new(config, window.min(ids.len()), options.kv_type),
             progress: ScoreProgress { done: 0, total: n_evaluated(ids.len(), &options) },
             begin: 0,
             at: 0,
@@ -359,7 +361,7 @@ mod tests {
     fn evaluations_are_counted_before_they_are_made() {
         for window in [2, 3, 8] {
             for stride in 1..window {
-                let options = ScoreOptions { window, stride, n_top: 0, bos: None };
+                let options = ScoreOptions { stride, ..ScoreOptions::new(window) };
                 for n_ids in 1..40 {
                     let (mut begin, mut n) = (0, 0);
                     while begin + window < n_ids {

@@ -4,11 +4,12 @@
 //! stopping is a matter of not calling again. The KV cache outlives a request, and the next one evaluates only
 //! what follows the longest beginning that both share.
 
-use crate::model::{KvCache, Llama, Logits};
+use crate::context::{Context, ModelHash, Overflow, Restorer};
+use crate::model::{KvType, Llama, Logits};
 use crate::sampler::{Sampler, SamplerOptions, TokenLogprobs, logprobs};
 use crate::stop::StopStrings;
 use crate::tokenizer::{Tokenizer, WholeChars};
-use crate::{Error, ErrorKind, Result};
+use crate::{Error, Result};
 use candle_core::{Storage, Tensor};
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -23,11 +24,9 @@ const SKIP_SPECIAL: bool = false;
 
 /// A model, its context, and the request in progress.
 pub struct Session {
-    llama: Llama,
+    llama: Arc<Llama>,
     tokenizer: Arc<Tokenizer>,
-    cache: KvCache,
-    /// The tokens whose keys and values `cache` holds.
-    cached: Vec<u32>,
+    context: Context,
     generation: Option<Generation>,
     /// What is drawn from, `(n_vocab)`; kept from token to token for its memory.
     logits: Vec<f32>,
@@ -53,6 +52,8 @@ pub struct Request {
     pub ignore_eos: bool,
     /// Reuse what the cache holds of the prompt's beginning.
     pub cache_prompt: bool,
+    /// What to do when the context is full.
+    pub overflow: Overflow,
 }
 
 impl Default for Request {
@@ -66,6 +67,7 @@ impl Default for Request {
             logprobs: None,
             ignore_eos: false,
             cache_prompt: true,
+            overflow: Overflow::Stop,
         }
     }
 }
@@ -121,8 +123,8 @@ struct Generation {
     timings: Timings,
     /// Prompt tokens in the cache.
     prefilled: usize,
-    /// What follows the prompt, `(n_vocab)`, once that is known.
-    prompt_logits: Option<Tensor>,
+    /// Where further answers begin: the context and its last logits, `(n_vocab)`, at the prompt's end.
+    prompt_end: Option<(Context, Tensor)>,
     choice: Choice,
     next: Next,
 }
@@ -159,14 +161,66 @@ struct Answer {
 }
 
 impl Session {
-    /// An empty context of `n_ctx` tokens.
+    /// An empty context of `n_ctx` tokens, whose keys and values are held as `kv_type`.
     ///
     /// # Errors
     /// `invalid_request` if `n_ctx` is 0 or more than the model was trained on.
-    pub fn new(llama: Llama, tokenizer: Arc<Tokenizer>, n_ctx: usize) -> Result<Self> {
-        let n_ctx = llama.config().n_ctx(Some(n_ctx))?;
-        let cache = KvCache::new(llama.config(), n_ctx)?;
-        Ok(Self { llama, tokenizer, cache, cached: Vec::new(), generation: None, logits: Vec::new() })
+    pub fn new(
+        llama: impl Into<Arc<Llama>>,
+        tokenizer: Arc<Tokenizer>,
+        n_ctx: usize,
+        kv_type: KvType,
+    ) -> Result<Self> {
+        let llama = llama.into();
+        let context = Context::new(llama.config(), n_ctx, kv_type)?;
+        Ok(Self::of(llama, tokenizer, context))
+    }
+
+    fn of(llama: Arc<Llama>, tokenizer: Arc<Tokenizer>, context: Context) -> Self {
+        Self { llama, tokenizer, context, generation: None, logits: Vec::new() }
+    }
+
+    /// Another session with the same model, and an empty context like this one's.
+    ///
+    /// # Errors
+    /// As [`new`](Self::new).
+    pub fn another(&self) -> Result<Self> {
+        Self::new(Arc::clone(&self.llama), Arc::clone(&self.tokenizer), self.n_ctx(), self.kv_type())
+    }
+
+    /// Another session that has seen the same. It shares the memory of that, but for what one of the two adds.
+    #[must_use]
+    pub fn fork(&self) -> Self {
+        Self::of(Arc::clone(&self.llama), Arc::clone(&self.tokenizer), self.context.fork())
+    }
+
+    /// Forgets all but the first `n` tokens, and ends the request in progress, if any.
+    pub fn truncate(&mut self, n: usize) {
+        self.cancel();
+        self.context.truncate(n);
+    }
+
+    /// What the session has seen.
+    pub fn context(&self) -> &Context {
+        &self.context
+    }
+
+    /// Reads what [`Context::save`] wrote, for [`restore`](Self::restore). `model` is the hash of the model's file.
+    ///
+    /// # Errors
+    /// As [`new`](Self::new).
+    pub fn restorer(&self, model: ModelHash) -> Result<Restorer> {
+        Restorer::new(self.llama.config(), model, self.n_ctx(), self.kv_type())
+    }
+
+    /// Puts what was saved in the place of what the session has seen, and ends the request in progress, if any.
+    ///
+    /// # Errors
+    /// As [`Restorer::finish`]. The session is as before then.
+    pub fn restore(&mut self, saved: Restorer) -> Result<()> {
+        self.context = saved.finish()?;
+        self.cancel();
+        Ok(())
     }
 
     /// The model.
@@ -181,7 +235,12 @@ impl Session {
 
     /// Tokens that the context holds at most.
     pub fn n_ctx(&self) -> usize {
-        self.cache.n_ctx()
+        self.context.n_ctx()
+    }
+
+    /// How the context holds keys and values.
+    pub fn kv_type(&self) -> KvType {
+        self.context.kv_type()
     }
 
     /// Begins `request`, in place of the one in progress, if any.
@@ -189,7 +248,7 @@ impl Session {
     /// # Errors
     /// `invalid_request` for an empty prompt or a setting out of range; `context_length_exceeded` if the prompt
     /// leaves no room for an answer. The session is as before then.
-    pub fn start(&mut self, request: Request) -> Result<()> {
+    pub fn start(&mut self, mut request: Request) -> Result<()> {
         if request.prompt.is_empty() {
             return Err(Error::invalid_request("the prompt should have at least one token"));
         }
@@ -207,24 +266,14 @@ impl Session {
         if request.stop.iter().any(String::is_empty) {
             return Err(Error::invalid_request("`stop` should hold texts, but one is empty"));
         }
-        let (n_prompt, n_ctx) = (request.prompt.len(), self.n_ctx());
-        if n_prompt >= n_ctx {
-            return Err(Error::new(
-                ErrorKind::ContextLengthExceeded,
-                format!(
-                    "the prompt has {n_prompt} tokens; a context of {n_ctx} leaves no room for an answer"
-                ),
-            ));
-        }
+        request.overflow = request.overflow.fit(&mut request.prompt, self.n_ctx())?;
         let choice = self.choice(&request, 0)?;
 
-        let shared = if request.cache_prompt { shared_prefix(&self.cached, &request.prompt) } else { 0 };
-        let prefilled = shared.min(n_prompt - 1); // the last token's logits are needed
-        self.cache.truncate(prefilled);
-        self.cached.truncate(prefilled);
+        let prefilled = self.context.begin(&request.prompt, request.cache_prompt);
+        let n_prompt = request.prompt.len();
         self.generation = Some(Generation {
             choice,
-            prompt_logits: None,
+            prompt_end: None,
             timings: Timings { cache_n: prefilled, prompt_n: n_prompt - prefilled, ..Default::default() },
             prefilled,
             next: Next::Prefill,
@@ -265,14 +314,23 @@ impl Session {
                 generation.prefilled = done;
                 generation.next = Next::Prefill;
                 if done == total {
-                    generation.prompt_logits = Some(logits.clone());
+                    if generation.request.n > 1 {
+                        generation.prompt_end = Some((self.context.fork(), logits.clone()));
+                    }
                     generation.next = Next::Draw(logits);
                 }
                 generation.timings.prompt += begun.elapsed();
                 return Ok(Step::Prefill { done, total });
             }
             Next::Draw(logits) => logits,
-            Next::Forward(id) => self.forward(&[id])?,
+            Next::Forward(id) => {
+                if let (true, Overflow::Shift { n_keep }) =
+                    (self.context.is_full(), generation.request.overflow)
+                {
+                    self.context.shift(&self.llama, n_keep)?;
+                }
+                self.forward(&[id])?
+            }
         };
 
         let Generation { request, choice, timings, next, .. } = &mut *generation;
@@ -288,7 +346,8 @@ impl Session {
         let (text, stopped) = choice.answer.push(&self.tokenizer.piece(id, SKIP_SPECIAL)?);
         choice.predicted_n += 1;
         timings.predicted_n += 1;
-        let full = request.prompt.len() + choice.predicted_n >= self.n_ctx();
+        // The token is not in the context yet.
+        let full = request.overflow == Overflow::Stop && self.context.tokens().len() + 1 >= self.n_ctx();
         let enough = request.max_tokens.is_some_and(|max| choice.predicted_n >= max);
         *next = match (stopped, full || enough) {
             (true, _) => Next::Finish(FinishReason::Stop),
@@ -330,12 +389,11 @@ impl Session {
         let index = choice.index;
         let last = index + 1 == request.n;
         if !last {
-            self.cache.truncate(request.prompt.len());
-            self.cached.truncate(request.prompt.len());
             *choice = self.choice(request, index + 1)?;
         }
         let timings = *timings;
-        if let (false, Some(logits)) = (last, &generation.prompt_logits) {
+        if let (false, Some((context, logits))) = (last, &generation.prompt_end) {
+            self.context = context.fork();
             generation.next = Next::Draw(logits.clone());
         }
         Ok(Step::Finished { choice: index, reason, text, logprobs, timings, last })
@@ -343,8 +401,7 @@ impl Session {
 
     /// The logits after `ids`, `(n_vocab)`.
     fn forward(&mut self, ids: &[u32]) -> Result<Tensor> {
-        let logits = self.llama.forward(ids, &mut self.cache, Logits::Last)?; // (1, n_vocab)
-        self.cached.extend_from_slice(ids);
+        let logits = self.context.forward(&self.llama, ids, Logits::Last)?; // (1, n_vocab)
         Ok(logits.squeeze(0)?)
     }
 }
@@ -397,9 +454,4 @@ fn read(logits: &Tensor, out: &mut Vec<f32>) -> Result<()> {
     out.clear();
     out.extend_from_slice(&storage.as_slice::<f32>()?[begin..end]);
     Ok(())
-}
-
-/// How many tokens `a` and `b` have in common from the start.
-fn shared_prefix(a: &[u32], b: &[u32]) -> usize {
-    a.iter().zip(b).take_while(|(a, b)| a == b).count()
 }

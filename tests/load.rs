@@ -11,7 +11,7 @@ use std::sync::Arc;
 use tallow::gguf::{Header, Parser, Sink};
 use tallow::inspect::{Inspection, Inspector, Problem};
 use tallow::load::{LoadOptions, Loaded, Loader};
-use tallow::model::MemoryNeed;
+use tallow::model::{KvType, MemoryNeed};
 use tallow::score::{ScoreOptions, score};
 use tallow::threads::Pool;
 use tallow::{Error, ErrorKind};
@@ -432,8 +432,12 @@ fn headers_tell_what_loading_brings() {
 
         let short = inspect(&files, &LoadOptions { n_ctx: Some(100), ..LoadOptions::default() });
         assert_eq!((short.context_length, short.problem), (Some(100), None), "{name}");
-        let kv_cache = KV_BYTES_PER_TOKEN * 100;
+        // Positions come in blocks of 64.
+        let kv_cache = KV_BYTES_PER_TOKEN * 128;
         assert_eq!(short.memory, Some(MemoryNeed { kv_cache, ..memory }), "{name}");
+        let exact = LoadOptions { n_ctx: Some(100), kv_type: KvType::F32, ..LoadOptions::default() };
+        let kv_cache = 2 * kv_cache;
+        assert_eq!(inspect(&files, &exact).memory, Some(MemoryNeed { kv_cache, ..memory }), "{name}");
     }
 }
 

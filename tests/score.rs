@@ -3,7 +3,7 @@
 
 use tallow::ErrorKind;
 use tallow::load::Loader;
-use tallow::model::{KvCache, Llama, Logits};
+use tallow::model::{KvCache, KvType, Llama, Logits};
 use tallow::score::{ScoreOptions, ScoreProgress, Scorer, Scores, score};
 
 const TINY: [&[u8]; 3] = [
@@ -26,12 +26,12 @@ fn text(len: usize) -> Vec<u32> {
 }
 
 fn options(window: usize, stride: usize) -> ScoreOptions {
-    ScoreOptions { window, stride, n_top: 0, bos: None }
+    ScoreOptions { stride, ..ScoreOptions::new(window) }
 }
 
 /// The logits after each of `ids`, evaluated in the chunks that scoring takes.
 fn logits(llama: &Llama, ids: &[u32]) -> Vec<Vec<f32>> {
-    let mut cache = KvCache::new(llama.config(), ids.len()).expect("a cache");
+    let mut cache = KvCache::new(llama.config(), ids.len(), KvType::F16);
     let mut rows = Vec::new();
     for chunk in ids.chunks(CHUNK) {
         let logits = llama.forward(chunk, &mut cache, Logits::All).expect("logits");

@@ -4,6 +4,7 @@ mod module;
 
 use module::assert_module;
 use tallow::ErrorKind;
+use tallow::context::Overflow;
 use tallow::load::{Loaded, Loader};
 use tallow::sampler::{SamplerOptions, TokenLogprobs};
 use tallow::score::{ScoreOptions, score};
@@ -25,8 +26,8 @@ fn load() -> Loaded {
 }
 
 fn session(n_ctx: usize) -> Session {
-    let Loaded { llama, tokenizer, .. } = load();
-    Session::new(llama, tokenizer, n_ctx).expect("a session")
+    let Loaded { llama, tokenizer, kv_type, .. } = load();
+    Session::new(llama, tokenizer, n_ctx, kv_type).expect("a session")
 }
 
 /// 40 tokens, greedy, never ending by itself.
@@ -396,9 +397,99 @@ fn a_request_that_is_wrong_is_refused_and_changes_nothing() {
 
 #[test]
 fn a_context_longer_than_trained_is_refused() {
-    let Loaded { llama, tokenizer, .. } = load();
+    let Loaded { llama, tokenizer, kv_type, .. } = load();
     let n_ctx_train = llama.config().n_ctx_train;
-    let error = Session::new(llama, tokenizer, n_ctx_train + 1).err().expect("too long");
+    let error = Session::new(llama, tokenizer, n_ctx_train + 1, kv_type).err().expect("too long");
     let detail = format!("the context length should be in 1..={n_ctx_train}, got {}", n_ctx_train + 1);
     assert_eq!((error.kind(), error.detail()), (ErrorKind::InvalidRequest, detail.as_str()));
+}
+
+#[test]
+fn forks_answer_as_the_session_would_and_keep_what_it_has_seen() {
+    let mut trunk = session(256);
+    let (first, _) = run(&mut trunk, request(20..120));
+    let mut fork = trunk.fork();
+    let longer = [(20..120).collect(), first.ids.clone(), vec![30, 31]].concat();
+    let again = Request { prompt: longer, ..request(0..1) };
+    let (of_fork, timings) = run(&mut fork, again.clone());
+    assert_eq!(timings.cache_n, 139);
+    // The fork's going on has changed nothing here.
+    assert_eq!(trunk.context().tokens().len(), 139);
+    let (of_trunk, timings) = run(&mut trunk, again);
+    assert_eq!((of_trunk, timings.cache_n), (of_fork, 139));
+    fork.truncate(10);
+    assert_eq!(
+        (fork.context().tokens(), trunk.context().tokens().len()),
+        (&trunk.context().tokens()[..10], 181)
+    );
+}
+
+#[test]
+fn a_saved_session_goes_on_in_another() {
+    let model = [3; 32];
+    let mut saved = session(256);
+    run(&mut saved, request(20..100));
+    let mut file = Vec::new();
+    saved.context().save(saved.llama().config(), &model, |bytes| file.extend_from_slice(bytes));
+    let mut other = saved.another().expect("another session");
+    assert!(other.context().tokens().is_empty());
+    run(&mut other, request(7..9));
+
+    let mut restorer = other.restorer(model).expect("a restorer");
+    restorer.push(&file[..file.len() / 2]).expect("the first half");
+    let error = other.restore(restorer).expect_err("half of it");
+    assert_eq!((error.kind(), other.context().tokens()[0]), (ErrorKind::IntegrityError, 7));
+
+    let mut restorer = other.restorer(model).expect("a restorer");
+    restorer.push(&file).expect("it is as it was saved");
+    other.restore(restorer).expect("all of it");
+    let longer = Request { prompt: [saved.context().tokens(), &[50, 51]].concat(), ..request(0..1) };
+    let (expected, _) = run(&mut saved, longer.clone());
+    let (got, timings) = run(&mut other, longer);
+    assert_eq!((got, timings.cache_n, timings.prompt_n), (expected, 119, 2));
+}
+
+#[test]
+fn a_context_that_shifts_never_ends_an_answer() {
+    let mut session = session(64);
+    let keep =
+        |n_keep| Request { max_tokens: Some(500), overflow: Overflow::Shift { n_keep }, ..request(20..60) };
+    let (answer, timings) = run(&mut session, keep(8));
+    assert_eq!((answer.ids.len(), answer.reason), (500, FinishReason::Length));
+    assert_eq!((timings.prompt_n, timings.predicted_n), (40, 500));
+    let tokens = session.context().tokens().to_vec();
+    assert!(tokens.len() <= 64);
+    assert_eq!(&tokens[..8], (20..28).collect::<Vec<_>>());
+    // What follows is the end of the answer, but for the last token, which the model has not seen.
+    assert_eq!(tokens[8..], answer.ids[499 - (tokens.len() - 8)..499]);
+    // Drawn again from the start, it is the same: nothing that has seen dropped tokens was reused.
+    let (again, timings) = run(&mut session, keep(8));
+    assert_eq!((again, timings.cache_n), (answer, 8));
+
+    // All of the prompt is kept, if there are not so many tokens.
+    run(&mut session, keep(1000));
+    assert_eq!(&session.context().tokens()[..40], (20..60).collect::<Vec<_>>());
+}
+
+#[test]
+fn a_prompt_that_does_not_fit_keeps_its_first_tokens_and_its_last() {
+    let mut session = session(64);
+    let shift = |end, n_keep| Request {
+        max_tokens: Some(1),
+        overflow: Overflow::Shift { n_keep },
+        ..request(20..end)
+    };
+    // 4 are kept; of the others 30, half of the room, are dropped as often as needed.
+    for (end, next) in [(83, 24), (84, 54), (113, 54), (114, 84), (200, 144)] {
+        run(&mut session, shift(end, 4));
+        let expected: Vec<u32> = (20..24).chain(next..end).collect();
+        assert_eq!(session.context().tokens(), expected, "to {end}");
+    }
+    // A somewhat longer prompt drops the same, so that what was evaluated is reused.
+    let (_, timings) = run(&mut session, shift(203, 4));
+    assert_eq!((timings.cache_n, timings.prompt_n), (60, 3));
+
+    let error = session.start(shift(200, 61)).expect_err("3 are too few to shift");
+    let detail = "`n_keep` should be at most 60 in a context of 64 tokens that is shifted, got 61";
+    assert_eq!((error.kind(), error.detail()), (ErrorKind::InvalidRequest, detail));
 }

@@ -23,6 +23,9 @@ import { chatRequest, completionRequest } from "./request.js";
 import { ChunkStream } from "./stream.js";
 import { check } from "./validate.js";
 
+/** What generates: an engine, by its model's own context, or a session. */
+type Generator = Pick<Engine, "generate">;
+
 /** What goes with any request. */
 export interface RequestOptions {
   /** Cancels the request, also while it waits its turn; it then rejects with the signal's reason. */
@@ -31,11 +34,11 @@ export interface RequestOptions {
 
 /** `model.chat.completions`. */
 export class ChatCompletions {
-  readonly #engine: Engine;
+  readonly #engine: Generator;
   readonly #model: string;
 
   /** @internal */
-  constructor(engine: Engine, model: string) {
+  constructor(engine: Generator, model: string) {
     this.#engine = engine;
     this.#model = model;
   }
@@ -93,11 +96,11 @@ export class ChatCompletions {
 
 /** `model.completions`. */
 export class Completions {
-  readonly #engine: Engine;
+  readonly #engine: Generator;
   readonly #model: string;
 
   /** @internal */
-  constructor(engine: Engine, model: string) {
+  constructor(engine: Generator, model: string) {
     this.#engine = engine;
     this.#model = model;
   }
@@ -215,7 +218,7 @@ interface Answer {
 
 /** A generation in one piece. */
 async function generate(
-  engine: Engine,
+  engine: Generator,
   request: string,
   signal: AbortSignal | null | undefined,
 ): Promise<{ answers: Answer[]; usage: CompletionUsage; timings: Timings }> {
@@ -253,7 +256,7 @@ type Chunk<ObjectName, Choice> = Head<ObjectName> & {
 
 /** A generation as it comes. */
 async function stream<ObjectName, Choice extends { index: number }>(
-  engine: Engine,
+  engine: Generator,
   request: string,
   signal: AbortSignal | null | undefined,
   { head, n, opening, text, ending, includeUsage }: Wording<ObjectName, Choice>,

@@ -63,11 +63,15 @@ export class Engine {
     return abortable(this.#ask(this.#nextId++, method, params, onEvent, transfer), signal);
   }
 
-  /** Queues a generation; resolves once the worker has found the request good. `onPiece` is not called before that. */
+  /**
+   * Queues a generation of a session, 0 being the model's own; resolves once the worker has found the request good. `onPiece`
+   * is not called before that.
+   */
   generate(
     request: string,
     onPiece: (piece: Piece) => void,
     signal?: AbortSignal | null,
+    session = 0,
   ): Promise<Generation> {
     const controller = new AbortController();
     const cancel = () => controller.abort();
@@ -80,7 +84,7 @@ export class Engine {
         if (event.event === "started") resolve({ ended, cancel });
         if (event.event === "piece") onPiece(event.piece);
       };
-      const ended = this.#inTurn("generate", { request }, onEvent, controller.signal).finally(() =>
+      const ended = this.inTurn("generate", { request, session }, onEvent, controller.signal).finally(() =>
         signal?.removeEventListener("abort", follow),
       );
       ended.catch(reject);
@@ -93,7 +97,7 @@ export class Engine {
     onEvent: (event: WorkerEvent) => void,
     signal?: AbortSignal | null,
   ): Promise<WireScores> {
-    return this.#inTurn("score", params, onEvent, signal ?? new AbortController().signal);
+    return this.inTurn("score", params, onEvent, signal ?? undefined);
   }
 
   /** Ends the worker; what is pending, and all that comes later, rejects with `worker_lost`. */
@@ -102,11 +106,11 @@ export class Engine {
   }
 
   /** Asks once all that came before has left the worker; rejects at once when `signal` aborts. */
-  #inTurn<M extends "generate" | "score">(
+  inTurn<M extends Method>(
     method: M,
     params: Methods[M]["params"],
-    onEvent: (event: WorkerEvent) => void,
-    signal: AbortSignal,
+    onEvent: (event: WorkerEvent) => void = () => {},
+    signal = new AbortController().signal,
   ): Promise<Methods[M]["result"]> {
     const turn = this.#tail.then(async () => {
       signal.throwIfAborted();

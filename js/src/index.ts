@@ -9,7 +9,14 @@ export type { ChatCompletions, Completions, RequestOptions } from "./completions
 export { TALLOW_ERROR_CODES, TallowError } from "./errors.js";
 export type { TallowErrorCode } from "./errors.js";
 export type { ModelFetch } from "./fetch.js";
-export type { Inspection, MemoryNeed, MetadataValue, ModelDescription, ModelInfo } from "./info.js";
+export type {
+  Inspection,
+  KvCacheType,
+  MemoryNeed,
+  MetadataValue,
+  ModelDescription,
+  ModelInfo,
+} from "./info.js";
 export { inspect, loadModel } from "./model.js";
 export type {
   ApplyChatTemplateOptions,
@@ -21,4 +28,5 @@ export type {
 } from "./model.js";
 export type * from "./openai.js";
 export type { Alternative, ScoreOptions, ScoreProgress, Scores } from "./score.js";
+export type { Session } from "./session.js";
 export type { FileHandle, FileSource, ModelSource } from "./source.js";

@@ -26,12 +26,17 @@ export interface ModelDescription {
   metadata: Record<string, MetadataValue>;
 }
 
+/** How a context holds keys and values: in 16, 32 or 8.5 bits each. */
+export type KvCacheType = "f16" | "f32" | "q8_0";
+
 /** A loaded model, as `model.info`. */
 export interface ModelInfo extends ModelDescription {
   /** The SHA-256 of each of its files, in lower-case hexadecimal: what the model is, wherever it came from. */
   sha256: readonly string[];
   /** The tokens that prompt and answer may have together. */
   contextLength: number;
+  /** How a context holds keys and values. */
+  kvCacheType: KvCacheType;
   /** Bytes of memory that the engine held once the model was loaded. */
   memory: number;
   /** The wasm module that runs the model. */

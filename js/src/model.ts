@@ -5,13 +5,14 @@ import { ChatCompletions, Completions, type RequestOptions } from "./completions
 import { Engine } from "./engine.js";
 import { TallowError } from "./errors.js";
 import { modelFetch, type ModelFetch } from "./fetch.js";
-import type { Inspection, ModelInfo } from "./info.js";
+import type { Inspection, KvCacheType, ModelInfo } from "./info.js";
 import type { ChatCompletionMessageParam, ChatCompletionTool } from "./openai.js";
 import { STORES, hasWorkers, openWorker, type OpenedWorker } from "./platform.js";
 import { fromWire, type Start, type WorkerEvent } from "./protocol.js";
 import type { RelaxedDot } from "./relaxed-dot.js";
 import { templateRequest } from "./request.js";
 import { scoreParams, scoresFromWire, type ScoreOptions, type Scores } from "./score.js";
+import { Session } from "./session.js";
 import { absoluteUrl, wireSource, type ModelSource } from "./source.js";
 import { check, invalid } from "./validate.js";
 
@@ -45,6 +46,11 @@ export interface LoadModelOptions {
   cache?: boolean | undefined;
   /** The tokens that prompt and answer may have together; by default what the model was trained on, 4096 at most. */
   contextLength?: number | undefined;
+  /**
+   * How contexts hold keys and values, `f16` by default. `q8_0` takes about half the memory and is a little less exact, `f32`
+   * takes twice as much.
+   */
+  kvCacheType?: KvCacheType | undefined;
   /**
    * The threads that compute, at most 64. By default (`"auto"`) one for each processor, 8 at most, where the page is
    * cross-origin isolated and in Node; elsewhere there can be only one.
@@ -104,7 +110,7 @@ export interface ApplyChatTemplateOptions extends RequestOptions {
  */
 export async function loadModel(source: ModelSource, options: LoadModelOptions = {}): Promise<Model> {
   check("`loadModel`'s options", options);
-  const { onProgress, onWarning, signal, contextLength, threads, cache } = options;
+  const { onProgress, onWarning, signal, threads, cache } = options;
   const { source: wire, transfer } = await wireSource(source);
   const params = {
     source: wire,
@@ -113,7 +119,6 @@ export async function loadModel(source: ModelSource, options: LoadModelOptions =
       "urls" in wire ? wire.urls : "blobs" in wire ? wire.blobs : [wire],
     ),
     cache: cache ?? STORES,
-    contextLength: contextLength ?? undefined,
     ...start(options, threadCount(threads ?? "auto")),
   };
   signal?.throwIfAborted();
@@ -138,7 +143,7 @@ export async function loadModel(source: ModelSource, options: LoadModelOptions =
 /** Options of {@link inspect}. */
 export interface InspectOptions extends Pick<
   LoadModelOptions,
-  "signal" | "contextLength" | "wasmUrl" | "workerUrl"
+  "signal" | "contextLength" | "kvCacheType" | "wasmUrl" | "workerUrl"
 > {}
 
 /**
@@ -157,9 +162,9 @@ export interface InspectOptions extends Pick<
  */
 export async function inspect(source: ModelSource, options: InspectOptions = {}): Promise<Inspection> {
   check("`inspect`'s options", options);
-  const { signal, contextLength } = options;
+  const { signal } = options;
   const { source: wire, transfer } = await wireSource(source);
-  const params = { source: wire, contextLength: contextLength ?? undefined, ...start(options, 1) };
+  const params = { source: wire, ...start(options, 1) };
   signal?.throwIfAborted();
   const engine = openEngine(options);
   try {
@@ -169,9 +174,14 @@ export async function inspect(source: ModelSource, options: InspectOptions = {})
   }
 }
 
-function start({ wasmUrl }: Pick<LoadModelOptions, "wasmUrl">, threads: number): Start {
+function start(
+  { wasmUrl, contextLength, kvCacheType }: Pick<InspectOptions, "wasmUrl" | "contextLength" | "kvCacheType">,
+  threads: number,
+): Start {
   return {
     ...supportedModule(),
+    contextLength: contextLength ?? undefined,
+    kvCacheType: kvCacheType ?? undefined,
     wasmUrl: wasmUrl == null ? undefined : absoluteUrl(wasmUrl, "wasmUrl"),
     threads,
   };
@@ -309,6 +319,11 @@ export class Model {
       if (event.event === "scored") onProgress?.(event.progress);
     };
     return scoresFromWire(await this.#engine.score(params, onEvent, signal));
+  }
+
+  /** A session: a context of its own, empty. It takes memory as it grows, as the model's own does. */
+  async createSession(): Promise<Session> {
+    return new Session(this.#engine, this.info.name, await this.#engine.call("createSession", {}));
   }
 
   /**

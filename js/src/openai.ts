@@ -154,6 +154,14 @@ export interface GenerationParams extends SamplerParams {
   ignore_eos?: boolean | null | undefined;
   /** Keeps what the prompt shares with the last request instead of computing it again; `true` by default. */
   cache_prompt?: boolean | null | undefined;
+  /**
+   * What happens where the context is full. `"error"`, the default, refuses a prompt that does not fit and ends an answer with
+   * `length`. `"shift"` keeps the first `n_keep` tokens and drops the older half of the others, of a prompt too; what is left
+   * has still seen what was dropped.
+   */
+  context?: "error" | "shift" | null | undefined;
+  /** How many of the prompt's first tokens `context: "shift"` keeps; -1 keeps all of it. 4 by default, which attention needs. */
+  n_keep?: number | null | undefined;
   /** Only with `stream: true`. */
   stream_options?: StreamOptions | null | undefined;
   /** Taken and not looked at: there is no one else here. */

@@ -8,10 +8,10 @@ import type { Timings } from "./openai.js";
 import type { RelaxedDot } from "./relaxed-dot.js";
 import type { ScoreParams, ScoreProgress, WireScores } from "./score.js";
 import type { WireSource } from "./source.js";
-import type { Piece } from "./wasm-contract.js";
+import type { LoaderOptions, Piece } from "./wasm-contract.js";
 
-/** How the wasm is started. */
-export interface Start {
+/** How the wasm is started, and what contexts the model is to have. */
+export interface Start extends Pick<LoaderOptions, "contextLength" | "kvCacheType"> {
   module: WasmModuleName;
   relaxedDot: RelaxedDot | null;
   wasmUrl: string | undefined;
@@ -25,12 +25,11 @@ export interface Methods {
       source: WireSource;
       sha256: string[] | undefined;
       cache: boolean;
-      contextLength: number | undefined;
     };
     result: ModelInfo;
   };
   inspect: {
-    params: Start & { source: WireSource; contextLength: number | undefined };
+    params: Start & { source: WireSource };
     result: Inspection;
   };
   tokenize: { params: { text: string; addSpecial: boolean; parseSpecial: boolean }; result: Uint32Array };
@@ -38,7 +37,15 @@ export interface Methods {
   /** `request` is JSON of `TemplateRequest`. */
   applyChatTemplate: { params: { request: string }; result: string };
   /** `request` is JSON of `GenerateRequest`. The page sends one only when the one before was answered. */
-  generate: { params: { request: string }; result: Timings };
+  generate: { params: { request: string; session: number }; result: Timings };
+  /** Gives the number of a new session; 0 is the model's own. */
+  createSession: { params: Record<never, never>; result: number };
+  fork: { params: { session: number }; result: number };
+  truncate: { params: { session: number; length: number }; result: void };
+  tokens: { params: { session: number }; result: Uint32Array };
+  save: { params: { session: number }; result: Blob };
+  restore: { params: { session: number; saved: Blob }; result: void };
+  free: { params: { session: number }; result: void };
   /** As `generate`. */
   score: { params: ScoreParams; result: WireScores };
 }

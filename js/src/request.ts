@@ -88,6 +88,8 @@ function generatingFields(
     ...(logprobs != null && { logprobs }),
     ignore_eos: ignore_eos ?? false,
     cache_prompt: cache_prompt ?? true,
+    ...(body.context && { context: body.context }),
+    ...(body.n_keep != null && { n_keep: body.n_keep }),
     sampler: {
       ...(Object.fromEntries(given.map((field) => [field, body[field]])) as Omit<Sampler, "seed">),
       ...(logit_bias && { logit_bias: Object.entries(logit_bias).map(([id, bias]) => [Number(id), bias]) }),

@@ -21,6 +21,7 @@ import {
   type WireError,
 } from "./protocol.js";
 import type { ScoreParams, WireScores } from "./score.js";
+import { modelHash, restoreSession, saveSession } from "./saved-session.js";
 import type { LoaderOptions, Step, WasmGlue, WasmModel, WasmModelInfo, WasmScorer } from "./wasm-contract.js";
 import { readable, type WorkerScope } from "./worker-platform.js";
 
@@ -64,6 +65,7 @@ class Server {
   readonly #post: (message: FromWorker) => void;
   #memory: EngineMemory | undefined;
   #loaded: WasmModel | undefined;
+  #hash = new Uint8Array();
   #generation: { id: number; cancelled: boolean } | undefined;
 
   constructor(glue: WasmGlue, startWasm: StartWasm, post: (message: FromWorker) => void) {
@@ -116,9 +118,23 @@ class Server {
       case "applyChatTemplate":
         return this.#model.applyChatTemplate(params.request);
       case "generate":
-        return this.#generate(id, params.request);
+        return this.#generate(id, params);
       case "score":
         return this.#score(id, params);
+      case "createSession":
+        return this.#model.createSession();
+      case "fork":
+        return this.#model.forkSession(params.session);
+      case "truncate":
+        return this.#model.truncateSession(params.session, params.length);
+      case "tokens":
+        return this.#model.sessionTokens(params.session);
+      case "save":
+        return saveSession(this.#model, params.session, this.#hash);
+      case "restore":
+        return restoreSession(this.#model, params.session, this.#hash, params.saved);
+      case "free":
+        return this.#model.freeSession(params.session);
     }
   }
 
@@ -128,8 +144,8 @@ class Server {
   }
 
   async #load(id: number, params: Methods["load"]["params"]): Promise<ModelInfo> {
-    const { source, sha256, cache, contextLength } = params;
-    const started = this.#start(params, contextLength);
+    const { source, sha256, cache } = params;
+    const started = this.#start(params);
     started.catch(() => {});
     const loading = load(
       this.#glue,
@@ -141,30 +157,29 @@ class Server {
     );
     const [{ model, sha256: digests }] = await Promise.all([loading, started.then(({ threads }) => threads)]);
     this.#loaded = model;
+    this.#hash = modelHash(this.#glue, digests);
     const info = JSON.parse(model.info()) as WasmModelInfo;
     return { ...info, name: info.name || source.name || info.architecture, sha256: digests };
   }
 
   async #inspect(params: Methods["inspect"]["params"]): Promise<Inspection> {
-    const { source, contextLength } = params;
-    const { options } = await this.#start(params, contextLength);
+    const { source } = params;
+    const { options } = await this.#start(params);
     const found = await inspectSource(this.#glue, await readable(source), options);
     return { ...found, name: found.name || source.name || found.architecture };
   }
 
-  async #start(
-    { module, relaxedDot, wasmUrl, threads }: Start,
-    contextLength: number | undefined,
-  ): Promise<{ options: LoaderOptions; threads: Promise<void> }> {
+  async #start(start: Start): Promise<{ options: LoaderOptions; threads: Promise<void> }> {
+    const { module, relaxedDot, wasmUrl, threads, contextLength, kvCacheType } = start;
     const started = (this.#memory = await this.#startWasm(module, wasmUrl, threads));
     if (relaxedDot) this.#glue.chooseRelaxedDot(relaxedDot);
-    const options = { memoryLimit: started.limit, ...(contextLength !== undefined && { contextLength }) };
+    const options = { memoryLimit: started.limit, contextLength, kvCacheType };
     return { options, threads: started.threads };
   }
 
-  async #generate(id: number, request: string): Promise<Timings> {
+  async #generate(id: number, { request, session }: Methods["generate"]["params"]): Promise<Timings> {
     const model = this.#model;
-    model.start(request);
+    model.start(request, session);
     this.#post({ id, event: "started" });
 
     const generation = (this.#generation = { id, cancelled: false });

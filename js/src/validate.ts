@@ -52,6 +52,11 @@ const threads: Rule = {
     value === "auto" || (Number.isInteger(value) && 1 <= Number(value) && Number(value) <= MAX_THREADS),
 };
 
+const kvCacheType: Rule = {
+  expected: '"f16", "f32" or "q8_0"',
+  accepts: (value) => value === "f16" || value === "f32" || value === "q8_0",
+};
+
 const isSha256 = (value: unknown) => typeof value === "string" && /^[0-9a-f]{64}$/i.test(value);
 const sha256: Rule = {
   expected: "64 hexadecimal digits, or an array of such",
@@ -158,6 +163,11 @@ const generating: Rules = {
   seed: integer(0),
   ignore_eos: boolean,
   cache_prompt: boolean,
+  context: {
+    expected: '"error" or "shift"',
+    accepts: (value) => value === "error" || value === "shift",
+  },
+  n_keep: integer(-1, MAX_COUNT),
   stream: boolean,
   stream_options: { ...object, fields: { include_usage: boolean, include_obfuscation: only(false) } },
   user: string,
@@ -200,6 +210,7 @@ export const RULES = {
     sha256,
     cache: boolean,
     contextLength: integer(1, MAX_COUNT),
+    kvCacheType,
     threads,
     wasmUrl: url,
     workerUrl: url,
@@ -207,6 +218,7 @@ export const RULES = {
   "`inspect`'s options": {
     signal: abortSignal,
     contextLength: integer(1, MAX_COUNT),
+    kvCacheType,
     wasmUrl: url,
     workerUrl: url,
   },
@@ -234,6 +246,7 @@ export const RULES = {
     parseSpecial: boolean,
     onProgress: callback,
   },
+  "`truncate`'s arguments": { length: { ...integer(0, MAX_COUNT), required: true } },
   "`applyChatTemplate`'s arguments": {
     ...requestOptions,
     messages,

@@ -7,7 +7,7 @@
  * thrown counts as a trap: the instance is dead afterwards.
  */
 
-import type { Inspection, ModelInfo } from "./info.js";
+import type { Inspection, KvCacheType, ModelInfo } from "./info.js";
 import type {
   ChatCompletionMessageParam,
   ChatCompletionTokenLogprob,
@@ -42,10 +42,12 @@ export interface WasmGlue {
   Sha256: new () => WasmSha256;
 }
 
-/** How a model is loaded. Fields that were not given are absent. */
+/** How a model is loaded. Fields that were not given are absent in JSON. */
 export interface LoaderOptions {
   /** Absent: the one trained on, 4096 at most. */
-  contextLength?: number;
+  contextLength?: number | undefined;
+  /** Absent: `f16`. */
+  kvCacheType?: KvCacheType | undefined;
   /** Bytes of memory that there can be. */
   memoryLimit?: number;
   /** Of each file comes the header alone, then the packed weights. */
@@ -101,9 +103,10 @@ export interface WasmModel {
   /**
    * Renders, tokenizes and checks; computes nothing yet.
    * @param request - JSON of {@link GenerateRequest}
+   * @param session - the number of the session that it is for, 0 being the model's own
    * @returns how many tokens the prompt has
    */
-  start(request: string): number;
+  start(request: string, session: number): number;
   /**
    * Computes one chunk of the prompt or draws one token.
    * @returns JSON of {@link Step}
@@ -111,6 +114,22 @@ export interface WasmModel {
   step(): string;
   /** Drops the generation under way. */
   cancel(): void;
+  /** Gives the number of a new session. */
+  createSession(): number;
+  /** Gives the number of a new session that has seen the same. */
+  forkSession(session: number): number;
+  truncateSession(session: number, length: number): void;
+  sessionTokens(session: number): Uint32Array;
+  /**
+   * Gives `write` a saved session's bytes, piece by piece, each a view of memory.
+   * @param model - the model's hash
+   */
+  saveSession(session: number, model: Uint8Array, write: (bytes: Uint8Array) => void): void;
+  /** Reads what `saveSession` wrote. */
+  restorer(session: number, model: Uint8Array): WasmRestorer;
+  /** Consumes the restorer. */
+  restoreSession(session: number, saved: WasmRestorer): void;
+  freeSession(session: number): void;
   /**
    * Prepares to score; leaves the generation under way alone.
    * @param options - JSON of {@link WasmScoreOptions}
@@ -144,6 +163,12 @@ export interface WasmScorer {
   perplexity(): number;
   /** The milliseconds that the steps took. */
   promptMs(): number;
+  free(): void;
+}
+
+/** Takes a saved session's bytes as they are read. */
+export interface WasmRestorer {
+  push(bytes: Uint8Array): void;
   free(): void;
 }
 
@@ -202,6 +227,10 @@ export interface Generating {
   logprobs?: number;
   ignore_eos: boolean;
   cache_prompt: boolean;
+  /** Absent: `error`. */
+  context?: "error" | "shift";
+  /** Absent: 4. -1: the whole prompt. */
+  n_keep?: number;
   sampler: Sampler;
 }
 

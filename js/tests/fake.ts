@@ -16,6 +16,7 @@ import type {
   WasmLoader,
   WasmModel,
   WasmModelInfo,
+  WasmRestorer,
   WasmScoreOptions,
   WasmScorer,
   WasmSha256,
@@ -28,6 +29,7 @@ export const INFO: WasmModelInfo = {
   parameters: 3,
   quantization: { F32: 1, Q4_1: 2 },
   contextLength: 64,
+  kvCacheType: "f16",
   trainedContextLength: 128,
   license: null,
   baseModel: null,
@@ -93,7 +95,12 @@ class FakeModel implements WasmModel {
     return request;
   }
 
-  start(json: string): number {
+  /** What each session has seen, as code points. */
+  readonly #sessions = new Map<number, number[]>([[0, []]]);
+  #made = 0;
+
+  start(json: string, session: number): number {
+    const seen = this.#seen(session);
     const request = JSON.parse(json) as GenerateRequest;
     const prompt =
       "chat" in request
@@ -104,6 +111,7 @@ class FakeModel implements WasmModel {
     if (prompt === "refused")
       throw wasmError("context_length_exceeded", "the prompt has 99 tokens, the context 64");
     this.#words = prompt.split(" ");
+    seen.splice(0, Infinity, ...Array.from(prompt, (character) => character.codePointAt(0) ?? 0));
     this.#now = { request, steps: 0, cancelled: false };
     this.#choice = this.#before = 0;
     this.#fakes.runs.push(this.#now);
@@ -356,8 +364,9 @@ export class FakeWorker extends EventTarget {
       layoutVersion: () => 1,
       Loader: class extends FakeLoader {
         constructor(options: string) {
-          const { contextLength } = JSON.parse(options) as LoaderOptions;
-          super(() => new FakeModel(fakes, { ...info, ...(contextLength && { contextLength }) }));
+          const { contextLength, kvCacheType } = JSON.parse(options) as LoaderOptions;
+          const context = { ...(contextLength && { contextLength }), ...(kvCacheType && { kvCacheType }) };
+          super(() => new FakeModel(fakes, { ...info, ...context }));
         }
       },
       Inspector: class {

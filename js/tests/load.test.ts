@@ -140,10 +140,11 @@ describe("options", () => {
     const { workers, wasmUrls } = fakeWorkers();
     const model = await loadModel(fakeFile(16).buffer, {
       contextLength: 512,
+      kvCacheType: "q8_0",
       wasmUrl: new URL("https://example.test/simd128.wasm"),
       workerUrl: "https://example.test/worker.js",
     });
-    expect(model.info.contextLength).toBe(512);
+    expect(model.info).toMatchObject({ contextLength: 512, kvCacheType: "q8_0" });
     expect(wasmUrls).toEqual(["https://example.test/simd128.wasm"]);
     expect(workers).toMatchObject([{ url: "https://example.test/worker.js", options: { type: "module" } }]);
   });
@@ -160,6 +161,7 @@ describe("options", () => {
     [{ sha256: "00" }, '`sha256` should be 64 hexadecimal digits, or an array of such, got "00"'],
     [{ sha256: [SHA256, SHA256] }, "`sha256` should be one for each of 1 files, got 2"],
     [{ contextLength: 0 }, "`contextLength` should be an integer of 1 or more, got 0"],
+    [{ kvCacheType: "q4_0" }, '`kvCacheType` should be "f16", "f32" or "q8_0", got "q4_0"'],
     [{ onProgress: {} }, "`onProgress` should be a function, got an object"],
     [{ signal: "now" }, '`signal` should be an AbortSignal, got "now"'],
     [null, "`loadModel`'s options should be an object, got null"],

@@ -5,6 +5,7 @@
 //! multiplied. See README.md here for the layouts drawn, and how to add a type.
 
 mod activations;
+mod kv;
 mod layout;
 mod matrix;
 mod measure;
@@ -29,6 +30,8 @@ use relaxed as isa;
 use simd128 as isa;
 
 pub(crate) use activations::Activations;
+pub(crate) use kv::KV_BLOCK;
+pub use kv::KvType;
 pub use layout::LAYOUT_VERSION;
 pub(crate) use layout::PackedType;
 pub(crate) use matrix::{Output, PackedMatrix};
@@ -38,23 +41,45 @@ pub(crate) use relaxed::form;
 
 pub use measure::{measure, types};
 
-pub(crate) use isa::{QUERY_SCALE, add, attend, rms_norm, rotate, silu_mul, spread, to_f16};
+pub(crate) use isa::{add, attend, query_scale, rms_norm, rotate, silu_mul, spread};
 
 /// What [`attend`] does: queries of one key/value head, and the keys and values they may see.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Attend<'a> {
-    /// `(n_tok · n_group, width)`, times [`QUERY_SCALE`] / sqrt(head_dim).
+    /// `(n_tok · n_group, width)`, times [`query_scale`] / sqrt(head_dim).
     pub(crate) q: &'a [f32],
     /// Queries of a token.
     pub(crate) n_group: usize,
     /// How many positions the first token sees, at least 1; each token after it sees one more.
     pub(crate) n_seen: usize,
-    /// `(n_ctx, width)`, normal f16 or 0
-    pub(crate) k: &'a [u16],
-    /// `(n_ctx, width)`, normal f16 or 0
-    pub(crate) v: &'a [u16],
+    pub(crate) ty: KvType,
+    /// Of [`KV_BLOCK`] positions each.
+    pub(crate) blocks: &'a [KvBlock<'a>],
     /// The width of a head, padded with zeros to a multiple of [`HEAD_MULTIPLE`].
     pub(crate) width: usize,
+}
+
+/// Keys and values of one head, each `(KV_BLOCK, row_bytes)`.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct KvBlock<'a> {
+    pub(crate) k: &'a [u8],
+    pub(crate) v: &'a [u8],
+}
+
+impl Attend<'_> {
+    /// How many positions the last token sees.
+    fn n_pos(&self) -> usize {
+        self.n_seen + (self.q.len() / self.width).div_ceil(self.n_group).max(1) - 1
+    }
+
+    /// Checks the lengths.
+    fn check(&self, y: &[f32]) {
+        let &Self { q, ty, blocks, width, .. } = self;
+        assert!(width.is_multiple_of(HEAD_MULTIPLE) && q.len().is_multiple_of(width) && y.len() == q.len());
+        let n_bytes = KV_BLOCK * ty.row_bytes(width);
+        assert!(blocks.len() * KV_BLOCK >= self.n_pos());
+        assert!(blocks.iter().all(|KvBlock { k, v }| k.len() == n_bytes && v.len() == n_bytes));
+    }
 }
 
 /// What is known of a softmax without dividing: of numbers x with the largest m.

@@ -5,10 +5,12 @@
 
 use super::Spread;
 use super::activations::{Block32, Block256, Bytes, Chunk as _, Walk};
+use super::kv::{KV_BLOCK, KvType};
 use super::layout::{
     Family, GROUP, IQ4_VALUES, PackedType, QK, QK_K, QUAD, iq4_xs, q2_k, q3_k, q4_0, q4_1, q4_k, q5_0, q5_1,
     q5_k, q6_k, q8_0,
 };
+use super::{Attend, KvBlock};
 
 /// How this file's loops take activations.
 pub(crate) type Chunk = Bytes;
@@ -396,11 +398,11 @@ pub(crate) fn add(y: &mut [f32], x: &[f32]) {
 
 /// The f16 nearest to each of `x`, ties to even; what is too large becomes the largest, what is too small for a normal
 /// f16 becomes 0, since x64 multiplies subnormal numbers a hundred times slower.
-pub(crate) fn to_f16(x: &[f32], y: &mut [u16]) {
-    for (x, y) in x.iter().zip(y) {
+pub(crate) fn to_f16(x: &[f32], y: &mut [u8]) {
+    for (x, y) in x.iter().zip(y.as_chunks_mut().0) {
         let sign = (x.to_bits() >> 16 & 0x8000) as u16;
         let magnitude = x.abs().min(F16_MAX);
-        *y = if magnitude < F16_MIN_NORMAL {
+        let half = if magnitude < F16_MIN_NORMAL {
             sign
         } else {
             // Half a step up, less one where the lower of two is even; then the exponent's other bias.
@@ -408,6 +410,7 @@ pub(crate) fn to_f16(x: &[f32], y: &mut [u16]) {
             let rounded = bits + 0x0FFF + (bits >> 13 & 1);
             sign | ((rounded >> 13) - ((127 - 15) << 10)) as u16
         };
+        *y = half.to_le_bytes();
     }
 }
 
@@ -415,16 +418,23 @@ pub(super) const F16_MAX: f32 = 65_504.0;
 pub(super) const F16_MIN_NORMAL: f32 = 1.0 / 16_384.0;
 
 /// What [`attend`] wants its queries multiplied by.
-pub(crate) const QUERY_SCALE: f32 = 1.0;
+pub(crate) fn query_scale(_: KvType) -> f32 {
+    1.0
+}
 
 /// Softmax-weighted sums of values, for queries that see the first positions of one key/value head; see
-/// [`Attend`](super::Attend).
-pub(crate) fn attend(attend: &super::Attend, y: &mut [f32]) {
-    let &super::Attend { q, n_group, n_seen, k, v, width } = attend;
-    let n_pos = n_seen + (q.len() / width).div_ceil(n_group) - 1;
-    let unpack =
-        |rows: &[u16]| rows[..n_pos * width].iter().map(|&bits| f16_to_f32(bits)).collect::<Vec<_>>();
-    let (k, v) = (unpack(k), unpack(v));
+/// [`Attend`].
+pub(crate) fn attend(attend: &Attend, y: &mut [f32]) {
+    attend.check(y);
+    let &Attend { q, n_group, n_seen, ty, blocks, width } = attend;
+    let unpack = |rows: for<'b> fn(&KvBlock<'b>) -> &'b [u8]| {
+        let mut x = vec![0.0; attend.n_pos() * width];
+        for (block, x) in blocks.iter().zip(x.chunks_mut(KV_BLOCK * width)) {
+            ty.unpack(width, rows(block), x);
+        }
+        x
+    };
+    let (k, v) = (unpack(|block| block.k), unpack(|block| block.v));
     for (i, (q, y)) in q.chunks_exact(width).zip(y.chunks_exact_mut(width)).enumerate() {
         let seen = ..(n_seen + i / n_group) * width;
         let product = |k: &[f32]| q.iter().zip(k).map(|(q, k)| q * k).sum::<f32>();

@@ -8,7 +8,7 @@ use core::arch::wasm32::*;
 
 pub(crate) use super::portable::unpack_row;
 pub(crate) use super::simd_float::{
-    QUERY_SCALE, add, attend, dots_float, rms_norm, rotate, silu_mul, spread, to_f16,
+    add, attend, dots_float, query_scale, rms_norm, rotate, silu_mul, spread, to_f16,
 };
 pub(crate) use simd::max_abs;
 

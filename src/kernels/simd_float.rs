@@ -4,9 +4,10 @@
 #![allow(clippy::needless_range_loop)]
 
 use super::isa::mul_add;
+use super::kv::{KV_BLOCK, KvType, bf16_to_f32};
 use super::layout::{GROUP, PackedType, QUAD};
 use super::portable::{F16_MAX, F16_MIN_NORMAL};
-use super::{Attend, HEAD_MULTIPLE, Spread};
+use super::{Attend, HEAD_MULTIPLE, KvBlock, Spread};
 use core::arch::wasm32::*;
 
 /// The lanes' sum.
@@ -204,9 +205,9 @@ pub(crate) fn add(y: &mut [f32], x: &[f32]) {
 }
 
 /// As [`portable::to_f16`](super::portable::to_f16).
-pub(crate) fn to_f16(x: &[f32], y: &mut [u16]) {
+pub(crate) fn to_f16(x: &[f32], y: &mut [u8]) {
     let (fours, rest) = x.as_chunks::<4>();
-    let (halves, halves_rest) = y.as_chunks_mut::<4>();
+    let (halves, halves_rest) = y.as_chunks_mut::<8>();
     for (x, y) in fours.iter().zip(halves) {
         // SAFETY: four numbers are a vector.
         let x = unsafe { load(x.as_ptr()) };
@@ -352,44 +353,67 @@ const LANES: usize = 4;
 /// What meets halves is larger by what they are smaller: queries when they come, weights of values here.
 pub(crate) const QUERY_SCALE: f32 = f32::from_bits((127 + 112) << 23);
 
+/// What [`attend`] wants its queries multiplied by.
+pub(crate) fn query_scale(ty: KvType) -> f32 {
+    match ty {
+        KvType::F16 => QUERY_SCALE,
+        KvType::F32 | KvType::Q8_0 => 1.0,
+    }
+}
+
+// A tile lies in one block.
+const _: () = assert!(KV_BLOCK.is_multiple_of(TILE));
+
 /// As [`portable::attend`](super::portable::attend), tile by tile with the largest score so far: Milakov and Gimelshein
 /// 2018 (<https://arxiv.org/abs/1805.02867>). Where several fours of queries see a tile, its halves are widened once for
-/// all of them.
+/// all of them; numbers of 8 bits always are.
 pub(crate) fn attend(attend: &Attend, y: &mut [f32]) {
-    let &Attend { q, n_group, n_seen, k, v, width } = attend;
+    attend.check(y);
+    let &Attend { q, n_group, n_seen, ty, blocks, width } = attend;
     let n_q = q.len() / width;
-    assert!(width.is_multiple_of(HEAD_MULTIPLE) && q.len().is_multiple_of(width) && y.len() == q.len());
     let seen = |query: usize| n_seen + query / n_group;
-    let n_pos = seen(n_q.max(1) - 1);
-    assert!(n_pos * width <= k.len() && n_pos * width <= v.len());
+    let n_pos = attend.n_pos();
     y.fill(0.0);
+    let weight_scale = f32x4_splat(query_scale(ty));
     let fours = q.chunks(LANES * width).zip(y.chunks_mut(LANES * width)).enumerate();
     let mut fours: Vec<Four> = fours
         .map(|(four, (q, y))| {
             let n_q = q.len() / width;
             // A lane without a query sees what the last one does.
             let seen = std::array::from_fn(|lane| seen(LANES * four + lane.min(n_q - 1)) as i32);
-            Four { q, y, width, seen, largest: f32x4_splat(f32::NEG_INFINITY), total: f32x4_splat(0.0) }
+            let (largest, total) = (f32x4_splat(f32::NEG_INFINITY), f32x4_splat(0.0));
+            Four { q, y, width, seen, largest, total, weight_scale }
         })
         .collect();
-    let widen = n_q >= 2 * LANES;
-    let mut widened = vec![[0.0_f32; 4]; if widen { 2 * TILE * width / 4 } else { 0 }];
+    let widen: Option<fn(&[u8], usize, &mut [[f32; 4]])> = match ty {
+        KvType::F16 if n_q >= 2 * LANES => Some(widen_halves),
+        KvType::Q8_0 => Some(widen_q8_0),
+        KvType::F16 | KvType::F32 => None,
+    };
+    let mut widened = vec![[0.0_f32; 4]; if widen.is_some() { 2 * TILE * width / 4 } else { 0 }];
+    let row = ty.row_bytes(width);
     for begin in (0..n_pos).step_by(TILE) {
         let n = TILE.min(n_pos - begin);
-        let rows = begin * width..(begin + n) * width;
+        let KvBlock { k, v } = blocks[begin / KV_BLOCK];
+        let rows = begin % KV_BLOCK * row..(begin % KV_BLOCK + n) * row;
         let (k, v) = (&k[rows.clone()], &v[rows]);
-        if widen {
+        if let Some(widen) = widen {
             let (wide_k, wide_v) = widened.split_at_mut(TILE * width / 4);
-            widen_halves(k, wide_k);
-            widen_halves(v, wide_v);
+            widen(k, width, wide_k);
+            widen(v, width, wide_v);
             for four in &mut fours {
                 // SAFETY: `n` rows of `width` numbers are in each.
                 unsafe { four.see::<f32>(wide_k.as_ptr().cast(), wide_v.as_ptr().cast(), begin, n) };
             }
         } else {
             for four in &mut fours {
-                // SAFETY: as above.
-                unsafe { four.see::<u16>(k.as_ptr(), v.as_ptr(), begin, n) };
+                // SAFETY: as above; vectors may lie anywhere.
+                unsafe {
+                    match ty {
+                        KvType::F32 => four.see::<f32>(k.as_ptr().cast(), v.as_ptr().cast(), begin, n),
+                        _ => four.see::<u16>(k.as_ptr().cast(), v.as_ptr().cast(), begin, n),
+                    }
+                }
             }
         }
     }
@@ -400,15 +424,41 @@ pub(crate) fn attend(attend: &Attend, y: &mut [f32]) {
 }
 
 /// Halves, times 2^-112, as f32.
-fn widen_halves(halves: &[u16], wide: &mut [[f32; 4]]) {
+fn widen_halves(halves: &[u8], _: usize, wide: &mut [[f32; 4]]) {
     let c = &Constants::hidden();
-    for (halves, wide) in halves.as_chunks::<4>().0.iter().zip(wide) {
+    for (halves, wide) in halves.as_chunks::<8>().0.iter().zip(wide) {
         // SAFETY: four halves are read and a vector is written.
-        unsafe { store(wide.as_mut_ptr(), load_f16(halves.as_ptr(), c)) };
+        unsafe { store(wide.as_mut_ptr(), load_f16(halves.as_ptr().cast(), c)) };
     }
 }
 
-/// A number of a key or value, times 2^-112.
+/// Rows of 8 bits and their scales as f32.
+fn widen_q8_0(rows: &[u8], width: usize, wide: &mut [[f32; 4]]) {
+    let rows = rows.chunks_exact(KvType::Q8_0.row_bytes(width));
+    for (row, wide) in rows.zip(wide.chunks_exact_mut(width / 4)) {
+        let (numbers, scales) = row.split_at(width);
+        let (sixteens, scales) = (numbers.as_chunks::<16>().0, scales.as_chunks().0);
+        for (i, (numbers, wide)) in sixteens.iter().zip(wide.as_chunks_mut::<4>().0).enumerate() {
+            let d = f32x4_splat(bf16_to_f32(scales[i / 2]));
+            // SAFETY: 16 bytes are a vector, four numbers are one.
+            unsafe {
+                let q = v128_load(numbers.as_ptr().cast());
+                let (low, high) = (i16x8_extend_low_i8x16(q), i16x8_extend_high_i8x16(q));
+                let q = [
+                    i32x4_extend_low_i16x8(low),
+                    i32x4_extend_high_i16x8(low),
+                    i32x4_extend_low_i16x8(high),
+                    i32x4_extend_high_i16x8(high),
+                ];
+                for (q, wide) in q.into_iter().zip(wide) {
+                    store(wide.as_mut_ptr(), f32x4_mul(f32x4_convert_i32x4(q), d));
+                }
+            }
+        }
+    }
+}
+
+/// A number of a key or value, halves times 2^-112.
 trait Number: Copy {
     unsafe fn load(at: *const Self, c: &Constants) -> v128;
 }
@@ -440,6 +490,8 @@ struct Four<'a> {
     largest: v128,
     /// The sum of each one's weights, relative to that.
     total: v128,
+    /// What weights are multiplied by, as queries were.
+    weight_scale: v128,
 }
 
 impl Four<'_> {
@@ -470,7 +522,7 @@ impl Four<'_> {
         unsafe { add_values::<N, Q>(&scores[..n], v, self.width, self.y.as_mut_ptr(), c) };
     }
 
-    /// Scores to weights relative to the largest yet, times [`QUERY_SCALE`]; what the sums so far are to be multiplied by.
+    /// Scores to weights relative to the largest yet, scaled for the values; what the sums so far are to be multiplied by.
     #[inline(always)]
     fn soften(&mut self, begin: usize, n: usize, scores: &mut [v128; TILE], c: &Constants) -> v128 {
         // SAFETY: four numbers are a vector.
@@ -488,7 +540,7 @@ impl Four<'_> {
             let weight =
                 v128_and(exp(f32x4_sub(scores[pos], largest), &c.exp), f32x4_ne(scores[pos], hidden));
             total = f32x4_add(total, weight);
-            scores[pos] = f32x4_mul(weight, c.two_to_112);
+            scores[pos] = f32x4_mul(weight, self.weight_scale);
         }
         (self.largest, self.total) = (largest, total);
         shrink

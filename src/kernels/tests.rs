@@ -2,7 +2,7 @@
 
 use super::activations::{Block, Block32, Block256, Chunk};
 use super::layout::{Family, LAYOUT_VERSION, PackedType, QK, QK_K};
-use super::{Activations, Output, PackedMatrix, isa, portable};
+use super::{Activations, Attend, KV_BLOCK, KvBlock, KvType, Output, PackedMatrix, isa, portable};
 use crate::gguf::TensorType;
 use crate::threads::Pool;
 use candle_core::Device;
@@ -531,43 +531,58 @@ fn f16_equal_halfs_but_for_subnormal_and_infinite() {
         let mut x: Vec<f32> = (0..n).map(|_| f32::from_bits(noise.next() as u32)).collect();
         x.iter_mut().filter(|x| !x.is_finite()).for_each(|x| *x = 65_519.99);
         x[0] = 1.0 + 0.5 * 2.0_f32.powi(-10); // halfway, to even
-        let mut y = vec![0; n];
+        let mut y = vec![0; 2 * n];
         isa::to_f16(&x, &mut y);
-        for (x, y) in x.iter().zip(y) {
+        for (x, &y) in x.iter().zip(y.as_chunks().0) {
             let expected = match half::f16::from_f32(x.clamp(-65_504.0, 65_504.0)) {
                 _ if x.abs() < 2.0_f32.powi(-14) => half::f16::from_f32(0.0_f32.copysign(*x)),
                 expected => expected,
             };
-            assert_eq!(y, expected.to_bits(), "{x}");
+            assert_eq!(u16::from_le_bytes(y), expected.to_bits(), "{x}");
         }
     }
 }
 
+/// Rows of keys or values in blocks, those of `n_pos` positions and then of some more.
+fn kv(ty: KvType, n_pos: usize, width: usize, size: f32, noise: &mut Noise) -> Vec<Vec<u8>> {
+    let row_bytes = ty.row_bytes(width);
+    let block = |_| {
+        let mut rows = vec![0; KV_BLOCK * row_bytes];
+        for row in rows.chunks_exact_mut(row_bytes) {
+            ty.pack(&reals(width, size, noise), row);
+        }
+        rows
+    };
+    (0..n_pos.div_ceil(KV_BLOCK)).map(block).collect()
+}
+
+fn blocks<'a>(k: &'a [Vec<u8>], v: &'a [Vec<u8>]) -> Vec<KvBlock<'a>> {
+    k.iter().zip(v).map(|(k, v)| KvBlock { k, v }).collect()
+}
+
+fn scaled(q: &[f32], ty: KvType) -> Vec<f32> {
+    q.iter().map(|q| q * isa::query_scale(ty)).collect()
+}
+
 /// Scores are within the roundings of `width` products, values within those of a weighted mean. Tokens at the seams of
-/// fours of queries, and of tiles.
+/// fours of queries, of tiles and of blocks.
 #[test]
 fn attention_comes_near_the_oracles() {
     assert_kernels();
     let mut noise = Noise(0x27D4_EB2F_1656_67C5);
-    for width in [16, 64, 112] {
-        for n_seen in [1, 2, 31, 32, 33, 64, 97] {
+    for (ty, width) in KvType::ALL.into_iter().flat_map(|ty| [16, 48, 64, 112].map(|width| (ty, width))) {
+        for n_seen in [1, 2, 31, 32, 33, 63, 64, 65, 97, 129] {
             for (n_group, n_tok) in
                 [(1, 1), (2, 1), (3, 1), (4, 1), (5, 1), (9, 1), (1, 9), (3, 8), (4, 2), (3, 2)]
             {
-                let n_ctx = n_seen + n_tok;
+                let n_pos = n_seen + n_tok;
                 let q = reals(n_group * n_tok * width, 0.5, &mut noise);
-                let mut half = |size: f32| {
-                    let mut y = vec![0; n_ctx * width];
-                    portable::to_f16(&reals(n_ctx * width, size, &mut noise), &mut y);
-                    y
-                };
-                let (k, v) = (half(4.0), half(1.0));
-                let attend = super::Attend { q: &q, n_group, n_seen, k: &k, v: &v, width };
+                let (k, v) = (kv(ty, n_pos, width, 4.0, &mut noise), kv(ty, n_pos, width, 1.0, &mut noise));
+                let attend = Attend { q: &q, n_group, n_seen, ty, blocks: &blocks(&k, &v), width };
                 let (mut y, mut expected) = (vec![0.0; q.len()], vec![0.0; q.len()]);
                 portable::attend(&attend, &mut expected);
-                let scaled: Vec<f32> = q.iter().map(|q| q * isa::QUERY_SCALE).collect();
-                isa::attend(&super::Attend { q: &scaled, ..attend }, &mut y);
-                assert_near(&format!("{n_tok} x {n_group} of {width}, {n_seen}"), &y, &expected, 2e-5);
+                isa::attend(&Attend { q: &scaled(&q, ty), ..attend }, &mut y);
+                assert_near(&format!("{ty}: {n_tok} x {n_group} of {width}, {n_seen}"), &y, &expected, 2e-5);
             }
         }
     }
@@ -578,21 +593,66 @@ fn attention_comes_near_the_oracles() {
 fn attention_of_tokens_together_equals_that_of_each() {
     assert_kernels();
     let mut noise = Noise(0x1234_5678_9ABC_DEF1);
-    let (width, n_group, n_tok, n_seen) = (64, 3, 8, 40);
-    let q: Vec<f32> =
-        reals(n_tok * n_group * width, 0.5, &mut noise).iter().map(|q| q * isa::QUERY_SCALE).collect();
-    let mut half = || {
-        let mut y = vec![0; (n_seen + n_tok) * width];
-        portable::to_f16(&reals(y.len(), 2.0, &mut noise), &mut y);
-        y
-    };
-    let (k, v) = (half(), half());
-    let attend = super::Attend { q: &q, n_group, n_seen, k: &k, v: &v, width };
-    let mut together = vec![0.0; q.len()];
-    isa::attend(&attend, &mut together);
-    for (tok, (q, together)) in q.chunks(n_group * width).zip(together.chunks(n_group * width)).enumerate() {
-        let mut alone = vec![0.0; q.len()];
-        isa::attend(&super::Attend { q, n_seen: n_seen + tok, ..attend }, &mut alone);
-        assert_eq!(alone, together, "token {tok}");
+    let (width, n_group, n_tok, n_seen) = (64, 3, 8, 60);
+    for ty in KvType::ALL {
+        let q = scaled(&reals(n_tok * n_group * width, 0.5, &mut noise), ty);
+        let n_pos = n_seen + n_tok;
+        let (k, v) = (kv(ty, n_pos, width, 2.0, &mut noise), kv(ty, n_pos, width, 2.0, &mut noise));
+        let attend = Attend { q: &q, n_group, n_seen, ty, blocks: &blocks(&k, &v), width };
+        let mut together = vec![0.0; q.len()];
+        isa::attend(&attend, &mut together);
+        let tokens = q.chunks(n_group * width).zip(together.chunks(n_group * width));
+        for (tok, (q, together)) in tokens.enumerate() {
+            let mut alone = vec![0.0; q.len()];
+            isa::attend(&Attend { q, n_seen: n_seen + tok, ..attend }, &mut alone);
+            assert_eq!(alone, together, "{ty}, token {tok}");
+        }
+    }
+}
+
+/// Packed and unpacked, a number is as near as its type has it: f16 half a unit of 11 bits, or 0 below what is normal;
+/// q8_0 half a step of a scale, which is a 127th of the largest of its 32 and up to a 128th of that more.
+#[test]
+fn keys_and_values_come_back_as_near_as_their_type_says() {
+    assert_kernels();
+    let mut noise = Noise(0x94D0_49BB_1331_11EB);
+    for width in [16, 32, 48, 64, 112] {
+        for size in [0.0, 1e-30, 0.01, 1.0, 1e4] {
+            let x = reals(width, size, &mut noise);
+            for ty in KvType::ALL {
+                let (mut row, mut back) = (vec![0; ty.row_bytes(width)], vec![0.0; width]);
+                ty.pack(&x, &mut row);
+                ty.unpack(width, &row, &mut back);
+                assert!(ty.are_finite(width, &row));
+                for (i, (x32, back32)) in x.chunks(32).zip(back.chunks(32)).enumerate() {
+                    let largest = x32.iter().fold(0.0_f32, |largest, x| largest.max(x.abs()));
+                    for (x, back) in x32.iter().zip(back32) {
+                        let bound = match ty {
+                            KvType::F16 => {
+                                (x.abs() / 2048.0).max(if x.abs() < 6.2e-5 { x.abs() } else { 0.0 })
+                            }
+                            KvType::F32 => 0.0,
+                            KvType::Q8_0 => largest / 254.0 * (1.0 + 1.0 / 128.0) + largest * f32::EPSILON,
+                        };
+                        assert!((x - back).abs() <= bound, "{ty} of {width}, block {i}: {x} became {back}");
+                    }
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn what_is_no_number_is_found_in_each_type() {
+    for ty in KvType::ALL {
+        let mut row = vec![0; 2 * ty.row_bytes(64)];
+        assert!(ty.are_finite(64, &row));
+        // The last two bytes are a half, the upper half of a number, or a scale.
+        for bits in [0x7F80_u16, 0xFF80, 0x7FC0] {
+            let bits = if ty == KvType::F16 { bits & 0xFC00 } else { bits };
+            let at = row.len() - 2;
+            row[at..].copy_from_slice(&bits.to_le_bytes());
+            assert!(!ty.are_finite(64, &row), "{ty} {bits:#x}");
+        }
     }
 }

@@ -1,50 +1,44 @@
-//! The KV cache: keys and values of the positions seen so far, per layer `[kv_head][position][head_dim]`, f16.
-//! Capacity grows by doubling up to the context, so a short chat pays for a short cache.
+//! The KV cache: keys and values of the positions seen so far, in blocks of [`KV_BLOCK`] positions of all layers,
+//! `(n_layer, 2, n_head_kv, KV_BLOCK, width)`, keys before values.
+//!
+//! A block is allocated when its first position comes, so that a short chat pays for a short cache and growing copies
+//! nothing. Forks share their blocks; one that is written to while others hold it is copied first, which only the last
+//! one can be, where it is partly filled.
 
 use super::Config;
-use super::memory::room_for;
-use crate::Result;
-use crate::ops::{Append, Heads, Part, Rotation};
-use candle_core::{DType, Device, Tensor};
-use half::f16;
+use super::memory::no_room;
+use crate::kernels::{KV_BLOCK, KvType};
+use crate::ops::{Append, Heads, Rotation};
+use crate::{Error, ErrorKind, Result};
+use candle_core::Tensor;
+use std::borrow::Cow;
+use std::ops::Range;
+use std::sync::Arc;
 
-/// Positions allocated at first.
-const FIRST_CAPACITY: usize = 256;
+type Block = Vec<u8>;
 
-/// Keys and values of the `len` positions that came before. [`truncate`](Self::truncate) forgets the last ones.
+/// Keys and values of the `len` positions that came before. [`truncate`](Self::truncate) forgets the last ones,
+/// [`fork`](Self::fork) shares them.
 #[derive(Debug)]
 pub struct KvCache {
-    layers: Vec<Layer>,
+    blocks: Vec<Arc<Block>>,
     heads: Heads,
+    n_layer: usize,
+    ty: KvType,
     n_ctx: usize,
     len: usize,
 }
 
-/// One layer's keys and values, each `(n_head_kv, capacity, width)`, f16.
-#[derive(Debug)]
-pub(super) struct Layer {
-    pub(super) k: Tensor,
-    pub(super) v: Tensor,
-}
-
 impl KvCache {
     /// An empty cache for at most `n_ctx` positions.
-    ///
-    /// # Errors
-    /// `out_of_memory` if the first positions find no room.
-    pub fn new(config: &Config, n_ctx: usize) -> Result<Self> {
-        let heads = config.heads();
-        let shape = (heads.n_head_kv, FIRST_CAPACITY.min(n_ctx), heads.width());
-        let layer = || -> Result<Layer> { Ok(Layer { k: zeros(shape)?, v: zeros(shape)? }) };
-        let layers = (0..config.n_layer).map(|_| layer()).collect::<Result<_>>()?;
-        Ok(Self { layers, heads, n_ctx, len: 0 })
+    pub fn new(config: &Config, n_ctx: usize, ty: KvType) -> Self {
+        Self { blocks: Vec::new(), heads: config.heads(), n_layer: config.n_layer, ty, n_ctx, len: 0 }
     }
 
     /// Bytes that `n_ctx` positions take.
-    pub fn n_bytes(config: &Config, n_ctx: usize) -> u64 {
-        let heads = config.heads();
-        let position = 2 * config.n_layer * heads.n_head_kv * heads.width() * size_of::<f16>();
-        (position as u64).saturating_mul(n_ctx as u64)
+    pub fn n_bytes(config: &Config, n_ctx: usize, ty: KvType) -> u64 {
+        let block = (config.n_layer * config.heads().block_bytes(ty)) as u64;
+        block.saturating_mul(n_ctx.div_ceil(KV_BLOCK) as u64)
     }
 
     /// Positions held.
@@ -62,40 +56,167 @@ impl KvCache {
         self.n_ctx
     }
 
-    /// Forgets all but the first `len` positions; does nothing where fewer are held.
+    /// How keys and values are held.
+    pub fn kv_type(&self) -> KvType {
+        self.ty
+    }
+
+    /// Another cache of the same positions, which shares their memory. What either adds or forgets is its own.
+    #[must_use]
+    pub fn fork(&self) -> Self {
+        Self { blocks: self.blocks.clone(), ..*self }
+    }
+
+    /// Forgets all but the first `len` positions, and returns their memory; does nothing where fewer are held.
     pub fn truncate(&mut self, len: usize) {
         self.len = self.len.min(len);
+        self.blocks.truncate(self.len.div_ceil(KV_BLOCK));
+    }
+
+    /// Makes room for `n_tok` more positions, which are this cache's alone.
+    ///
+    /// # Errors
+    /// `out_of_memory`. The cache holds what it held then.
+    pub(super) fn reserve(&mut self, n_tok: usize) -> Result<()> {
+        // A forward pass that failed may have left blocks.
+        self.truncate(self.len);
+        self.own(self.len / KV_BLOCK..self.blocks.len())?;
+        while self.blocks.len() * KV_BLOCK < self.len + n_tok {
+            let mut block = self.room()?;
+            block.resize(self.block_bytes(), 0);
+            self.blocks.push(Arc::new(block));
+        }
+        Ok(())
+    }
+
+    /// Copies those of `blocks` that others hold too.
+    fn own(&mut self, blocks: Range<usize>) -> Result<()> {
+        for i in blocks {
+            if Arc::get_mut(&mut self.blocks[i]).is_none() {
+                let mut copy = self.room()?;
+                copy.extend_from_slice(&self.blocks[i]);
+                self.blocks[i] = Arc::new(copy);
+            }
+        }
+        Ok(())
+    }
+
+    /// An empty block with room for all of it.
+    fn room(&self) -> Result<Block> {
+        let (mut block, n_bytes) = (Block::new(), self.block_bytes());
+        block.try_reserve_exact(n_bytes).map_err(|_| no_room("KV cache", n_bytes as u64))?;
+        Ok(block)
+    }
+
+    fn block_bytes(&self) -> usize {
+        self.n_layer * self.heads.block_bytes(self.ty)
+    }
+
+    fn row_bytes(&self) -> usize {
+        self.ty.row_bytes(self.heads.width())
+    }
+
+    /// Where `layer` lies in a block.
+    fn layer_bytes(&self, layer: usize) -> Range<usize> {
+        let n_bytes = self.heads.block_bytes(self.ty);
+        layer * n_bytes..(layer + 1) * n_bytes
     }
 
     /// Writes one layer's keys and values of `qkv`, `(n_tok, (n_head + 2 · n_head_kv) · head_dim)`, behind the
-    /// positions held, and returns the layer. The positions count as held only after [`advance`](Self::advance), when
-    /// every layer has written them.
-    pub(super) fn append(&mut self, layer: usize, qkv: &Tensor, rotation: &Rotation) -> Result<&Layer> {
-        let end = self.len + qkv.dim(0)?;
-        let layer = &mut self.layers[layer];
-        for (part, all) in [(Part::Keys, &mut layer.k), (Part::Values, &mut layer.v)] {
-            if end > all.dim(1)? {
-                *all = grown(all, end.next_power_of_two().min(self.n_ctx))?;
-            }
-            all.inplace_op2(qkv, &Append { heads: self.heads, part, rotation, pos: self.len })?;
-        }
-        Ok(layer)
+    /// positions held, into what was [reserved](Self::reserve). The positions count as held only after
+    /// [`advance`](Self::advance), when every layer has written them.
+    pub(super) fn append(&mut self, layer: usize, qkv: &Tensor, rotation: &Rotation) -> Result<()> {
+        let (of_layer, first) = (self.layer_bytes(layer), self.len / KV_BLOCK);
+        let append = Append { heads: self.heads, ty: self.ty, rotation, pos: self.len };
+        let own =
+            |block| Arc::get_mut(block).ok_or_else(|| Error::internal("a block is written that others hold"));
+        let blocks = self.blocks[first..].iter_mut();
+        let mut blocks: Vec<&mut [u8]> =
+            blocks.map(|block| Ok(&mut own(block)?[of_layer.clone()])).collect::<Result<_>>()?;
+        Ok(append.run(qkv, &mut blocks)?)
     }
 
     pub(super) fn advance(&mut self, n_tok: usize) {
         self.len += n_tok;
     }
-}
 
-fn grown(old: &Tensor, capacity: usize) -> Result<Tensor> {
-    let (n_head_kv, _, width) = old.dims3()?;
-    let new = zeros((n_head_kv, capacity, width))?;
-    new.slice_set(old, 1, 0)?;
-    Ok(new)
-}
+    /// One layer's part of each block.
+    pub(super) fn layer(&self, layer: usize) -> Vec<&[u8]> {
+        self.blocks.iter().map(|block| &block[self.layer_bytes(layer)]).collect()
+    }
 
-fn zeros(shape: (usize, usize, usize)) -> Result<Tensor> {
-    let (n_head_kv, capacity, width) = shape;
-    room_for("KV cache", n_head_kv * capacity * width * size_of::<f16>())?;
-    Ok(Tensor::zeros(shape, DType::F16, &Device::Cpu)?)
+    /// Drops the `n` positions from `begin` on, and moves what came after them there, its keys turned by `back`.
+    ///
+    /// # Errors
+    /// `out_of_memory`, where blocks are shared. The cache holds what it held then.
+    pub(super) fn shift(&mut self, begin: usize, n: usize, back: &Rotation) -> Result<()> {
+        let end = self.len - n;
+        self.own(begin / KV_BLOCK..end.div_ceil(KV_BLOCK))?;
+        let (row_bytes, width) = (self.row_bytes(), self.heads.width());
+        let (mut row, mut key) = (vec![0; row_bytes], vec![0.0; width]);
+        for pos in begin..end {
+            for head in 0..self.n_layer * 2 * self.heads.n_head_kv {
+                let place = |pos: usize| {
+                    let at = (head * KV_BLOCK + pos % KV_BLOCK) * row_bytes;
+                    (pos / KV_BLOCK, at..at + row_bytes)
+                };
+                let (block, bytes) = place(pos + n);
+                row.copy_from_slice(&self.blocks[block][bytes]);
+                if (head / self.heads.n_head_kv).is_multiple_of(2) {
+                    self.ty.unpack(width, &row, &mut key);
+                    back.turn(0, &mut key);
+                    self.ty.pack(&key, &mut row);
+                }
+                let (block, bytes) = place(pos);
+                let block = Arc::get_mut(&mut self.blocks[block]);
+                block.ok_or_else(|| Error::internal("a block is written that others hold"))?[bytes]
+                    .copy_from_slice(&row);
+            }
+        }
+        self.truncate(end);
+        Ok(())
+    }
+
+    /// The positions held, block by block, as (n_layer, 2, n_head_kv, positions, width): a full block as it lies.
+    pub(crate) fn saved(&self) -> impl Iterator<Item = Cow<'_, [u8]>> {
+        let row_bytes = self.row_bytes();
+        self.blocks.iter().enumerate().map(move |(i, block)| match self.len - i * KV_BLOCK {
+            KV_BLOCK.. => Cow::Borrowed(block.as_slice()),
+            n => block
+                .chunks_exact(KV_BLOCK * row_bytes)
+                .flat_map(|rows| &rows[..n * row_bytes])
+                .copied()
+                .collect(),
+        })
+    }
+
+    /// Bytes of what [`saved`](Self::saved) gives of a block with `n` positions.
+    pub(crate) fn saved_bytes(&self, n: usize) -> usize {
+        self.block_bytes() / KV_BLOCK * n
+    }
+
+    /// Adds a block of `n` positions behind full ones, from what [`saved`](Self::saved) gave.
+    ///
+    /// # Errors
+    /// `integrity_error` if a number is not finite, `out_of_memory`.
+    pub(crate) fn add_saved(&mut self, n: usize, bytes: Vec<u8>) -> Result<()> {
+        if !self.ty.are_finite(self.heads.width(), &bytes) {
+            let what = "a saved session's keys and values should be finite numbers, but one is not";
+            return Err(Error::new(ErrorKind::IntegrityError, what));
+        }
+        let block = if n == KV_BLOCK {
+            bytes
+        } else {
+            let row_bytes = self.row_bytes();
+            let mut block = self.room()?;
+            for rows in bytes.chunks_exact(n * row_bytes) {
+                block.extend_from_slice(rows);
+                block.resize(block.len() + (KV_BLOCK - n) * row_bytes, 0);
+            }
+            block
+        };
+        self.blocks.push(Arc::new(block));
+        self.len += n;
+        Ok(())
+    }
 }

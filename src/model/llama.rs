@@ -85,7 +85,8 @@ impl Llama {
     /// logits, `(n_tok, n_vocab)` or fewer rows as asked. After an error the cache holds what it held.
     ///
     /// # Errors
-    /// `invalid_request` for no ids or one outside the vocabulary; `context_length_exceeded` if they do not fit.
+    /// `invalid_request` for no ids or one outside the vocabulary; `context_length_exceeded` if they do not fit;
+    /// `out_of_memory` if the cache finds no room.
     pub fn forward(&self, ids: &[u32], cache: &mut KvCache, logits: Logits) -> Result<Tensor> {
         self.check(ids, cache)?;
         // Candle's errors do not keep ours.
@@ -96,6 +97,7 @@ impl Llama {
     fn evaluate(&self, ids: &[u32], cache: &mut KvCache, logits: Logits) -> Result<Tensor> {
         let (n_tok, pos) = (ids.len(), cache.len());
         let rotation = self.rope.at(pos, n_tok);
+        cache.reserve(n_tok)?;
 
         let mut x = embed(&self.token_embd, ids)?; // (n_tok, n_embd)
         for (layer, block) in self.blocks.iter().enumerate() {
@@ -114,6 +116,21 @@ impl Llama {
         }
         let x = x.narrow(0, first, n_tok - first)?; // (n_tok - first, n_embd)
         Ok(x.apply_op1_no_bwd(&self.output)?)
+    }
+
+    /// Drops the `n` positions from `begin` on from `cache`, and moves what came after them there: as if they had not been,
+    /// but that what came after them has seen them.
+    ///
+    /// # Errors
+    /// `invalid_request` if there are not so many; `out_of_memory`. The cache holds what it held then.
+    pub fn shift(&self, cache: &mut KvCache, begin: usize, n: usize) -> Result<()> {
+        if begin.saturating_add(n) > cache.len() {
+            return Err(Error::invalid_request(format!(
+                "{n} positions from {begin} on should be dropped, but there are {}",
+                cache.len()
+            )));
+        }
+        cache.shift(begin, n, &self.rope.back(n))
     }
 
     fn check(&self, ids: &[u32], cache: &KvCache) -> Result<()> {
@@ -169,9 +186,10 @@ impl Block {
     ) -> Result<Tensor> {
         let pos = cache.len();
         let qkv = x.apply_op1_no_bwd(&self.attn_qkv)?;
-        let layer = cache.append(layer, &qkv, rotation)?;
-        let attention = Attention { heads: config.heads(), rotation, pos, pool };
-        let seen = qkv.apply_op3_no_bwd(&layer.k, &layer.v, &attention)?; // (n_tok, n_head · head_dim)
+        cache.append(layer, &qkv, rotation)?;
+        let (ty, blocks) = (cache.kv_type(), cache.layer(layer));
+        let attention = Attention { heads: config.heads(), ty, blocks, rotation, pos, pool };
+        let seen = qkv.apply_op1_no_bwd(&attention)?; // (n_tok, n_head · head_dim)
         Ok(seen.apply_op2_no_bwd(x, &self.attn_output)?)
     }
 

@@ -4,7 +4,7 @@
 use super::weights::packed_type;
 use super::{Config, KvCache};
 use crate::gguf::TensorInfo;
-use crate::kernels::PackedMatrix;
+use crate::kernels::{KvType, PackedMatrix};
 use crate::{Error, ErrorKind, Result};
 use serde::Serialize;
 
@@ -26,12 +26,18 @@ const PROGRAM_BYTES: u64 = 12 << 20;
 const TOKENIZER_FACTOR: u64 = 8;
 
 impl MemoryNeed {
-    /// For a context of `n_ctx` tokens, where the file has `header_len` bytes before its `tensors`.
-    pub fn new(config: &Config, tensors: &[TensorInfo], header_len: u64, n_ctx: usize) -> Self {
+    /// For a context of `n_ctx` tokens held as `kv_type`, where the file has `header_len` bytes before its `tensors`.
+    pub fn new(
+        config: &Config,
+        tensors: &[TensorInfo],
+        header_len: u64,
+        n_ctx: usize,
+        kv_type: KvType,
+    ) -> Self {
         let logits = 4 * 4 * config.n_vocab as u64;
         Self {
             weights: packed_bytes(tensors),
-            kv_cache: KvCache::n_bytes(config, n_ctx),
+            kv_cache: KvCache::n_bytes(config, n_ctx, kv_type),
             rest: PROGRAM_BYTES + TOKENIZER_FACTOR * header_len + logits,
         }
     }

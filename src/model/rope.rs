@@ -46,6 +46,15 @@ impl Rope {
         });
         Rotation::new(turns, self.n_rot)
     }
+
+    /// What turns a key that was rotated for one position into that of `n` positions before.
+    pub(super) fn back(&self, n: usize) -> Rotation {
+        let turns = self.freqs.iter().map(|freq| {
+            let (sin, cos) = (-(n as f64) * freq).sin_cos();
+            (sin as f32, cos as f32)
+        });
+        Rotation::new(turns, self.n_rot)
+    }
 }
 
 /// How much of its frequency pair `i` keeps: 1 where it turns more than `beta_fast` times within the original context, 0

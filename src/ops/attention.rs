@@ -1,14 +1,13 @@
 //! Grouped-query attention over a cache of keys and values, and what goes into the cache.
 //!
-//! The cache holds f16, `(n_head_kv, n_ctx, width)`: the width of a head padded with zeros to what the kernels want.
-//! Queries, keys and values come side by side, as one projection makes them, (n_tok, (n_head + 2 · n_head_kv) · head_dim).
+//! The cache holds blocks of positions. A layer's part of one is `(2, n_head_kv, KV_BLOCK, width)`, keys before values:
+//! the width of a head padded with zeros to what the kernels want, numbers as its [`KvType`] holds them. Queries, keys and
+//! values come side by side, as one projection makes them, (n_tok, (n_head + 2 · n_head_kv) · head_dim).
 
 use super::{lost, slice};
-use crate::kernels::{self, Attend, HEAD_MULTIPLE, Output, QUERY_SCALE};
+use crate::kernels::{self, Attend, HEAD_MULTIPLE, KV_BLOCK, KvBlock, KvType, Output, query_scale};
 use crate::threads::Pool;
-use candle_core::{CpuStorage, CustomOp3, Error, InplaceOp2, Layout, Result, Shape};
-use half::f16;
-use half::slice::HalfFloatSliceExt;
+use candle_core::{CpuStorage, CustomOp1, Error, Layout, Result, Shape, Storage, Tensor};
 
 /// Tokens whose queries see a key/value head together: enough to widen its halves once for many, few enough that threads
 /// have something to share.
@@ -31,18 +30,11 @@ pub(crate) struct Rotation {
     n_rot: usize,
 }
 
-/// What of a row goes into the cache.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Part {
-    Keys,
-    Values,
-}
-
-/// Writes the keys, rotated, or the values of `n_tok` tokens behind the `pos` positions that the cache holds.
+/// Writes the keys, rotated, and the values of `n_tok` tokens behind the `pos` positions that the cache holds.
 #[derive(Debug)]
 pub(crate) struct Append<'a> {
     pub(crate) heads: Heads,
-    pub(crate) part: Part,
+    pub(crate) ty: KvType,
     pub(crate) rotation: &'a Rotation,
     pub(crate) pos: usize,
 }
@@ -52,6 +44,9 @@ pub(crate) struct Append<'a> {
 #[derive(Debug)]
 pub(crate) struct Attention<'a> {
     pub(crate) heads: Heads,
+    pub(crate) ty: KvType,
+    /// A layer's part of each block.
+    pub(crate) blocks: Vec<&'a [u8]>,
     pub(crate) rotation: &'a Rotation,
     pub(crate) pos: usize,
     pub(crate) pool: &'a Pool,
@@ -68,13 +63,9 @@ impl Heads {
         (self.n_head + 2 * self.n_head_kv) * self.head_dim
     }
 
-    /// Where head `head` of `part` begins in a row.
-    fn column(&self, part: Part, head: usize) -> usize {
-        let before = match part {
-            Part::Keys => self.n_head,
-            Part::Values => self.n_head + self.n_head_kv,
-        };
-        (before + head) * self.head_dim
+    /// Bytes of a layer's part of a block.
+    pub(crate) fn block_bytes(&self, ty: KvType) -> usize {
+        2 * self.n_head_kv * KV_BLOCK * ty.row_bytes(self.width())
     }
 }
 
@@ -86,7 +77,7 @@ impl Rotation {
     }
 
     /// Turns the pairs 2i and 2i + 1 of token `tok`'s `head`.
-    fn turn(&self, tok: usize, head: &mut [f32]) {
+    pub(crate) fn turn(&self, tok: usize, head: &mut [f32]) {
         let of_tok = tok * self.n_rot..(tok + 1) * self.n_rot;
         kernels::rotate(&mut head[..self.n_rot], &self.cos[of_tok.clone()], &self.sin[of_tok]);
     }
@@ -96,70 +87,56 @@ fn misfit(what: &str, layout: &Layout) -> Error {
     Error::Msg(format!("{what} do not fit {layout:?}"))
 }
 
-impl InplaceOp2 for Append<'_> {
-    fn name(&self) -> &'static str {
-        "append"
-    }
-
-    fn cpu_fwd(
-        &self,
-        cache: &mut CpuStorage,
-        cache_layout: &Layout,
-        rows: &CpuStorage,
-        rows_layout: &Layout,
-    ) -> Result<()> {
-        let (n_head_kv, n_ctx, width) = cache_layout.shape().dims3()?;
-        let (n_tok, row) = rows_layout.shape().dims2()?;
-        let rows = slice(rows, rows_layout)?;
-        let CpuStorage::F16(cache) = cache else { return Err(misfit("halves", cache_layout)) };
-        if n_head_kv != self.heads.n_head_kv || width != self.heads.width() || self.pos + n_tok > n_ctx {
-            return Err(misfit("keys and values", cache_layout));
+impl Append<'_> {
+    /// From `rows` to a layer's part of each block from the one on that `pos` lies in.
+    pub(crate) fn run(&self, rows: &Tensor, blocks: &mut [&mut [u8]]) -> Result<()> {
+        let Heads { n_head, n_head_kv, head_dim } = self.heads;
+        let (storage, layout) = rows.storage_and_layout();
+        let Storage::Cpu(storage) = &*storage else { return Err(misfit("numbers of the CPU", layout)) };
+        let (n_tok, width) = layout.shape().dims2()?;
+        let first = self.pos % KV_BLOCK;
+        if width != self.heads.row() || first + n_tok > blocks.len() * KV_BLOCK {
+            return Err(misfit("queries, keys and values", layout));
         }
-        if row != self.heads.row() {
-            return Err(misfit("queries, keys and values", rows_layout));
-        }
-        let cache = cache.as_mut_slice().reinterpret_cast_mut();
-        let mut padded = vec![0.0; width];
-        for (tok, row) in rows.chunks_exact(row).enumerate() {
-            for head in 0..n_head_kv {
-                let column = self.heads.column(self.part, head);
-                let values = &mut padded[..self.heads.head_dim];
-                values.copy_from_slice(&row[column..column + self.heads.head_dim]);
-                if self.part == Part::Keys {
+        let mut padded = vec![0.0; self.heads.width()];
+        let row_bytes = self.ty.row_bytes(padded.len());
+        for (tok, row) in slice(storage, layout)?.chunks_exact(width).enumerate() {
+            let (block, pos) = ((first + tok) / KV_BLOCK, (first + tok) % KV_BLOCK);
+            // Keys and values alike: 2 · n_head_kv heads.
+            let heads = row[n_head * head_dim..].chunks_exact(head_dim);
+            for (i, head) in heads.enumerate() {
+                let values = &mut padded[..head_dim];
+                values.copy_from_slice(head);
+                if i < n_head_kv {
                     self.rotation.turn(tok, values);
                 }
-                let at = (head * n_ctx + self.pos + tok) * width;
-                kernels::to_f16(&padded, &mut cache[at..at + width]);
+                let at = (i * KV_BLOCK + pos) * row_bytes;
+                self.ty.pack(&padded, &mut blocks[block][at..at + row_bytes]);
             }
         }
         Ok(())
     }
 }
 
-impl CustomOp3 for Attention<'_> {
+impl CustomOp1 for Attention<'_> {
     fn name(&self) -> &'static str {
         "attention"
     }
 
-    fn cpu_fwd(
-        &self,
-        rows: &CpuStorage,
-        rows_layout: &Layout,
-        k: &CpuStorage,
-        k_layout: &Layout,
-        v: &CpuStorage,
-        _: &Layout,
-    ) -> Result<(CpuStorage, Shape)> {
+    fn cpu_fwd(&self, rows: &CpuStorage, rows_layout: &Layout) -> Result<(CpuStorage, Shape)> {
         let Heads { n_head, n_head_kv, head_dim } = self.heads;
-        let (_, n_ctx, width) = k_layout.shape().dims3()?;
+        let width = self.heads.width();
         let (n_tok, row) = rows_layout.shape().dims2()?;
         let rows = slice(rows, rows_layout)?;
-        if row != self.heads.row() || width != self.heads.width() || self.pos + n_tok > n_ctx {
+        let n_bytes = self.heads.block_bytes(self.ty);
+        if row != self.heads.row()
+            || self.pos + n_tok > self.blocks.len() * KV_BLOCK
+            || self.blocks.iter().any(|block| block.len() != n_bytes)
+        {
             return Err(misfit("queries", rows_layout));
         }
-        let (k, v) = (k.as_slice::<f16>()?.reinterpret_cast(), v.as_slice::<f16>()?.reinterpret_cast());
         let n_group = n_head / n_head_kv;
-        let scale = QUERY_SCALE / (head_dim as f32).sqrt();
+        let scale = query_scale(self.ty) / (head_dim as f32).sqrt();
 
         // The queries of one key/value head next to each other: (n_head_kv, n_tok, n_group, width).
         let mut q = vec![0.0; n_tok * n_head * width];
@@ -175,6 +152,15 @@ impl CustomOp3 for Attention<'_> {
         };
         self.pool.run_chunks(&mut q, n_group * width, &turn).map_err(lost)?;
 
+        // What each key/value head has of the blocks.
+        let n_bytes = n_bytes / (2 * n_head_kv);
+        let of_head = |head_kv: usize| -> Vec<KvBlock> {
+            let [k, v] = [head_kv, n_head_kv + head_kv].map(|i| i * n_bytes..(i + 1) * n_bytes);
+            let blocks = self.blocks.iter();
+            blocks.map(|block| KvBlock { k: &block[k.clone()], v: &block[v.clone()] }).collect()
+        };
+        let heads: Vec<Vec<KvBlock>> = (0..n_head_kv).map(of_head).collect();
+
         let mut y = vec![0.0; n_tok * n_head * head_dim];
         let output = Output::new(&mut y, n_tok);
         let n_parts = n_tok.div_ceil(TOKENS_AT_ONCE);
@@ -183,10 +169,10 @@ impl CustomOp3 for Attention<'_> {
             let n = TOKENS_AT_ONCE.min(n_tok - first);
             let at = (head_kv * n_tok + first) * n_group * width;
             let q = &q[at..at + n * n_group * width];
-            let of_head = head_kv * n_ctx * width..(head_kv + 1) * n_ctx * width;
-            let (k, v) = (&k[of_head.clone()], &v[of_head]);
+            let blocks = &heads[head_kv];
             let mut seen = vec![0.0; q.len()];
-            kernels::attend(&Attend { q, n_group, n_seen: self.pos + first + 1, k, v, width }, &mut seen);
+            let n_seen = self.pos + first + 1;
+            kernels::attend(&Attend { q, n_group, n_seen, ty: self.ty, blocks, width }, &mut seen);
             for (i, seen) in seen.chunks_exact(width).enumerate() {
                 let (tok, head) = (first + i / n_group, head_kv * n_group + i % n_group);
                 output.store(tok, head * head_dim, &seen[..head_dim]);

@@ -4,7 +4,7 @@
 mod attention;
 mod linear;
 
-pub(crate) use attention::{Append, Attention, Heads, Part, Rotation};
+pub(crate) use attention::{Append, Attention, Heads, Rotation};
 pub(crate) use linear::{GatedProjection, NormedProjection, Projection, ResidualProjection, embed};
 
 use candle_core::{CpuStorage, Error, Layout, Result};

@@ -2,10 +2,15 @@
 
 use crate::Result;
 use crate::chat::{ChatRequest, LocalTime};
+use crate::context::Overflow;
 use crate::sampler::{SamplerOptions, TokenLogprobs};
 use crate::session::{self, FinishReason, Step};
 use crate::tokenizer::Tokenizer;
 use serde::{Deserialize, Serialize};
+
+/// Tokens that a context keeps when it is shifted: attention rests on the first ones, and collapses without them; see Xiao
+/// et al. 2023 (<https://arxiv.org/abs/2309.17453>).
+const DEFAULT_N_KEEP: usize = 4;
 
 /// Messages, what the template may know beside them, and the time that it may print.
 #[derive(Deserialize)]
@@ -27,6 +32,19 @@ pub(super) struct GenerateRequest {
     ignore_eos: bool,
     cache_prompt: bool,
     sampler: SamplerOptions,
+    #[serde(default)]
+    n_keep: Option<i64>,
+    #[serde(default)]
+    context: ContextOverflow,
+}
+
+/// What to do when the context is full.
+#[derive(Clone, Copy, Default, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum ContextOverflow {
+    #[default]
+    Error,
+    Shift,
 }
 
 #[derive(Deserialize)]
@@ -41,6 +59,13 @@ pub(super) enum Prompt {
 
 impl GenerateRequest {
     pub(super) fn with_prompt(self, prompt: Vec<u32>) -> session::Request {
+        let overflow = match self.context {
+            ContextOverflow::Error => Overflow::Stop,
+            // -1, or more than there are: all.
+            ContextOverflow::Shift => Overflow::Shift {
+                n_keep: self.n_keep.map_or(DEFAULT_N_KEEP, |n| usize::try_from(n).unwrap_or(usize::MAX)),
+            },
+        };
         session::Request {
             prompt,
             max_tokens: self.max_tokens,
@@ -50,6 +75,7 @@ impl GenerateRequest {
             logprobs: self.logprobs,
             ignore_eos: self.ignore_eos,
             cache_prompt: self.cache_prompt,
+            overflow,
         }
     }
 }

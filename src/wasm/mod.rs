@@ -5,6 +5,7 @@ mod alloc;
 mod generate;
 mod js;
 mod score;
+mod session;
 mod threads;
 
 use crate::chat::ChatTemplate;
@@ -12,11 +13,13 @@ use crate::info::ModelInfo;
 use crate::inspect;
 use crate::kernels;
 use crate::load::{self, LoadOptions};
+use crate::model::KvType;
 use crate::session::Session;
 use crate::threads::Pool;
 use crate::{Error, Result};
 use generate::{GenerateRequest, Prompt, StepMessage, TemplateRequest};
 use js::{JsResult, from_json, to_js, to_json};
+use session::Sessions;
 use sha2::Digest;
 use std::sync::Arc;
 use wasm_bindgen::prelude::*;
@@ -75,6 +78,8 @@ pub fn measure_kernel(
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 struct LoaderOptions {
     context_length: Option<usize>,
+    #[serde(default)]
+    kv_cache_type: KvType,
     memory_limit: Option<u64>,
     #[serde(default)]
     packed: bool,
@@ -82,8 +87,8 @@ struct LoaderOptions {
 
 impl LoaderOptions {
     fn read(json: &str) -> JsResult<LoadOptions> {
-        let Self { context_length, memory_limit, packed } = from_json(json)?;
-        Ok(LoadOptions { n_ctx: context_length, memory_limit, packed })
+        let Self { context_length, kv_cache_type, memory_limit, packed } = from_json(json)?;
+        Ok(LoadOptions { n_ctx: context_length, kv_type: kv_cache_type, memory_limit, packed })
     }
 }
 
@@ -145,10 +150,10 @@ impl Loader {
 
     /// The model, when the last file has ended.
     pub fn finish(self) -> JsResult<Model> {
-        let load::Loaded { info, tokenizer, template, template_error, llama, n_ctx, pool } =
+        let load::Loaded { info, tokenizer, template, template_error, llama, n_ctx, kv_type, pool } =
             self.0.finish().map_err(to_js)?;
-        let session = Session::new(llama, tokenizer, n_ctx).map_err(to_js)?;
-        Ok(Model { info, template, template_error, session, pool })
+        let session = Session::new(llama, tokenizer, n_ctx, kv_type).map_err(to_js)?;
+        Ok(Model { info, template, template_error, session, sessions: Sessions::default(), pool })
     }
 }
 
@@ -207,7 +212,9 @@ pub struct Model {
     info: ModelInfo,
     template: ChatTemplate,
     template_error: Option<Error>,
+    /// The model's own.
     session: Session,
+    sessions: Sessions,
     pool: Arc<Pool>,
 }
 
@@ -222,6 +229,7 @@ impl Model {
             #[serde(flatten)]
             model: &'a ModelInfo,
             context_length: usize,
+            kv_cache_type: KvType,
             memory: u64,
             module: String,
             threads: usize,
@@ -229,6 +237,7 @@ impl Model {
         let loaded = Loaded {
             model: &self.info,
             context_length: self.session.n_ctx(),
+            kv_cache_type: self.session.kv_type(),
             memory: core::arch::wasm32::memory_size::<0>() as u64 * WASM_PAGE,
             module: module_name(),
             threads: self.pool.n_threads(),
@@ -258,8 +267,8 @@ impl Model {
         self.render(&request).map_err(to_js)
     }
 
-    /// Begins a request, the JSON of a `GenerateRequest`, and returns the number of its prompt's tokens.
-    pub fn start(&mut self, request: &str) -> JsResult<usize> {
+    /// Begins a request of a session, the JSON of a `GenerateRequest`, and returns the number of its prompt's tokens.
+    pub fn start(&mut self, request: &str, session: u32) -> JsResult<usize> {
         self.pool.check().map_err(to_js)?;
         let request: GenerateRequest = from_json(request)?;
         let prompt = match &request.prompt {
@@ -271,20 +280,20 @@ impl Model {
         };
         let request = request.with_prompt(prompt.map_err(to_js)?);
         let prompt_tokens = request.prompt.len();
-        self.session.start(request).map_err(to_js)?;
+        self.run(session).and_then(|session| session.start(request)).map_err(to_js)?;
         Ok(prompt_tokens)
     }
 
     /// One chunk of the prompt, one token, or the end of the answer, as the JSON of a `StepMessage`.
     pub fn step(&mut self) -> JsResult<String> {
         self.pool.check().map_err(to_js)?;
-        let step = self.session.step().map_err(to_js)?;
+        let step = self.running().and_then(Session::step).map_err(to_js)?;
         to_json(&StepMessage::new(step, self.session.tokenizer()).map_err(to_js)?)
     }
 
     /// Ends the request in progress, if any.
-    pub fn cancel(&mut self) {
-        self.session.cancel();
+    pub fn cancel(&mut self) -> JsResult<()> {
+        self.running().map(Session::cancel).map_err(to_js)
     }
 }
 

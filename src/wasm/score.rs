@@ -29,6 +29,7 @@ impl Model {
             stride: stride.unwrap_or(window / 2),
             n_top: top_logprobs,
             bos: self.session.tokenizer().bos(),
+            kv_type: self.session.kv_type(),
         };
         score::Scorer::new(self.session.llama(), ids, options).map(Scorer).map_err(to_js)
     }

@@ -59,6 +59,7 @@ export const info: ModelInfo = {
   parameters: 134_515_008,
   quantization: { Q4_1: 116_000_000, Q8_0: 18_479_872, F32: 35_136 },
   contextLength: 4096,
+  kvCacheType: "f16",
   trainedContextLength: 8192,
   license: "apache-2.0",
   baseModel: "SmolLM2 135M",
