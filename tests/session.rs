@@ -472,6 +472,16 @@ fn a_context_that_shifts_never_ends_an_answer() {
 }
 
 #[test]
+fn several_answers_begin_behind_the_whole_prompt_though_each_shifts_it_away() {
+    let mut session = session(64);
+    let shift =
+        Request { n: 3, max_tokens: Some(100), overflow: Overflow::Shift { n_keep: 4 }, ..request(20..60) };
+    let (answers, ..) = run_all(&mut session, shift);
+    assert_eq!(answers.len(), 3);
+    assert!(answers.iter().all(|answer| answer.ids.len() == 100 && answer.ids == answers[0].ids));
+}
+
+#[test]
 fn a_prompt_that_does_not_fit_keeps_its_first_tokens_and_its_last() {
     let mut session = session(64);
     let shift = |end, n_keep| Request {
