@@ -1,13 +1,14 @@
 //! Text to token ids and back, built from a GGUF file's metadata alone.
 //!
 //! Two kinds of vocabulary: byte-level BPE (`tokenizer.ggml.model` is `gpt2`) and SentencePiece BPE (`llama`). A text
-//! is parted at the special tokens; the rest goes through a `tokenizers::TokenizerImpl`, which for byte-level BPE first
-//! cuts it into words as `tokenizer.ggml.pre` says, and then merges.
+//! is parted at the special tokens; the rest is cut into words, for byte-level BPE, as `tokenizer.ggml.pre` says, and then
+//! merged.
 //!
 //! The ids are those of llama.cpp, always: the models were converted and are used with it. There is no normalization
 //! (no NFC), as there is none in llama.cpp.
 
 mod byte_level;
+mod merge;
 mod special;
 mod spm;
 mod stream;
@@ -19,12 +20,11 @@ pub use stream::{DecodeStream, WholeChars};
 
 use crate::gguf::{Metadata, keys};
 use crate::{Error, Result};
+use byte_level::Bpe;
 use special::Fragment;
 use spm::Spm;
 use std::borrow::Cow;
 use std::fmt;
-use tokenizers::models::bpe::BPE;
-use tokenizers::{Model, TokenizerImpl};
 use vocab::{Roles, TokenType, Vocab};
 use words::Words;
 
@@ -36,19 +36,9 @@ pub struct Tokenizer {
     adds_eos: bool,
 }
 
-/// `tokenizers`' pipeline. The types of the parts that are not used are the smallest there are: naming the wrappers
-/// over all kinds would link all of them into the wasm.
-type Hf<M> = TokenizerImpl<
-    M,
-    tokenizers::normalizers::byte_level::ByteLevel,
-    Words,
-    tokenizers::pre_tokenizers::byte_level::ByteLevel,
-    tokenizers::pre_tokenizers::byte_level::ByteLevel,
->;
-
 enum Pipeline {
-    ByteLevel(Hf<BPE>),
-    SentencePiece { hf: Hf<Spm>, space_prefix: bool },
+    ByteLevel { words: Words, bpe: Bpe },
+    SentencePiece { spm: Spm, space_prefix: bool },
 }
 
 /// What goes with the name of a pre-tokenizer.
@@ -84,18 +74,17 @@ impl Tokenizer {
         let pre = Pre::from_metadata(metadata)?;
         let (vocab, ids) = Vocab::from_metadata(metadata, Roles::default())?;
         let merges = metadata.strings(keys::TOKENIZER_MERGES)?;
-        let mut hf = Hf::new(byte_level::model(ids, merges, pre.ignore_merges)?);
-        hf.with_pre_tokenizer(Some(pre.words));
-        Self::new(metadata, vocab, Pipeline::ByteLevel(hf), pre.adds_bos)
+        let bpe = Bpe::new(ids, merges, pre.ignore_merges)?;
+        Self::new(metadata, vocab, Pipeline::ByteLevel { words: pre.words, bpe }, pre.adds_bos)
     }
 
     fn sentence_piece(metadata: &Metadata) -> Result<Self> {
         let defaults = Roles { unk: Some(0), bos: Some(1), eos: Some(2), ..Roles::default() };
         let (vocab, ids) = Vocab::from_metadata(metadata, defaults)?;
         let scores = metadata.f32s(keys::TOKENIZER_SCORES)?;
-        let hf = Hf::new(Spm::new(ids, scores, vocab.roles.unk)?);
+        let spm = Spm::new(ids, scores, vocab.roles.unk)?;
         let space_prefix = flag(metadata, keys::TOKENIZER_ADD_SPACE_PREFIX, true)?;
-        Self::new(metadata, vocab, Pipeline::SentencePiece { hf, space_prefix }, true)
+        Self::new(metadata, vocab, Pipeline::SentencePiece { spm, space_prefix }, true)
     }
 
     fn new(metadata: &Metadata, vocab: Vocab, pipeline: Pipeline, adds_bos: bool) -> Result<Self> {
@@ -121,7 +110,7 @@ impl Tokenizer {
                     true
                 }
                 Fragment::Text(text) => {
-                    self.encode_plain(text, after_special, &mut ids)?;
+                    self.encode_plain(text, after_special, &mut ids);
                     false
                 }
             };
@@ -147,22 +136,17 @@ impl Tokenizer {
     }
 
     /// Appends the ids of a text without special tokens. `first`: the text begins, or follows a special token.
-    fn encode_plain(&self, text: &str, first: bool, ids: &mut Vec<u32>) -> Result<()> {
+    fn encode_plain(&self, text: &str, first: bool, ids: &mut Vec<u32>) {
         match &self.pipeline {
-            Pipeline::ByteLevel(hf) => {
-                // Ids beyond the vocabulary are bytes that it does not have.
-                let n_vocab = self.n_vocab() as u32;
-                ids.extend(run(hf, text)?.iter().filter(|&&id| id < n_vocab));
-            }
-            Pipeline::SentencePiece { hf, space_prefix } => {
+            Pipeline::ByteLevel { words, bpe } => bpe.encode(words.cut(text), ids),
+            Pipeline::SentencePiece { spm, space_prefix } => {
                 let mut escaped = text.replace(' ', SPM_SPACE);
                 if first && *space_prefix {
                     escaped.insert_str(0, SPM_SPACE);
                 }
-                ids.extend(run(hf, &escaped)?);
+                spm.encode(&escaped, ids);
             }
         }
-        Ok(())
     }
 
     /// The text of `ids`: what a [`stream`](Self::stream) of them gives, without the space that SentencePiece puts
@@ -212,7 +196,7 @@ impl Tokenizer {
         }
         Ok(match (token.kind, &self.pipeline) {
             (TokenType::Byte, _) => Cow::Owned(token.byte().into_iter().collect()),
-            (TokenType::Normal, Pipeline::ByteLevel(_)) => {
+            (TokenType::Normal, Pipeline::ByteLevel { .. }) => {
                 let mut bytes = Vec::with_capacity(token.text.len());
                 byte_level::push_bytes(&token.text, &mut bytes);
                 Cow::Owned(bytes)
@@ -262,6 +246,11 @@ impl Tokenizer {
         self.vocab.roles.pad
     }
 
+    /// Whether `id` is no text of its own: a control token, or the unknown one.
+    pub fn is_special(&self, id: u32) -> bool {
+        self.vocab.tokens.get(id as usize).is_some_and(vocab::TokenInfo::is_special)
+    }
+
     /// Whether `id` ends a generation: the tokens that the metadata names for it, and those known by their text.
     pub fn is_eog(&self, id: u32) -> bool {
         self.vocab.roles.eog.contains(&id)
@@ -289,11 +278,10 @@ impl Tokenizer {
 
     /// The token that the vocabulary spells `text`.
     pub fn id_of(&self, text: &str) -> Option<u32> {
-        let id = match &self.pipeline {
-            Pipeline::ByteLevel(hf) => hf.get_model().token_to_id(text),
-            Pipeline::SentencePiece { hf, .. } => hf.get_model().token_to_id(text),
-        };
-        id.filter(|&id| (id as usize) < self.n_vocab())
+        match &self.pipeline {
+            Pipeline::ByteLevel { bpe, .. } => bpe.id(text),
+            Pipeline::SentencePiece { spm, .. } => spm.id(text),
+        }
     }
 
     fn token(&self, id: u32) -> Result<&vocab::TokenInfo> {
@@ -336,14 +324,6 @@ impl Pre {
         };
         Ok(Self { words, ignore_merges, adds_bos })
     }
-}
-
-/// The ids that the pipeline gives.
-fn run<M: Model>(hf: &Hf<M>, text: &str) -> Result<Vec<u32>> {
-    let encoding = hf
-        .encode_fast(text, false)
-        .map_err(|source| Error::internal("tokenizing failed").with_source(source))?;
-    Ok(encoding.get_ids().to_vec())
 }
 
 /// The boolean under `key`, or `default` where there is none.

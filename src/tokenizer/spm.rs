@@ -3,17 +3,13 @@
 //! Of all neighbours whose texts together are a token, the pair whose token has the highest score merges, the leftmost
 //! of equals, until there is none. What is left over and no token goes byte by byte, as `<0x00>` to `<0xFF>`.
 //!
-//! This is a model of its own because `tokenizers`' BPE merges by a list of pairs with distinct ranks, while here the
-//! rank is the score of the result: pairs that make the same token are equals, and so are tokens of equal score.
-//!
 //! Source: `llm_tokenizer_spm` in <https://github.com/ggml-org/llama.cpp/blob/master/src/llama-vocab.cpp>.
 
+use super::merge::Merger;
+use super::vocab::Ids;
 use crate::gguf::keys;
 use crate::{Error, Result};
-use std::collections::{BinaryHeap, HashMap};
-use std::path::{Path, PathBuf};
-use tokenizers::models::bpe::{BpeTrainer, Vocab as Ids};
-use tokenizers::{Model, Token};
+use std::cmp::Ordering;
 
 /// The vocabulary of a SentencePiece BPE.
 pub(super) struct Spm {
@@ -26,23 +22,12 @@ pub(super) struct Spm {
     longest: usize,
 }
 
-/// A run of the text that is a character, has grown by merges, or has merged into its left neighbour (and is empty).
+/// A token's score, as a rank: what is equal for llama.cpp is equal.
 #[derive(Clone, Copy)]
-struct Symbol {
-    start: usize,
-    end: usize,
-    prev: Option<usize>,
-    next: Option<usize>,
-}
+struct Score(f32);
 
-/// Two neighbours that could merge. The greatest is the one to merge first.
-struct Bigram {
-    score: f32,
-    left: usize,
-    right: usize,
-    /// The end of the right symbol as it was: once it has changed, the bigram is stale.
-    end: usize,
-}
+/// Stands for a character that is no token.
+const NONE: u32 = u32::MAX;
 
 impl Spm {
     /// A model from the vocabulary's ids by text and the scores by id. `unk` stands in for bytes without a token.
@@ -81,121 +66,52 @@ impl Spm {
     }
 
     /// The token that `text` is as a whole.
-    fn id(&self, text: &str) -> Option<u32> {
+    pub(super) fn id(&self, text: &str) -> Option<u32> {
         if text.len() > self.longest { None } else { self.ids.get(text).copied() }
     }
 
-    /// Queues the merge of `left` with its right neighbour, if the two are a token.
-    fn queue(&self, text: &str, symbols: &[Symbol], left: usize, queue: &mut BinaryHeap<Bigram>) {
-        let Some(right) = symbols[left].next else { return };
-        let end = symbols[right].end;
-        let score = self.id(&text[symbols[left].start..end]).and_then(|id| self.scores.get(id as usize));
-        queue.extend(score.map(|&score| Bigram { score, left, right, end }));
-    }
-
-    /// The runs of `text` that no merge joins any more, in their order.
-    fn merge(&self, text: &str) -> Vec<Symbol> {
-        let mut symbols: Vec<Symbol> = text
-            .char_indices()
-            .enumerate()
-            .map(|(index, (start, c))| {
-                let end = start + c.len_utf8();
-                Symbol {
-                    start,
-                    end,
-                    prev: index.checked_sub(1),
-                    next: (end < text.len()).then_some(index + 1),
-                }
-            })
-            .collect();
-
-        let mut queue = BinaryHeap::with_capacity(symbols.len());
-        for left in 0..symbols.len() {
-            self.queue(text, &symbols, left, &mut queue);
+    /// Appends the ids of `text`.
+    pub(super) fn encode(&self, text: &str, ids: &mut Vec<u32>) {
+        let mut merger = Merger::new();
+        let chars = text.char_indices().map(|(start, c)| {
+            let end = start + c.len_utf8();
+            (end, self.id(&text[start..end]).unwrap_or(NONE))
+        });
+        let symbols = merger.merge(chars, |left, right| {
+            let id = self.id(&text[left.start..right.end])?;
+            self.scores.get(id as usize).map(|&score| (Score(score), id))
+        });
+        for symbol in symbols {
+            if symbol.id == NONE {
+                let bytes = text[symbol.start..symbol.end].bytes();
+                ids.extend(bytes.map(|byte| self.byte_ids[usize::from(byte)]));
+            } else {
+                ids.push(symbol.id);
+            }
         }
-        while let Some(Bigram { left, right, end, .. }) = queue.pop() {
-            // Only the left symbol's own neighbour touches it, and a symbol that has merged leftwards is empty.
-            let (l, r) = (symbols[left], symbols[right]);
-            if l.start == l.end || r.start == r.end || l.next != Some(right) || r.end != end {
-                continue;
-            }
-            symbols[left] = Symbol { end, next: r.next, ..l };
-            symbols[right].end = r.start;
-            if let Some(next) = r.next {
-                symbols[next].prev = Some(left);
-            }
-            if let Some(prev) = l.prev {
-                self.queue(text, &symbols, prev, &mut queue);
-            }
-            self.queue(text, &symbols, left, &mut queue);
-        }
-        symbols.retain(|symbol| symbol.start < symbol.end);
-        symbols
     }
 }
 
-impl Model for Spm {
-    type Trainer = BpeTrainer;
-
-    fn tokenize(&self, text: &str) -> tokenizers::Result<Vec<Token>> {
-        let mut tokens = Vec::new();
-        for Symbol { start, end, .. } in self.merge(text) {
-            let piece = &text[start..end];
-            match self.id(piece) {
-                Some(id) => tokens.push(Token::new(id, piece.to_owned(), (start, end))),
-                None => tokens.extend(piece.bytes().map(|byte| {
-                    Token::new(self.byte_ids[usize::from(byte)], format!("<0x{byte:02X}>"), (start, end))
-                })),
-            }
-        }
-        Ok(tokens)
-    }
-
-    fn token_to_id(&self, token: &str) -> Option<u32> {
-        self.ids.get(token).copied()
-    }
-
-    fn id_to_token(&self, id: u32) -> Option<String> {
-        self.ids.iter().find(|&(_, &other)| other == id).map(|(text, _)| text.clone())
-    }
-
-    fn get_vocab(&self) -> HashMap<String, u32> {
-        self.ids.iter().map(|(text, &id)| (text.clone(), id)).collect()
-    }
-
-    fn get_vocab_size(&self) -> usize {
-        self.ids.len()
-    }
-
-    fn save(&self, _folder: &Path, _prefix: Option<&str>) -> tokenizers::Result<Vec<PathBuf>> {
-        Err("a vocabulary that came with a GGUF file is not saved without it".into())
-    }
-
-    fn get_trainer(&self) -> BpeTrainer {
-        BpeTrainer::default()
-    }
-}
-
-impl Ord for Bigram {
-    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
+impl Ord for Score {
+    fn cmp(&self, other: &Self) -> Ordering {
         // Adding 0.0 makes -0.0 and 0.0 equal, as they are for llama.cpp.
-        (self.score + 0.0).total_cmp(&(other.score + 0.0)).then(other.left.cmp(&self.left))
+        (self.0 + 0.0).total_cmp(&(other.0 + 0.0))
     }
 }
 
-impl PartialOrd for Bigram {
-    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
+impl PartialOrd for Score {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
         Some(self.cmp(other))
     }
 }
 
-impl PartialEq for Bigram {
+impl PartialEq for Score {
     fn eq(&self, other: &Self) -> bool {
         self.cmp(other).is_eq()
     }
 }
 
-impl Eq for Bigram {}
+impl Eq for Score {}
 
 #[cfg(test)]
 mod tests {
@@ -210,7 +126,9 @@ mod tests {
     }
 
     fn ids(model: &Spm, text: &str) -> Vec<u32> {
-        model.tokenize(text).unwrap().iter().map(|token| token.id).collect()
+        let mut ids = Vec::new();
+        model.encode(text, &mut ids);
+        ids
     }
 
     #[test]

@@ -7,8 +7,10 @@
 use super::special::Special;
 use crate::gguf::{Metadata, keys};
 use crate::{Error, Result};
-use std::collections::BTreeSet;
-use tokenizers::models::bpe::Vocab as Ids;
+use std::collections::{BTreeSet, HashMap};
+
+/// Ids by text.
+pub(super) type Ids = HashMap<String, u32>;
 
 /// The token types of GGUF, in the order of their numbers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -8,10 +8,7 @@
 //! Source: `llm_tokenizer_bpe` in
 //! <https://github.com/ggml-org/llama.cpp/blob/master/src/llama-vocab.cpp>.
 
-use super::byte_level;
 use super::unicode::{is_letter, is_number, is_punctuation, is_space, within};
-use tokenizers::tokenizer::pattern::Pattern;
-use tokenizers::{Offsets, PreTokenizedString, PreTokenizer, SplitDelimiterBehavior};
 
 /// Cuts a piece of text, pushing the length in characters of every smaller piece.
 type Cut = fn(&[char], &mut Vec<usize>);
@@ -234,13 +231,14 @@ fn is_deepseek_syllable(c: char) -> bool {
     matches!(c, '\u{800}'..='\u{9FA5}' | '\u{AC00}'..='\u{D7FF}') && !is_space(c)
 }
 
-impl Pattern for Words {
-    fn find_matches(&self, inside: &str) -> tokenizers::Result<Vec<(Offsets, bool)>> {
-        let text: Vec<char> = inside.chars().collect();
-        let mut pieces = vec![text.len()];
+impl Words {
+    /// The words of `text`, which together are all of it.
+    pub(super) fn cut<'t>(&self, text: &'t str) -> impl Iterator<Item = &'t str> {
+        let chars: Vec<char> = text.chars().collect();
+        let mut pieces = vec![chars.len()];
         for cut in self.0 {
             let mut smaller = Vec::with_capacity(pieces.len());
-            let mut rest = &text[..];
+            let mut rest = &chars[..];
             for len in pieces {
                 let (piece, after) = rest.split_at(len);
                 cut(piece, &mut smaller);
@@ -249,30 +247,12 @@ impl Pattern for Words {
             pieces = smaller;
         }
 
-        let (mut chars, mut start) = (text.iter(), 0);
-        Ok(pieces
-            .into_iter()
-            .map(|len| {
-                let end = start + chars.by_ref().take(len).map(|c| c.len_utf8()).sum::<usize>();
-                ((std::mem::replace(&mut start, end), end), true)
-            })
-            .collect())
-    }
-}
-
-/// Cuts, then spells every byte of a word as the character that stands for it in the vocabulary.
-impl PreTokenizer for Words {
-    fn pre_tokenize(&self, text: &mut PreTokenizedString) -> tokenizers::Result<()> {
-        text.split(|_, piece| piece.split(*self, SplitDelimiterBehavior::Isolated))?;
-        text.normalize(|word| {
-            let spelled: Vec<(char, isize)> = word
-                .get()
-                .char_indices()
-                .flat_map(|(at, c)| word.get().as_bytes()[at..at + c.len_utf8()].iter().enumerate())
-                .map(|(nth, &byte)| (byte_level::char_of(byte), isize::from(nth > 0)))
-                .collect();
-            word.transform(spelled, 0);
-            Ok(())
+        let mut rest = text;
+        pieces.into_iter().map(move |len| {
+            let end = rest.char_indices().nth(len).map_or(rest.len(), |(end, _)| end);
+            let (word, after) = rest.split_at(end);
+            rest = after;
+            word
         })
     }
 }
@@ -310,8 +290,7 @@ mod tests {
     use super::*;
 
     fn words(rule: Words, text: &str) -> Vec<&str> {
-        let pieces = rule.find_matches(text).unwrap();
-        pieces.into_iter().map(|((start, end), _)| &text[start..end]).collect()
+        rule.cut(text).collect()
     }
 
     #[test]
