@@ -2,8 +2,9 @@
 //! stand on; it runs natively too.
 //!
 //! The modules, in the order a request meets them: [`gguf`] reads the file; [`tokenizer`] and [`chat`] turn text
-//! and messages into token ids; [`model`] turns ids into logits and [`sampler`] logits into the next id;
-//! [`session`] runs a request to its end in a [`context`], and [`score`] tells how probable a given text is. [`load`] puts a model
+//! and messages into token ids; [`model`] turns ids into logits and [`sampler`] logits into the next id,
+//! which [`grammar`] may constrain; [`session`] runs a request to its end in a [`context`], and [`score`] tells how
+//! probable a given text is. [`load`] puts a model
 //! together from the bytes of its file, [`info`] tells what the file says of itself, and [`inspect`] what loading it would
 //! bring. [`threads`] is the pool that
 //! a model computes on, [`kernels`] are the loops that time is spent in.
@@ -13,6 +14,7 @@ mod error;
 pub mod chat;
 pub mod context;
 pub mod gguf;
+pub mod grammar;
 pub mod info;
 pub mod inspect;
 pub mod kernels;

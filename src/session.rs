@@ -5,6 +5,7 @@
 //! what follows the longest beginning that both share.
 
 use crate::context::{Context, ModelHash, Overflow, Restorer};
+use crate::grammar::{Constraint, Grammars, Matching, Next as Going};
 use crate::model::{KvType, Llama, Logits};
 use crate::sampler::{Sampler, SamplerOptions, TokenLogprobs, logprobs};
 use crate::stop::StopStrings;
@@ -12,7 +13,7 @@ use crate::tokenizer::{Tokenizer, WholeChars};
 use crate::{Error, Result};
 use candle_core::{Storage, Tensor};
 use std::collections::VecDeque;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use web_time::{Duration, Instant};
 
 /// Prompt tokens evaluated per step. A step is what a cancel may have to wait for.
@@ -28,6 +29,8 @@ pub struct Session {
     tokenizer: Arc<Tokenizer>,
     context: Context,
     generation: Option<Generation>,
+    /// Made by the first request with a constraint, for all sessions with the model.
+    grammars: Arc<Mutex<Option<Grammars>>>,
     /// What is drawn from, `(n_vocab)`; kept from token to token for its memory.
     logits: Vec<f32>,
 }
@@ -44,6 +47,8 @@ pub struct Request {
     pub n: usize,
     /// How tokens are drawn.
     pub sampler: SamplerOptions,
+    /// What an answer has to be.
+    pub constraint: Option<Constraint>,
     /// Texts that end an answer and are not part of it.
     pub stop: Vec<String>,
     /// For each token its log-probability, and so many of the most probable tokens with theirs.
@@ -63,6 +68,7 @@ impl Default for Request {
             max_tokens: None,
             n: 1,
             sampler: SamplerOptions::default(),
+            constraint: None,
             stop: Vec::new(),
             logprobs: None,
             ignore_eos: false,
@@ -97,7 +103,7 @@ pub enum Step {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum FinishReason {
-    /// The model drew an end-of-generation token, or a text of `stop`.
+    /// The model drew an end-of-generation token, or a text of `stop`, or the constraint leaves nothing to follow.
     Stop,
     /// `max_tokens` are generated, or the context is full.
     Length,
@@ -125,6 +131,8 @@ struct Generation {
     prefilled: usize,
     /// Where further answers begin: the context and its last logits, `(n_vocab)`, at the prompt's end.
     prompt_end: Option<(Context, Tensor)>,
+    /// The constraint before an answer's first token.
+    matching: Option<Matching>,
     choice: Choice,
     next: Next,
 }
@@ -145,6 +153,7 @@ enum Next {
 struct Choice {
     index: usize,
     sampler: Sampler,
+    matching: Option<Matching>,
     answer: Answer,
     predicted_n: usize,
 }
@@ -173,11 +182,21 @@ impl Session {
     ) -> Result<Self> {
         let llama = llama.into();
         let context = Context::new(llama.config(), n_ctx, kv_type)?;
-        Ok(Self::of(llama, tokenizer, context))
+        Ok(Self::of(llama, tokenizer, context, Arc::default()))
     }
 
-    fn of(llama: Arc<Llama>, tokenizer: Arc<Tokenizer>, context: Context) -> Self {
-        Self { llama, tokenizer, context, generation: None, logits: Vec::new() }
+    fn of(
+        llama: Arc<Llama>,
+        tokenizer: Arc<Tokenizer>,
+        context: Context,
+        grammars: Arc<Mutex<Option<Grammars>>>,
+    ) -> Self {
+        Self { llama, tokenizer, context, generation: None, grammars, logits: Vec::new() }
+    }
+
+    fn with(&self, context: Context) -> Self {
+        let Self { llama, tokenizer, grammars, .. } = self;
+        Self::of(Arc::clone(llama), Arc::clone(tokenizer), context, Arc::clone(grammars))
     }
 
     /// Another session with the same model, and an empty context like this one's.
@@ -185,13 +204,13 @@ impl Session {
     /// # Errors
     /// As [`new`](Self::new).
     pub fn another(&self) -> Result<Self> {
-        Self::new(Arc::clone(&self.llama), Arc::clone(&self.tokenizer), self.n_ctx(), self.kv_type())
+        Ok(self.with(Context::new(self.llama.config(), self.n_ctx(), self.kv_type())?))
     }
 
     /// Another session that has seen the same. It shares the memory of that, but for what one of the two adds.
     #[must_use]
     pub fn fork(&self) -> Self {
-        Self::of(Arc::clone(&self.llama), Arc::clone(&self.tokenizer), self.context.fork())
+        self.with(self.context.fork())
     }
 
     /// Forgets all but the first `n` tokens, and ends the request in progress, if any.
@@ -247,7 +266,7 @@ impl Session {
     ///
     /// # Errors
     /// `invalid_request` for an empty prompt or a setting out of range; `context_length_exceeded` if the prompt
-    /// leaves no room for an answer. The session is as before then.
+    /// leaves no room for an answer; `grammar_error` if the constraint does not compile. The session is as before then.
     pub fn start(&mut self, mut request: Request) -> Result<()> {
         if request.prompt.is_empty() {
             return Err(Error::invalid_request("the prompt should have at least one token"));
@@ -267,13 +286,15 @@ impl Session {
             return Err(Error::invalid_request("`stop` should hold texts, but one is empty"));
         }
         request.overflow = request.overflow.fit(&mut request.prompt, self.n_ctx())?;
-        let choice = self.choice(&request, 0)?;
+        let matching = request.constraint.as_ref().map(|constraint| self.compiled(constraint)).transpose()?;
+        let choice = self.choice(&request, matching.clone(), 0)?;
 
         let prefilled = self.context.begin(&request.prompt, request.cache_prompt);
         let n_prompt = request.prompt.len();
         self.generation = Some(Generation {
             choice,
             prompt_end: None,
+            matching,
             timings: Timings { cache_n: prefilled, prompt_n: n_prompt - prefilled, ..Default::default() },
             prefilled,
             next: Next::Prefill,
@@ -290,7 +311,8 @@ impl Session {
     /// One chunk of the prompt, one token, or the end of the answer. After an error the request is over.
     ///
     /// # Errors
-    /// `invalid_request` if no request is in progress, or for a token id outside the vocabulary.
+    /// `invalid_request` if no request is in progress, or for a token id outside the vocabulary; `grammar_error` if the
+    /// constraint takes too long to follow.
     pub fn step(&mut self) -> Result<Step> {
         let Some(mut generation) = self.generation.take() else {
             return Err(Error::invalid_request("no request is in progress"));
@@ -334,11 +356,12 @@ impl Session {
         };
 
         let Generation { request, choice, timings, next, .. } = &mut *generation;
-        let id = self.draw(request, choice, &logits)?;
-        if self.tokenizer.is_eog(id) {
+        let drawn = self.draw(request, choice, &logits)?;
+        let Some(id) = drawn.filter(|&id| !self.tokenizer.is_eog(id)) else {
             timings.predicted += begun.elapsed();
             return self.finish(generation, FinishReason::Stop);
-        }
+        };
+        let going = choice.matching.as_mut().map_or(Ok(Going::Tokens), |matching| matching.accept(id))?;
         if let Some(n_top) = request.logprobs {
             let of_model = logits.to_vec1::<f32>()?;
             choice.answer.waiting.push_back((choice.answer.spelled, logprobs(&of_model, id, n_top)));
@@ -349,7 +372,7 @@ impl Session {
         // The token is not in the context yet.
         let full = request.overflow == Overflow::Stop && self.context.tokens().len() + 1 >= self.n_ctx();
         let enough = request.max_tokens.is_some_and(|max| choice.predicted_n >= max);
-        *next = match (stopped, full || enough) {
+        *next = match (stopped || going == Going::End, full || enough) {
             (true, _) => Next::Finish(FinishReason::Stop),
             (false, true) => Next::Finish(FinishReason::Length),
             (false, false) => Next::Forward(id),
@@ -359,17 +382,23 @@ impl Session {
     }
 
     /// Answer number `index` before its first token.
-    fn choice(&self, request: &Request, index: usize) -> Result<Choice> {
+    fn choice(&self, request: &Request, matching: Option<Matching>, index: usize) -> Result<Choice> {
         let seed = request.sampler.seed.wrapping_add(index as u64);
         let options = SamplerOptions { seed, ..request.sampler.clone() };
         let mut sampler = Sampler::new(&options, &self.tokenizer, self.n_ctx())?;
         sampler.accept(&request.prompt);
-        Ok(Choice { index, sampler, answer: Answer::new(&request.stop), predicted_n: 0 })
+        Ok(Choice { index, sampler, matching, answer: Answer::new(&request.stop), predicted_n: 0 })
     }
 
-    /// The next token by `logits`, `(n_vocab)`: what may not come is masked, then the sampler draws.
-    fn draw(&mut self, request: &Request, choice: &mut Choice, logits: &Tensor) -> Result<u32> {
+    /// The next token by `logits`, `(n_vocab)`: what may not come is masked, then the sampler draws. None if the answer is
+    /// complete.
+    fn draw(&mut self, request: &Request, choice: &mut Choice, logits: &Tensor) -> Result<Option<u32>> {
         read(logits, &mut self.logits)?;
+        if let Some(matching) = &mut choice.matching
+            && matching.mask(&mut self.logits, |id| self.tokenizer.is_eog(id))? == Going::End
+        {
+            return Ok(None);
+        }
         if request.ignore_eos {
             for id in self.tokenizer.eog() {
                 if let Some(logit) = self.logits.get_mut(id as usize) {
@@ -379,17 +408,17 @@ impl Session {
         }
         let id = choice.sampler.sample(&mut self.logits)?;
         choice.sampler.accept(&[id]);
-        Ok(id)
+        Ok(Some(id))
     }
 
     /// Ends the answer under way, and begins the next one, if there is to be one, from behind the prompt.
     fn finish(&mut self, generation: &mut Generation, reason: FinishReason) -> Result<Step> {
-        let Generation { request, choice, timings, .. } = &mut *generation;
+        let Generation { request, choice, timings, matching, .. } = &mut *generation;
         let (text, logprobs) = choice.answer.finish();
         let index = choice.index;
         let last = index + 1 == request.n;
         if !last {
-            *choice = self.choice(request, index + 1)?;
+            *choice = self.choice(request, matching.clone(), index + 1)?;
         }
         let timings = *timings;
         if let (false, Some((context, logits))) = (last, &generation.prompt_end) {
@@ -397,6 +426,15 @@ impl Session {
             generation.next = Next::Draw(logits.clone());
         }
         Ok(Step::Finished { choice: index, reason, text, logprobs, timings, last })
+    }
+
+    fn compiled(&self, constraint: &Constraint) -> Result<Matching> {
+        let mut grammars = self.grammars.lock().unwrap_or_else(PoisonError::into_inner);
+        let grammars = match &mut *grammars {
+            Some(grammars) => grammars,
+            none => none.insert(Grammars::new(&self.tokenizer)?),
+        };
+        grammars.compile(constraint)
     }
 
     /// The logits after `ids`, `(n_vocab)`.

@@ -5,6 +5,7 @@ mod module;
 use module::assert_module;
 use tallow::ErrorKind;
 use tallow::context::Overflow;
+use tallow::grammar::Constraint;
 use tallow::load::{Loaded, Loader};
 use tallow::sampler::{SamplerOptions, TokenLogprobs};
 use tallow::score::{ScoreOptions, score};
@@ -502,4 +503,47 @@ fn a_prompt_that_does_not_fit_keeps_its_first_tokens_and_its_last() {
     let error = session.start(shift(200, 61)).expect_err("3 are too few to shift");
     let detail = "`n_keep` should be at most 60 in a context of 64 tokens that is shifted, got 61";
     assert_eq!((error.kind(), error.detail()), (ErrorKind::InvalidRequest, detail));
+}
+
+#[test]
+fn a_constraint_holds_for_every_answer_and_ends_it() {
+    let mut session = session(256);
+    for ignore_eos in [false, true] {
+        let constraint = Some(Constraint::Regex("[ab]{3}-[0-9]{2}".to_owned()));
+        let sampler = SamplerOptions { seed: 5, ..Default::default() };
+        session
+            .start(Request { constraint, sampler, n: 3, ignore_eos, max_tokens: None, ..request(20..30) })
+            .expect("the request is good");
+        let mut texts = vec![String::new(); 3];
+        loop {
+            match session.step().expect("a step") {
+                Step::Prefill { .. } => {}
+                Step::Token { choice, text, .. } => texts[choice] += &text,
+                Step::Finished { choice, text, reason, last, .. } => {
+                    texts[choice] += &text;
+                    assert_eq!(reason, FinishReason::Stop);
+                    if last {
+                        break;
+                    }
+                }
+            }
+        }
+        for text in &texts {
+            let (letters, digits) = text.split_once('-').expect("a dash");
+            assert!(letters.len() == 3 && letters.chars().all(|c| matches!(c, 'a' | 'b')), "{text}");
+            assert!(digits.len() == 2 && digits.chars().all(|c| c.is_ascii_digit()), "{text}");
+        }
+    }
+}
+
+#[test]
+fn a_constraint_that_does_not_compile_changes_nothing() {
+    let mut session = session(256);
+    let (expected, _) = run(&mut session, request(20..60));
+    let constraint = Some(Constraint::JsonSchema(r#"{ "items": { "type": 7 } }"#.to_owned()));
+    let error = session.start(Request { constraint, ..request(20..60) }).expect_err("7 is no type");
+    assert_eq!(error.kind(), ErrorKind::GrammarError);
+    assert!(error.detail().contains("`/items/type`"), "{error}");
+    let (again, timings) = run(&mut session, request(20..60));
+    assert_eq!((again, timings.cache_n), (expected, 39));
 }

@@ -136,6 +136,35 @@ export interface SamplerParams {
   mirostat_eta?: number | null | undefined;
 }
 
+/** The answer is a text like any other. */
+export interface ResponseFormatText {
+  type: "text";
+}
+
+/** The answer is a JSON object. */
+export interface ResponseFormatJSONObject {
+  type: "json_object";
+}
+
+/** The answer is JSON that a schema describes. */
+export interface ResponseFormatJSONSchema {
+  type: "json_schema";
+  json_schema: {
+    name: string;
+    description?: string | undefined;
+    /** Any JSON by default. */
+    schema?: Record<string, unknown> | undefined;
+    /** An answer is always held to the schema. */
+    strict?: boolean | null | undefined;
+  };
+}
+
+/** A grammar in a syntax that is named. */
+export interface Grammar {
+  syntax: "lark" | "gbnf";
+  definition: string;
+}
+
 /** The fields that both kinds of completion take. `null` and `undefined` mean the default. */
 export interface GenerationParams extends SamplerParams {
   /** Taken and not looked at: the model is the one that was loaded. */
@@ -144,6 +173,13 @@ export interface GenerationParams extends SamplerParams {
   max_tokens?: number | null | undefined;
   /** How many answers to generate, 1 to 128, one after the other; the i-th, from 0, with `seed + i`. 1 by default. */
   n?: number | null | undefined;
+  /** What the answer has to be. At most one of `response_format`, `grammar` and `regex` may be given. */
+  response_format?:
+    ResponseFormatText | ResponseFormatJSONObject | ResponseFormatJSONSchema | null | undefined;
+  /** What the answer has to be: Lark as llguidance has it, or llama.cpp's GBNF, told by a line that begins `name ::=`. */
+  grammar?: string | Grammar | null | undefined;
+  /** What the answer has to match as a whole. */
+  regex?: string | null | undefined;
   /** A text that ends an answer and is not part of it, or several. */
   stop?: string | readonly string[] | null | undefined;
   /** Token ids, and what is added to their logits, -100 to 100. */

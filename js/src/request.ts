@@ -1,5 +1,6 @@
 /** What users ask, checked and worded as the wasm side takes it. */
 
+import { constraintOf } from "./constraint.js";
 import type {
   ChatCompletionCreateParams,
   ChatCompletionMessageParam,
@@ -80,10 +81,12 @@ function generatingFields(
     throw invalid("`stream_options` should come with `stream: true`");
   }
   const { n, stop, logit_bias, seed, ignore_eos, cache_prompt } = body;
+  const constraint = constraintOf(body);
   const given = SAMPLER_FIELDS.filter((field) => body[field] != null);
   return {
     ...(maxTokens != null && { max_tokens: maxTokens }),
     n: n ?? 1,
+    ...(constraint && { constraint }),
     stop: typeof stop === "string" ? [stop] : (stop ?? []),
     ...(logprobs != null && { logprobs }),
     ignore_eos: ignore_eos ?? false,

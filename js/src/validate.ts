@@ -118,6 +118,35 @@ const logitBias: Rule = {
     ),
 };
 
+const responseFormat: Rule = {
+  ...object,
+  fields: {
+    type: { ...only("text", "json_object", "json_schema"), required: true },
+    json_schema: {
+      ...object,
+      fields: {
+        name: {
+          expected: "up to 64 letters, digits, underscores and dashes",
+          accepts: (value) => typeof value === "string" && /^[\w-]{1,64}$/.test(value),
+          required: true,
+        },
+        description: string,
+        schema: object,
+        strict: boolean,
+      },
+    },
+  },
+};
+
+const grammar: Rule = {
+  expected: "a string or an object",
+  accepts: (value) => typeof value === "string" || isObject(value),
+  fields: {
+    syntax: { ...only("lark", "gbnf"), required: true },
+    definition: { ...string, required: true },
+  },
+};
+
 const amount = number(0);
 const count = integer(0, MAX_COUNT);
 const probability = number(0, 1);
@@ -158,6 +187,9 @@ const generating: Rules = {
   model: string,
   max_tokens: integer(1, MAX_COUNT),
   n: integerIn(1, 128),
+  response_format: responseFormat,
+  grammar,
+  regex: string,
   stop,
   logit_bias: logitBias,
   seed: integer(0),

@@ -215,12 +215,24 @@ export type Sampler = { [Field in keyof SamplerParams]?: NonNullable<SamplerPara
   seed: number;
 };
 
+/** What an answer has to be: `Constraint` in `src/grammar/mod.rs`. */
+export type Constraint =
+  | "json_object"
+  /** A schema's text. */
+  | { json_schema: string }
+  /** Of either kind. */
+  | { grammar: string }
+  | { lark: string }
+  | { gbnf: string }
+  | { regex: string };
+
 /** What is generated, and how. */
 export interface Generating {
   /** Absent: until the context is full. */
   max_tokens?: number;
   /** How many answers. */
   n: number;
+  constraint?: Constraint;
   /** Texts that end an answer. */
   stop: readonly string[];
   /** How many of the most probable tokens come with each token and its log-probability; absent: none of it. */

@@ -3,6 +3,7 @@
 use crate::Result;
 use crate::chat::{ChatRequest, LocalTime};
 use crate::context::Overflow;
+use crate::grammar::Constraint;
 use crate::sampler::{SamplerOptions, TokenLogprobs};
 use crate::session::{self, FinishReason, Step};
 use crate::tokenizer::Tokenizer;
@@ -27,6 +28,7 @@ pub(super) struct GenerateRequest {
     pub(super) prompt: Prompt,
     max_tokens: Option<usize>,
     n: usize,
+    constraint: Option<Constraint>,
     stop: Vec<String>,
     logprobs: Option<usize>,
     ignore_eos: bool,
@@ -71,6 +73,7 @@ impl GenerateRequest {
             max_tokens: self.max_tokens,
             n: self.n,
             sampler: self.sampler,
+            constraint: self.constraint,
             stop: self.stop,
             logprobs: self.logprobs,
             ignore_eos: self.ignore_eos,
