@@ -227,11 +227,29 @@ wasm_glue() {
   "$WASM_BINDGEN/wasm-bindgen" --target web --omit-default-module-path --out-dir "$glue" --out-name "$2" "$built"
   local features=(simd relaxed-simd threads bulk-memory nontrapping-float-to-int sign-ext mutable-globals
     reference-types multivalue)
-  # llguidance exports an interface for C, which keeps alive what nothing here calls.
+  # llguidance exports an interface for C, which keeps alive what nothing here calls. Node need not know the module's
+  # instructions, so its section of exports is read by hand.
   node -e '
-    const wasm = new WebAssembly.Module(require("node:fs").readFileSync(process.argv[1]));
-    const ours = WebAssembly.Module.exports(wasm).filter(({ name }) => !name.startsWith("llg_"));
-    console.log(JSON.stringify(ours.map(({ name }) => ({ name, export: name, root: true }))));
+    const wasm = require("node:fs").readFileSync(process.argv[1]);
+    let at = 8;
+    const number = () => {
+      for (let value = 0, unit = 1; ; unit *= 128) {
+        value += (wasm[at] & 127) * unit;
+        if (wasm[at++] < 128) return value;
+      }
+    };
+    const names = [];
+    while (at < wasm.length) {
+      const section = wasm[at++];
+      const end = number() + at;
+      for (let left = section === 7 ? number() : 0; left > 0; left--, at++, number()) {
+        const length = number();
+        names.push(wasm.toString("utf8", at, (at += length)));
+      }
+      at = end;
+    }
+    const ours = names.filter((name) => !name.startsWith("llg_"));
+    console.log(JSON.stringify(ours.map((name) => ({ name, export: name, root: true }))));
   ' "$glue/$2_bg.wasm" >"$glue/exports.json"
   npx --no-install wasm-metadce "${features[@]/#/--enable-}" --graph-file "$glue/exports.json" \
     "$glue/$2_bg.wasm" -o "$glue/reached.wasm" >/dev/null
