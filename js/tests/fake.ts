@@ -76,6 +76,10 @@ class FakeModel implements WasmModel {
   #choice = 0;
   #before = 0;
 
+  /** What each session has seen, as code points. */
+  readonly #sessions = new Map<number, number[]>([[0, []]]);
+  #made = 0;
+
   constructor(fakes: Fakes, info: WasmModelInfo) {
     this.#fakes = fakes;
     this.info = () => JSON.stringify(info);
@@ -94,10 +98,6 @@ class FakeModel implements WasmModel {
   applyChatTemplate(request: string): string {
     return request;
   }
-
-  /** What each session has seen, as code points. */
-  readonly #sessions = new Map<number, number[]>([[0, []]]);
-  #made = 0;
 
   start(json: string, session: number): number {
     const seen = this.#seen(session);
@@ -163,6 +163,60 @@ class FakeModel implements WasmModel {
 
   cancel(): void {
     if (this.#now) this.#now.cancelled = true;
+  }
+
+  createSession(): number {
+    this.#sessions.set(++this.#made, []);
+    return this.#made;
+  }
+
+  forkSession(session: number): number {
+    const seen = this.#seen(session);
+    const fork = this.createSession();
+    this.#sessions.set(fork, [...seen]);
+    return fork;
+  }
+
+  truncateSession(session: number, length: number): void {
+    this.#seen(session).splice(length);
+  }
+
+  sessionTokens(session: number): Uint32Array {
+    return Uint32Array.from(this.#seen(session));
+  }
+
+  /** In two pieces: the model's hash, then the tokens. */
+  saveSession(session: number, model: Uint8Array, write: (bytes: Uint8Array) => void): void {
+    write(model);
+    write(Uint8Array.from(this.#seen(session)));
+  }
+
+  restorer(session: number, model: Uint8Array): WasmRestorer & { bytes: number[] } {
+    this.#seen(session);
+    const bytes: number[] = [];
+    return {
+      bytes,
+      push(pushed) {
+        bytes.push(...pushed);
+        if (model.some((byte, i) => i < bytes.length && bytes[i] !== byte))
+          throw wasmError("integrity_error", "the saved session should be of another model");
+      },
+      free() {},
+    };
+  }
+
+  restoreSession(session: number, saved: WasmRestorer): void {
+    this.#seen(session).splice(0, Infinity, ...(saved as WasmRestorer & { bytes: number[] }).bytes.slice(32));
+  }
+
+  freeSession(session: number): void {
+    this.#sessions.delete(session);
+  }
+
+  #seen(session: number): number[] {
+    const seen = this.#sessions.get(session);
+    if (!seen) throw wasmError("invalid_request", "the session was disposed of");
+    return seen;
   }
 
   scorer(ids: Uint32Array, options: string): WasmScorer {
