@@ -174,8 +174,7 @@ export interface GenerationParams extends SamplerParams {
   /** How many answers to generate, 1 to 128, one after the other; the i-th, from 0, with `seed + i`. 1 by default. */
   n?: number | null | undefined;
   /** What the answer has to be. At most one of `response_format`, `grammar` and `regex` may be given. */
-  response_format?:
-    ResponseFormatText | ResponseFormatJSONObject | ResponseFormatJSONSchema | null | undefined;
+  response_format?: ResponseFormatText | ResponseFormatJSONObject | ResponseFormatJSONSchema | undefined;
   /** What the answer has to be: Lark as llguidance has it, or llama.cpp's GBNF, told by a line that begins `name ::=`. */
   grammar?: string | Grammar | null | undefined;
   /** What the answer has to match as a whole. */
