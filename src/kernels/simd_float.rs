@@ -347,6 +347,9 @@ unsafe fn add_column<F: Float, const T: usize>(
 /// Positions whose scores are held at once.
 const TILE: usize = 32;
 
+/// Rows of keys or values, each of so many numbers, as f32.
+type Widen = fn(&[u8], usize, &mut [[f32; 4]]);
+
 /// Queries that go together, one to a lane, so that a key or value is read once for four.
 const LANES: usize = 4;
 
@@ -385,7 +388,7 @@ pub(crate) fn attend(attend: &Attend, y: &mut [f32]) {
             Four { q, y, width, seen, largest, total, weight_scale }
         })
         .collect();
-    let widen: Option<fn(&[u8], usize, &mut [[f32; 4]])> = match ty {
+    let widen: Option<Widen> = match ty {
         KvType::F16 if n_q >= 2 * LANES => Some(widen_halves),
         KvType::Q8_0 => Some(widen_q8_0),
         KvType::F16 | KvType::F32 => None,
