@@ -514,10 +514,11 @@ impl<'d> Walk<'d> {
             "date" => format!("^{DATE}$"),
             "time" => format!("^{TIME}$"),
             "date-time" => format!("^{DATE}T{TIME}$"),
-            "email" => format!("^[A-Za-z0-9]+([._+-][A-Za-z0-9]+){{0,4}}@{HOST}$"),
+            "email" => format!("^[A-Za-z0-9]{{1,20}}([._+-][A-Za-z0-9]{{1,20}}){{0,2}}@{HOST}$"),
+            "duration" => format!("^P([0-9]{{1,3}}W|{DAYS}(T{HOURS})?|T{HOURS})$"),
             "hostname" => format!("^{HOST}$"),
             "uri" => format!("^https?://{HOST}(/[A-Za-z0-9._~-]{{0,40}}){{0,8}}$"),
-            "duration" | "ipv4" | "ipv6" | "uuid" => return Ok(()),
+            "ipv4" | "ipv6" | "uuid" => return Ok(()),
             other => {
                 return Err(fault(
                     &format!("{at}/format"),
@@ -602,6 +603,8 @@ impl<'d> Walk<'d> {
 const DATE: &str = "(19|20)[0-9]{2}-((0[13578]|1[02])-(0[1-9]|[12][0-9]|3[01])|(0[469]|11)-(0[1-9]|[12][0-9]|30)|02-(0[1-9]|1[0-9]|2[0-8]))";
 const TIME: &str =
     "([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](\\.[0-9]{1,6})?(Z|[+-](0[0-9]|1[0-3]):[0-5][0-9])";
+const DAYS: &str = "([0-9]{1,3}Y([0-9]{1,2}M([0-9]{1,2}D)?)?|[0-9]{1,2}M([0-9]{1,2}D)?|[0-9]{1,3}D)";
+const HOURS: &str = "([0-9]{1,3}H([0-9]{1,2}M([0-9]{1,2}S)?)?|[0-9]{1,3}M([0-9]{1,2}S)?|[0-9]{1,3}S)";
 const HOST: &str =
     "[a-z][a-z0-9]{0,20}(-[a-z0-9]{1,20})?(\\.[a-z][a-z0-9]{0,20}(-[a-z0-9]{1,20})?){0,2}\\.[a-z]{2,10}";
 
