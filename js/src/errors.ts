@@ -43,6 +43,7 @@ export type TallowErrorCode = (typeof TALLOW_ERROR_CODES)[number];
  * `DOMException` named `AbortError`.
  */
 export class TallowError extends Error {
+  /** Tells it from other errors where classes do not. */
   override readonly name = "TallowError";
   /** What the caller can act on. */
   readonly code: TallowErrorCode;

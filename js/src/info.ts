@@ -4,7 +4,17 @@ import type { WasmModuleName } from "./capabilities.js";
 import type { TallowErrorCode } from "./errors.js";
 
 /** A value of the file's metadata. An array of more than 64 elements is given by its type and length alone. */
-export type MetadataValue = string | number | boolean | MetadataValue[] | { type: string; length: number };
+export type MetadataValue =
+  | string
+  | number
+  | boolean
+  | MetadataValue[]
+  | {
+      /** The type of its elements. */
+      type: string;
+      /** How many there are. */
+      length: number;
+    };
 
 /** What a model's files say about it. */
 export interface ModelDescription {
@@ -64,5 +74,10 @@ export interface Inspection extends ModelDescription {
   /** What it would need; `null` where the architecture is not known. */
   memory: MemoryNeed | null;
   /** What `loadModel` would reject with, here and with this context. */
-  problem: { code: TallowErrorCode; message: string } | null;
+  problem: {
+    /** What the caller can act on. */
+    code: TallowErrorCode;
+    /** Its words. */
+    message: string;
+  } | null;
 }

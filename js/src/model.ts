@@ -238,7 +238,10 @@ export class Model {
   /** What the model says about itself. */
   readonly info: ModelInfo;
   /** `model.chat.completions`: answers to conversations. */
-  readonly chat: { readonly completions: ChatCompletions };
+  readonly chat: {
+    /** Answers to conversations. */
+    readonly completions: ChatCompletions;
+  };
   /** Continuations of raw text. */
   readonly completions: Completions;
   /**

@@ -6,7 +6,9 @@
 
 /** A piece of text in a message's content. */
 export interface ChatCompletionContentPartText {
+  /** Tells the kinds apart. */
   type: "text";
+  /** The text. */
   text: string;
 }
 
@@ -15,9 +17,13 @@ export type ChatCompletionContent = string | ChatCompletionContentPartText[];
 
 /** A call of a function that the model asked for. */
 export interface ChatCompletionMessageToolCall {
+  /** What the answer to the call names it by. */
   id: string;
+  /** Tells the kinds apart. */
   type: "function";
+  /** The function. */
   function: {
+    /** Its name. */
     name: string;
     /** JSON, as the model wrote it. */
     arguments: string;
@@ -26,30 +32,43 @@ export interface ChatCompletionMessageToolCall {
 
 /** Instructions that stand before the conversation. */
 export interface ChatCompletionSystemMessageParam {
+  /** Who speaks. */
   role: "system";
+  /** What was said. */
   content: ChatCompletionContent;
+  /** Is given to the template. */
   name?: string;
 }
 
 /** What the user said. */
 export interface ChatCompletionUserMessageParam {
+  /** Who speaks. */
   role: "user";
+  /** What was said. */
   content: ChatCompletionContent;
+  /** Is given to the template. */
   name?: string;
 }
 
 /** What the model said. */
 export interface ChatCompletionAssistantMessageParam {
+  /** Who speaks. */
   role: "assistant";
+  /** What was said. */
   content?: ChatCompletionContent | null;
+  /** Is given to the template. */
   name?: string;
+  /** The functions that it called for. */
   tool_calls?: ChatCompletionMessageToolCall[];
 }
 
 /** What a function returned. */
 export interface ChatCompletionToolMessageParam {
+  /** Who speaks. */
   role: "tool";
+  /** What was said. */
   content: ChatCompletionContent;
+  /** The `id` of the call that it answers. */
   tool_call_id: string;
 }
 
@@ -62,12 +81,17 @@ export type ChatCompletionMessageParam =
 
 /** A function the model may ask for; what becomes of it is up to the model's template. */
 export interface ChatCompletionTool {
+  /** Tells the kinds apart. */
   type: "function";
+  /** The function. */
   function: {
+    /** Its name. */
     name: string;
+    /** What it is for, as the model is told. */
     description?: string;
     /** A JSON schema. */
     parameters?: Record<string, unknown>;
+    /** Is given to the template, and nothing more. */
     strict?: boolean | null;
   };
 }
@@ -138,19 +162,25 @@ export interface SamplerParams {
 
 /** The answer is a text like any other. */
 export interface ResponseFormatText {
+  /** Tells the kinds apart. */
   type: "text";
 }
 
 /** The answer is a JSON object. */
 export interface ResponseFormatJSONObject {
+  /** Tells the kinds apart. */
   type: "json_object";
 }
 
 /** The answer is JSON that a schema describes. */
 export interface ResponseFormatJSONSchema {
+  /** Tells the kinds apart. */
   type: "json_schema";
+  /** The schema, and what it is called. */
   json_schema: {
+    /** Has no effect. */
     name: string;
+    /** Has no effect. */
     description?: string | undefined;
     /** Any JSON by default. */
     schema?: Record<string, unknown> | undefined;
@@ -161,7 +191,9 @@ export interface ResponseFormatJSONSchema {
 
 /** A grammar in a syntax that is named. */
 export interface Grammar {
+  /** The syntax that it is in. */
   syntax: "lark" | "gbnf";
+  /** The grammar. */
   definition: string;
 }
 
@@ -205,7 +237,9 @@ export interface GenerationParams extends SamplerParams {
 
 /** The body of `chat.completions.create`, but for `stream`. */
 export interface ChatCompletionCreateParamsBase extends GenerationParams {
+  /** The conversation, of one message at least. */
   messages: readonly ChatCompletionMessageParam[];
+  /** The functions that the model may ask for. */
   tools?: readonly ChatCompletionTool[] | undefined;
   /** `"none"` keeps the tools from the template. */
   tool_choice?: "auto" | "none" | undefined;
@@ -221,8 +255,11 @@ export interface ChatCompletionCreateParamsBase extends GenerationParams {
   chat_template_kwargs?: Record<string, unknown> | null | undefined;
   /** Taken and not looked at, as are those below: nothing is kept anywhere. */
   metadata?: Readonly<Record<string, string>> | null | undefined;
+  /** Taken and not looked at. */
   prompt_cache_key?: string | undefined;
+  /** Taken and not looked at. */
   safety_identifier?: string | undefined;
+  /** Taken and not looked at. */
   service_tier?: "auto" | "default" | null | undefined;
   /** Nothing is stored. */
   store?: false | null | undefined;
@@ -232,11 +269,13 @@ export interface ChatCompletionCreateParamsBase extends GenerationParams {
 
 /** A chat completion that arrives in one piece. */
 export interface ChatCompletionCreateParamsNonStreaming extends ChatCompletionCreateParamsBase {
+  /** The answer comes in one piece. */
   stream?: false | null | undefined;
 }
 
 /** A chat completion that arrives as it is generated. */
 export interface ChatCompletionCreateParamsStreaming extends ChatCompletionCreateParamsBase {
+  /** The answer comes as it is generated. */
   stream: true;
 }
 
@@ -260,11 +299,13 @@ export interface CompletionCreateParamsBase extends GenerationParams {
 
 /** A text completion that arrives in one piece. */
 export interface CompletionCreateParamsNonStreaming extends CompletionCreateParamsBase {
+  /** The answer comes in one piece. */
   stream?: false | null | undefined;
 }
 
 /** A text completion that arrives as it is generated. */
 export interface CompletionCreateParamsStreaming extends CompletionCreateParamsBase {
+  /** The answer comes as it is generated. */
   stream: true;
 }
 
@@ -276,9 +317,13 @@ export type FinishReason = "stop" | "length";
 
 /** How many tokens a request took. */
 export interface CompletionUsage {
+  /** Tokens of the prompt, those found computed included. */
   prompt_tokens: number;
+  /** Tokens generated, of all answers. */
   completion_tokens: number;
+  /** Both together. */
   total_tokens: number;
+  /** What of the prompt was what. */
   prompt_tokens_details: {
     /** The part of the prompt that the last request had left computed. */
     cached_tokens: number;
@@ -289,9 +334,11 @@ export interface CompletionUsage {
 export interface Timings {
   /** Prompt tokens computed by this request. */
   prompt_n: number;
+  /** Milliseconds that they took. */
   prompt_ms: number;
   /** Tokens generated. */
   predicted_n: number;
+  /** Milliseconds that they took. */
   predicted_ms: number;
   /** Prompt tokens that the last request had left computed. */
   cache_n: number;
@@ -315,12 +362,15 @@ export interface ChatCompletionTokenLogprob extends TokenLogprob {
 
 /** The tokens of an answer. */
 export interface ChatCompletionLogprobs {
+  /** The tokens, in order. */
   content: ChatCompletionTokenLogprob[];
+  /** Nothing is refused. */
   refusal: null;
 }
 
 /** The tokens of an answer to `completions.create`, in four arrays of the same length. */
 export interface CompletionLogprobs {
+  /** Each token as text. */
   tokens: string[];
   /** Natural logarithms of the model's probabilities, before any sampler. */
   token_logprobs: number[];
@@ -332,41 +382,65 @@ export interface CompletionLogprobs {
 
 /** What the model answered. */
 export interface ChatCompletionMessage {
+  /** Who speaks. */
   role: "assistant";
+  /** The answer. */
   content: string;
+  /** Nothing is refused. */
   refusal: null;
 }
 
 /** The answer to `chat.completions.create`. */
 export interface ChatCompletion {
+  /** Unlike that of any other answer. */
   id: string;
+  /** Tells the kinds of answers apart. */
   object: "chat.completion";
   /** Seconds since 1970. */
   created: number;
+  /** The name of the model that answered. */
   model: string;
+  /** The answers, `n` of them. */
   choices: {
+    /** Which of the `n` answers, from 0. */
     index: number;
+    /** What the model said. */
     message: ChatCompletionMessage;
+    /** Why it ended. */
     finish_reason: FinishReason;
+    /** The tokens, where they were asked for. */
     logprobs: ChatCompletionLogprobs | null;
   }[];
+  /** How many tokens it took. */
   usage: CompletionUsage;
+  /** How long it took. */
   timings: Timings;
 }
 
 /** A piece of the answer to `chat.completions.create` with `stream: true`. */
 export interface ChatCompletionChunk {
+  /** The same in all chunks of an answer. */
   id: string;
+  /** Tells the kinds of answers apart. */
   object: "chat.completion.chunk";
   /** Seconds since 1970. */
   created: number;
+  /** The name of the model that answered. */
   model: string;
   /** Empty in the chunk that holds `usage`. */
   choices: {
+    /** Which of the `n` answers, from 0. */
     index: number;
     /** The first chunk has the role, those after it text, the one with the `finish_reason` neither. */
-    delta: { role?: "assistant"; content?: string };
+    delta: {
+      /** In the first chunk. */
+      role?: "assistant";
+      /** The next piece of the text. */
+      content?: string;
+    };
+    /** Why it ended, in its last chunk. */
     finish_reason: FinishReason | null;
+    /** The tokens of this piece, where they were asked for. */
     logprobs: ChatCompletionLogprobs | null;
   }[];
   /** With `stream_options.include_usage` only: `null` in every chunk but the last. */
@@ -377,33 +451,50 @@ export interface ChatCompletionChunk {
 
 /** The answer to `completions.create`. */
 export interface Completion {
+  /** Unlike that of any other answer. */
   id: string;
+  /** Tells the kinds of answers apart. */
   object: "text_completion";
   /** Seconds since 1970. */
   created: number;
+  /** The name of the model that answered. */
   model: string;
+  /** The answers, `n` of them. */
   choices: {
+    /** Which of the `n` answers, from 0. */
     index: number;
+    /** The text. */
     text: string;
+    /** Why it ended. */
     finish_reason: FinishReason;
+    /** The tokens, where they were asked for. */
     logprobs: CompletionLogprobs | null;
   }[];
+  /** How many tokens it took. */
   usage: CompletionUsage;
+  /** How long it took. */
   timings: Timings;
 }
 
 /** A piece of the answer to `completions.create` with `stream: true`. */
 export interface CompletionChunk {
+  /** The same in all chunks of an answer. */
   id: string;
+  /** Tells the kinds of answers apart. */
   object: "text_completion";
   /** Seconds since 1970. */
   created: number;
+  /** The name of the model that answered. */
   model: string;
   /** Empty in the chunk that holds `usage`. */
   choices: {
+    /** Which of the `n` answers, from 0. */
     index: number;
+    /** The next piece of the text. */
     text: string;
+    /** Why it ended, in its last chunk. */
     finish_reason: FinishReason | null;
+    /** The tokens of this piece, where they were asked for. */
     logprobs: CompletionLogprobs | null;
   }[];
   /** With `stream_options.include_usage` only: `null` in every chunk but the last. */

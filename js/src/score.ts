@@ -37,6 +37,7 @@ export interface ScoreOptions extends RequestOptions {
 
 /** One of the most probable tokens at a position. */
 export interface Alternative {
+  /** The token. */
   id: number;
   /** The natural logarithm of its probability. */
   logprob: number;

@@ -24,7 +24,10 @@ import { check, invalid, shown } from "./validate.js";
  */
 export class Session {
   /** `session.chat.completions`: answers to conversations. */
-  readonly chat: { readonly completions: ChatCompletions };
+  readonly chat: {
+    /** Answers to conversations. */
+    readonly completions: ChatCompletions;
+  };
   /** Continuations of raw text. */
   readonly completions: Completions;
   readonly #engine: Engine;

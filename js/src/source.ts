@@ -6,8 +6,11 @@ import { invalid, shown } from "./validate.js";
 
 /** What of a `FileSystemFileHandle` is used, whose type there is only where there are pages. */
 export interface FileHandle {
+  /** Tells it from a folder's. */
   readonly kind: "file";
+  /** The file's name. */
   readonly name: string;
+  /** The file as it is now. */
   getFile(): Promise<File>;
 }
 
