@@ -34,3 +34,12 @@ test("React with Vite", async ({ page }) => {
   await page.getByRole("button", { name: "Stop" }).click();
   await expect(page.locator("[role=status]")).toHaveText("Ready");
 });
+
+test("Next, rendered on its server first", async ({ page }) => {
+  await using project = await installExample("next");
+  await project.linkModels("public/models");
+  await project.run("npm", "run", "--silent", "build");
+  await using server = await project.start(/http:\/\/localhost:\d+/, "npm", "start", "--", "--port", "0");
+  expect(await (await fetch(server.url)).text()).toContain("Question");
+  expect(await ask(page, server.url, "output")).toEqual([]);
+});
