@@ -124,7 +124,10 @@ pub enum Overflow {
     Stop,
     /// The first `n_keep` tokens of the prompt are kept, all of it if there are not so many, and of what follows the older
     /// half is dropped.
-    Shift { n_keep: usize },
+    Shift {
+        /// The first tokens, which are never dropped.
+        n_keep: usize,
+    },
 }
 
 impl Overflow {

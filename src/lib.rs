@@ -9,6 +9,8 @@
 //! bring. [`threads`] is the pool that
 //! a model computes on, [`kernels`] are the loops that time is spent in.
 
+#![warn(missing_docs)]
+
 mod error;
 
 pub mod chat;

@@ -6,6 +6,7 @@ use std::collections::hash_map::Entry;
 
 /// One metadata value, with the type the file gave it.
 #[derive(Debug, Clone, PartialEq)]
+#[expect(missing_docs, reason = "the names are GGUF's own")]
 pub enum Value {
     U8(u8),
     I8(i8),
@@ -24,6 +25,7 @@ pub enum Value {
 
 /// A metadata array. All elements have one type, so a vocabulary of 128 256 strings is one `Vec<String>`.
 #[derive(Debug, Clone, PartialEq)]
+#[expect(missing_docs, reason = "the names are GGUF's own")]
 pub enum Array {
     U8(Vec<u8>),
     I8(Vec<i8>),

@@ -35,6 +35,7 @@
 //! Format: <https://github.com/ggml-org/ggml/blob/master/docs/gguf.md>.
 
 mod header;
+#[expect(missing_docs, reason = "each is named as it is spelled")]
 pub mod keys;
 mod layout;
 pub mod limits;

@@ -8,6 +8,7 @@ use crate::{Error, Result};
 /// Source: `enum ggml_type` in <https://github.com/ggml-org/ggml/blob/master/include/ggml.h>.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[allow(non_camel_case_types)]
+#[expect(missing_docs, reason = "the names are GGUF's own")]
 pub enum TensorType {
     F32,
     F16,

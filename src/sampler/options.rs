@@ -65,6 +65,7 @@ pub struct SamplerOptions {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Deserialize)]
 #[serde(try_from = "u8")]
 pub enum Mirostat {
+    /// The other samplers draw.
     Off,
     /// Cuts at a rank, estimated by Zipf's law.
     V1,
