@@ -138,7 +138,7 @@ test("the stored model is shown with its size, and deleted", async ({ page }) =>
   const stored = page.getByTestId("stored-model");
   await expect(stored).toHaveCount(1);
   await expect(stored).toContainText(/smollm2-135m-instruct-q4_1\s+\d+ MB/);
-  await expect(page.getByTestId("room")).toHaveText(/^This page takes .*MB of the .* that it may\.$/);
+  await expect(page.getByTestId("room")).toHaveText(/^\s*This page takes .*MB of the .* that it may\.\s*$/);
   await page.getByRole("button", { name: "Delete smollm2-135m-instruct-q4_1" }).click();
   await expect(page.getByTestId("none-stored")).toHaveText("No model is stored.");
   await page.keyboard.press("Escape");
