@@ -118,7 +118,10 @@ export class Engine {
       const cancel = () => this.#post({ id, method: "cancel" });
       signal.addEventListener("abort", cancel);
       try {
-        return await this.#ask(id, method, params, onEvent);
+        return await this.#ask(id, method, params, (event) => {
+          // The worker may be one step further than who called off.
+          if (!signal.aborted) onEvent(event);
+        });
       } finally {
         signal.removeEventListener("abort", cancel);
       }
