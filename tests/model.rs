@@ -103,14 +103,14 @@ fn tiny_models_of_every_type_come_near_float32() {
 }
 
 /// With weights in f32 the rounding of keys and values is left: in f32 none, but sums in another order; in q8_0 half a 127th of
-/// the largest of 32, in each of two layers.
+/// the largest of 32, of keys and of values in each of two layers, as in [`F16_BOUND`].
 #[test]
 fn keys_and_values_of_every_type_come_near_float32() {
     assert_module();
     let golden = tiny_golden();
     for (name, bytes) in &TINY[..2] {
         let (llama, expected) = (load(bytes).expect(name).llama, &golden.models[*name]);
-        for (kv_type, bound) in [(KvType::F32, 1e-5), (KvType::F16, F16_BOUND), (KvType::Q8_0, 2.0 / 254.0)] {
+        for (kv_type, bound) in [(KvType::F32, 1e-5), (KvType::F16, F16_BOUND), (KvType::Q8_0, 4.0 / 254.0)] {
             let options = ScoreOptions { kv_type, ..ScoreOptions::new(golden.ids.len()) };
             let scores = tallow::score::score(&llama, &golden.ids, options).expect(name);
             let off = max_difference(&scores.logits_last, &expected.logits_last_f32) / expected.range;
