@@ -77,10 +77,13 @@ export const info: ModelInfo = {
   threads: 8,
 };
 
+/** Unit tests have no page. */
+const page = "location" in globalThis ? location.href : "http://localhost/";
+
 /** What is stored; `?locked` in the page's address keeps it from being deleted. */
 let stored: CachedModel[] = [
   {
-    urls: [new URL("models/smollm2-135m-instruct-q4_1.gguf", location.href).href],
+    urls: [new URL("models/smollm2-135m-instruct-q4_1.gguf", page).href],
     complete: true,
     sha256: [...info.sha256],
     fileBytes: 98_362_432,
