@@ -31,6 +31,10 @@ test("React with Vite", async ({ page }) => {
   await project.run("npm", "run", "--silent", "build");
   await using server = await serve({ first: [MODELS, ["/", `${project.folder}/dist/`]] });
   expect(await ask(page, server.url, "p.assistant")).toEqual([]);
+  await expect(page.locator("[role=status]")).toHaveText("Ready");
+  // At once, since an answer soon ends by itself.
+  await page.getByLabel("Question").fill("Tell me a long story about the sea.");
+  await page.getByRole("button", { name: "Ask" }).click();
   await page.getByRole("button", { name: "Stop" }).click();
   await expect(page.locator("[role=status]")).toHaveText("Ready");
 });
