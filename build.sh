@@ -394,7 +394,7 @@ native_tests() {
 }
 
 # Compiled to wasm, without the code that only other tests reach.
-readonly WASM_TESTS=(--lib --test chat --test model --test session --test tokenizer)
+readonly WASM_TESTS=(--lib --test chat --test context --test grammar --test model --test session --test tokenizer)
 
 # The golden tests again, in Chromium, on the module named.
 wasm_tests() {
