@@ -10,7 +10,9 @@ import { stripVTControlCharacters } from "node:util";
 
 const here = (path: string) => fileURLToPath(new URL(path, import.meta.url));
 
-const env = { ...process.env, CI: "1", NEXT_TELEMETRY_DISABLED: "1" };
+/** A user's environment: Node complains where a test runner's `FORCE_COLOR` comes beside `NO_COLOR`. */
+const { FORCE_COLOR: _, ...inherited } = process.env;
+const env = { ...inherited, NO_COLOR: "1", CI: "1", NEXT_TELEMETRY_DISABLED: "1" };
 
 /** What `command` prints, standard output and errors together; rejects with it where that fails. */
 export function run(folder: string, command: string, ...args: string[]): Promise<string> {
