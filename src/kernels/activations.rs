@@ -76,13 +76,6 @@ impl Activations {
     }
 }
 
-/// How far the square of a block's step must be above their mean for its activations to take a second rounding.
-const OUTLIER: f32 = 4.0;
-
-/// Blocks of a row of which none can be so far above the mean of all. Such short rows cost little and have little to
-/// average an error over: all of their blocks take a second rounding.
-const FEW: usize = 3;
-
 impl<B: Block> Rounded<B> {
     fn new(x: &[f32], n_in: usize, pool: &Pool) -> Result<Self> {
         debug_assert!(n_in.is_multiple_of(B::LEN) && x.len().is_multiple_of(n_in));
@@ -115,7 +108,8 @@ impl<B: Block> Tile<B> {
         for of_tok in once.chunks_exact(n_blocks) {
             let square = |block: &B| block.step() * block.step();
             let mean = of_tok.iter().map(square).sum::<f32>() / n_blocks as f32;
-            outlying.extend(of_tok.iter().map(|block| n_blocks <= FEW || square(block) > OUTLIER * mean));
+            let few = (n_blocks as f32) < B::OUTLIER;
+            outlying.extend(of_tok.iter().map(|block| few || square(block) > B::OUTLIER * mean));
         }
         let any = |block: usize| outlying[block..].iter().step_by(n_blocks).any(|&outlying| outlying);
         let again: Vec<usize> = (0..n_blocks).filter(|&block| any(block)).collect();
@@ -213,6 +207,10 @@ pub(crate) struct Block256<C> {
 pub(crate) trait Block: Copy + Send + Sync {
     /// Activations of a block.
     const LEN: usize;
+    /// How far the square of a block's step must be above their mean for its activations to take a second rounding. In a
+    /// row of fewer blocks none can be. Such short rows cost little and have little to average an error over: all of
+    /// their blocks take one.
+    const OUTLIER: f32;
     /// Rounds `x`, [`LEN`](Self::LEN) numbers.
     fn quantize(x: &[f32]) -> Self;
     /// What one of the rounded numbers stands for.
@@ -243,6 +241,7 @@ fn rest<const N: usize>(x: &[f32], chunks: &[isa::Chunk], d: f32) -> [f32; N] {
 
 impl Block for Block32<isa::Chunk> {
     const LEN: usize = QK;
+    const OUTLIER: f32 = 8.0;
 
     fn quantize(x: &[f32]) -> Self {
         let mut chunks = [isa::Chunk::new([0; 4]); QK / 4];
@@ -266,6 +265,7 @@ impl Block for Block32<isa::Chunk> {
 
 impl Block for Block256<isa::Chunk> {
     const LEN: usize = QK_K;
+    const OUTLIER: f32 = 4.0;
 
     fn quantize(x: &[f32]) -> Self {
         let mut chunks = [isa::Chunk::new([0; 4]); QK_K / 4];

@@ -43,7 +43,7 @@ pub use measure::{measure, types};
 
 pub(crate) use isa::{add, attend, query_scale, rms_norm, rotate, silu_mul, spread};
 
-/// What [`attend`] does: queries of one key/value head, and the keys and values they may see.
+/// What [`attend`] does: queries of one key/value head, and some of the keys and values they may see.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Attend<'a> {
     /// `(n_tok · n_group, width)`, times [`query_scale`] / sqrt(head_dim).
@@ -52,6 +52,8 @@ pub(crate) struct Attend<'a> {
     pub(crate) n_group: usize,
     /// How many positions the first token sees, at least 1; each token after it sees one more.
     pub(crate) n_seen: usize,
+    /// How many positions come before those of `blocks`; the last token sees more.
+    pub(crate) begin: usize,
     pub(crate) ty: KvType,
     /// Of [`KV_BLOCK`] positions each.
     pub(crate) blocks: &'a [KvBlock<'a>],
@@ -67,17 +69,23 @@ pub(crate) struct KvBlock<'a> {
 }
 
 impl Attend<'_> {
-    /// How many positions the last token sees.
+    /// How many of the positions of `blocks` the token of `query` sees.
+    fn seen(&self, query: usize) -> usize {
+        (self.n_seen + query / self.n_group).saturating_sub(self.begin)
+    }
+
+    /// How many of them any token sees.
     fn n_pos(&self) -> usize {
-        self.n_seen + (self.q.len() / self.width).div_ceil(self.n_group).max(1) - 1
+        self.seen((self.q.len() / self.width).max(1) - 1).min(self.blocks.len() * KV_BLOCK)
     }
 
     /// Checks the lengths.
-    fn check(&self, y: &[f32]) {
+    fn check(&self, y: &[f32], log_sums: &[f32]) {
         let &Self { q, ty, blocks, width, .. } = self;
-        assert!(width.is_multiple_of(HEAD_MULTIPLE) && q.len().is_multiple_of(width) && y.len() == q.len());
+        assert!(
+            width.is_multiple_of(HEAD_MULTIPLE) && q.len() == log_sums.len() * width && y.len() == q.len()
+        );
         let n_bytes = KV_BLOCK * ty.row_bytes(width);
-        assert!(blocks.len() * KV_BLOCK >= self.n_pos());
         assert!(blocks.iter().all(|KvBlock { k, v }| k.len() == n_bytes && v.len() == n_bytes));
     }
 }

@@ -422,21 +422,23 @@ pub(crate) fn query_scale(_: KvType) -> f32 {
     1.0
 }
 
-/// Softmax-weighted sums of values, for queries that see the first positions of one key/value head; see
-/// [`Attend`].
-pub(crate) fn attend(attend: &Attend, y: &mut [f32]) {
-    attend.check(y);
-    let &Attend { q, n_group, n_seen, ty, blocks, width } = attend;
+/// Softmax-weighted sums of values, `(n_q, width)`, for queries that see positions of one key/value head, and the
+/// logarithm of the sum of e^score of each; 0 and -infinity for one that sees none of them. See [`Attend`].
+pub(crate) fn attend(attend: &Attend, y: &mut [f32], log_sums: &mut [f32]) {
+    attend.check(y, log_sums);
+    let &Attend { q, ty, blocks, width, .. } = attend;
+    let n_pos = attend.n_pos();
     let unpack = |rows: for<'b> fn(&KvBlock<'b>) -> &'b [u8]| {
-        let mut x = vec![0.0; attend.n_pos() * width];
+        let mut x = vec![0.0; n_pos * width];
         for (block, x) in blocks.iter().zip(x.chunks_mut(KV_BLOCK * width)) {
             ty.unpack(width, rows(block), x);
         }
         x
     };
     let (k, v) = (unpack(|block| block.k), unpack(|block| block.v));
-    for (i, (q, y)) in q.chunks_exact(width).zip(y.chunks_exact_mut(width)).enumerate() {
-        let seen = ..(n_seen + i / n_group) * width;
+    let queries = q.chunks_exact(width).zip(y.chunks_exact_mut(width)).zip(log_sums).enumerate();
+    for (i, ((q, y), log_sum)) in queries {
+        let seen = ..attend.seen(i).min(n_pos) * width;
         let product = |k: &[f32]| q.iter().zip(k).map(|(q, k)| q * k).sum::<f32>();
         let scores: Vec<f32> = k[seen].chunks_exact(width).map(product).collect();
         let largest = scores.iter().copied().fold(f32::NEG_INFINITY, f32::max);
@@ -446,5 +448,6 @@ pub(crate) fn attend(attend: &Attend, y: &mut [f32]) {
         for (weight, v) in weights.iter().zip(v.chunks_exact(width)) {
             y.iter_mut().zip(v).for_each(|(y, v)| *y += weight / total * v);
         }
+        *log_sum = largest + total.ln();
     }
 }

@@ -370,11 +370,10 @@ const _: () = assert!(KV_BLOCK.is_multiple_of(TILE));
 /// As [`portable::attend`](super::portable::attend), tile by tile with the largest score so far: Milakov and Gimelshein
 /// 2018 (<https://arxiv.org/abs/1805.02867>). Where several fours of queries see a tile, its halves are widened once for
 /// all of them; numbers of 8 bits always are.
-pub(crate) fn attend(attend: &Attend, y: &mut [f32]) {
-    attend.check(y);
-    let &Attend { q, n_group, n_seen, ty, blocks, width } = attend;
+pub(crate) fn attend(attend: &Attend, y: &mut [f32], log_sums: &mut [f32]) {
+    attend.check(y, log_sums);
+    let &Attend { q, ty, blocks, width, .. } = attend;
     let n_q = q.len() / width;
-    let seen = |query: usize| n_seen + query / n_group;
     let n_pos = attend.n_pos();
     y.fill(0.0);
     let weight_scale = f32x4_splat(query_scale(ty));
@@ -383,7 +382,7 @@ pub(crate) fn attend(attend: &Attend, y: &mut [f32]) {
         .map(|(four, (q, y))| {
             let n_q = q.len() / width;
             // A lane without a query sees what the last one does.
-            let seen = std::array::from_fn(|lane| seen(LANES * four + lane.min(n_q - 1)) as i32);
+            let seen = std::array::from_fn(|lane| attend.seen(LANES * four + lane.min(n_q - 1)) as i32);
             let (largest, total) = (f32x4_splat(f32::NEG_INFINITY), f32x4_splat(0.0));
             Four { q, y, width, seen, largest, total, weight_scale }
         })
@@ -420,9 +419,8 @@ pub(crate) fn attend(attend: &Attend, y: &mut [f32]) {
             }
         }
     }
-    for mut four in fours {
-        let scale = f32x4_div(f32x4_splat(1.0), four.total);
-        four.scale(scale);
+    for (mut four, log_sums) in fours.into_iter().zip(log_sums.chunks_mut(LANES)) {
+        log_sums.copy_from_slice(&four.finish()[..log_sums.len()]);
     }
 }
 
@@ -547,6 +545,20 @@ impl Four<'_> {
         }
         (self.largest, self.total) = (largest, total);
         shrink
+    }
+
+    /// Sums to means; the logarithms of the sums of e^score. Who has seen nothing has 0 and -infinity.
+    fn finish(&mut self) -> [f32; LANES] {
+        let one = f32x4_splat(1.0);
+        let nothing = f32x4_eq(self.total, f32x4_splat(0.0));
+        self.scale(f32x4_div(one, v128_bitselect(one, self.total, nothing)));
+        let [mut largest, mut total] = [[0.0_f32; LANES]; 2];
+        // SAFETY: four numbers are a vector.
+        unsafe {
+            store(largest.as_mut_ptr(), self.largest);
+            store(total.as_mut_ptr(), self.total);
+        }
+        std::array::from_fn(|lane| largest[lane] + total[lane].ln())
     }
 
     /// Multiplies the sums of each query by its lane.

@@ -578,11 +578,14 @@ fn attention_comes_near_the_oracles() {
                 let n_pos = n_seen + n_tok;
                 let q = reals(n_group * n_tok * width, 0.5, &mut noise);
                 let (k, v) = (kv(ty, n_pos, width, 4.0, &mut noise), kv(ty, n_pos, width, 1.0, &mut noise));
-                let attend = Attend { q: &q, n_group, n_seen, ty, blocks: &blocks(&k, &v), width };
+                let attend = Attend { q: &q, n_group, n_seen, begin: 0, ty, blocks: &blocks(&k, &v), width };
+                let what = format!("{ty}: {n_tok} x {n_group} of {width}, {n_seen}");
                 let (mut y, mut expected) = (vec![0.0; q.len()], vec![0.0; q.len()]);
-                portable::attend(&attend, &mut expected);
-                isa::attend(&Attend { q: &scaled(&q, ty), ..attend }, &mut y);
-                assert_near(&format!("{ty}: {n_tok} x {n_group} of {width}, {n_seen}"), &y, &expected, 2e-5);
+                let (mut sums, mut expected_sums) = (vec![0.0; q.len() / width], vec![0.0; q.len() / width]);
+                portable::attend(&attend, &mut expected, &mut expected_sums);
+                isa::attend(&Attend { q: &scaled(&q, ty), ..attend }, &mut y, &mut sums);
+                assert_near(&what, &y, &expected, 2e-5);
+                assert_near(&what, &sums, &expected_sums, 2e-5);
             }
         }
     }
@@ -598,15 +601,38 @@ fn attention_of_tokens_together_equals_that_of_each() {
         let q = scaled(&reals(n_tok * n_group * width, 0.5, &mut noise), ty);
         let n_pos = n_seen + n_tok;
         let (k, v) = (kv(ty, n_pos, width, 2.0, &mut noise), kv(ty, n_pos, width, 2.0, &mut noise));
-        let attend = Attend { q: &q, n_group, n_seen, ty, blocks: &blocks(&k, &v), width };
-        let mut together = vec![0.0; q.len()];
-        isa::attend(&attend, &mut together);
+        let attend = Attend { q: &q, n_group, n_seen, begin: 0, ty, blocks: &blocks(&k, &v), width };
+        let (mut together, mut sums) = (vec![0.0; q.len()], vec![0.0; n_tok * n_group]);
+        isa::attend(&attend, &mut together, &mut sums);
         let tokens = q.chunks(n_group * width).zip(together.chunks(n_group * width));
         for (tok, (q, together)) in tokens.enumerate() {
-            let mut alone = vec![0.0; q.len()];
-            isa::attend(&Attend { q, n_seen: n_seen + tok, ..attend }, &mut alone);
+            let (mut alone, mut sums_alone) = (vec![0.0; q.len()], vec![0.0; n_group]);
+            isa::attend(&Attend { q, n_seen: n_seen + tok, ..attend }, &mut alone, &mut sums_alone);
             assert_eq!(alone, together, "{ty}, token {tok}");
+            assert_eq!(sums_alone, sums[tok * n_group..][..n_group], "{ty}, token {tok}");
         }
+    }
+}
+
+/// Of positions that come after all that a token sees it has seen nothing, whatever others see of them.
+#[test]
+fn attention_to_what_is_not_seen_is_nothing() {
+    assert_kernels();
+    let mut noise = Noise(0xD6E8_FEB8_6659_FD93);
+    let (width, n_group, n_tok, begin) = (32, 3, 9, 128);
+    for ty in KvType::ALL {
+        let q = scaled(&reals(n_tok * n_group * width, 0.5, &mut noise), ty);
+        let (k, v) = (kv(ty, 5, width, 2.0, &mut noise), kv(ty, 5, width, 2.0, &mut noise));
+        // The first four tokens see what is before, the fifth one position of these more.
+        let blocks = blocks(&k, &v);
+        let attend = Attend { q: &q, n_group, n_seen: begin - 3, begin, ty, blocks: &blocks, width };
+        let (mut y, mut sums) = (vec![1.0; q.len()], vec![1.0; n_tok * n_group]);
+        isa::attend(&attend, &mut y, &mut sums);
+        let unseen = 4 * n_group;
+        assert!(y[..unseen * width].iter().all(|&y| y == 0.0), "{ty}");
+        assert!(sums[..unseen].iter().all(|&sum| sum == f32::NEG_INFINITY), "{ty}");
+        assert!(y[unseen * width..].iter().chain(&sums[unseen..]).all(|y| y.is_finite()), "{ty}");
+        assert!(y[unseen * width..].chunks(width).all(|y| y.iter().any(|&y| y != 0.0)), "{ty}");
     }
 }
 

@@ -5,13 +5,18 @@
 //! values come side by side, as one projection makes them, (n_tok, (n_head + 2 · n_head_kv) · head_dim).
 
 use super::{lost, slice};
-use crate::kernels::{self, Attend, HEAD_MULTIPLE, KV_BLOCK, KvBlock, KvType, Output, query_scale};
+use crate::kernels::{self, Attend, HEAD_MULTIPLE, KV_BLOCK, KvBlock, KvType, query_scale};
 use crate::threads::Pool;
 use candle_core::{CpuStorage, CustomOp1, Error, Layout, Result, Shape, Storage, Tensor};
 
 /// Tokens whose queries see a key/value head together: enough to widen its halves once for many, few enough that threads
 /// have something to share.
 const TOKENS_AT_ONCE: usize = 8;
+
+/// Positions that are seen together; what queries have seen of one span after the other is put together. It is so for
+/// however many tokens, whose bits are the same whatever goes with them.
+const SPAN_BLOCKS: usize = 4;
+const SPAN: usize = SPAN_BLOCKS * KV_BLOCK;
 
 /// How heads lie side by side.
 #[derive(Debug, Clone, Copy)]
@@ -161,24 +166,138 @@ impl CustomOp1 for Attention<'_> {
         };
         let heads: Vec<Vec<KvBlock>> = (0..n_head_kv).map(of_head).collect();
 
-        let mut y = vec![0.0; n_tok * n_head * head_dim];
-        let output = Output::new(&mut y, n_tok);
+        // Few tokens are as many jobs as there are spans, so that threads have something to share.
         let n_parts = n_tok.div_ceil(TOKENS_AT_ONCE);
-        let see = |index: usize| {
-            let (head_kv, first) = (index / n_parts, index % n_parts * TOKENS_AT_ONCE);
+        let n_spans = (self.pos + n_tok).div_ceil(SPAN);
+        let n_jobs = if n_parts == 1 { n_spans } else { 1 };
+        let see = |index: usize, seen: &mut [Seen]| {
+            let (head_kv, part, job) = (index / (n_parts * n_jobs), index / n_jobs % n_parts, index % n_jobs);
+            let first = part * TOKENS_AT_ONCE;
             let n = TOKENS_AT_ONCE.min(n_tok - first);
             let at = (head_kv * n_tok + first) * n_group * width;
             let q = &q[at..at + n * n_group * width];
-            let blocks = &heads[head_kv];
-            let mut seen = vec![0.0; q.len()];
             let n_seen = self.pos + first + 1;
-            kernels::attend(&Attend { q, n_group, n_seen, ty: self.ty, blocks, width }, &mut seen);
-            for (i, seen) in seen.chunks_exact(width).enumerate() {
-                let (tok, head) = (first + i / n_group, head_kv * n_group + i % n_group);
-                output.store(tok, head * head_dim, &seen[..head_dim]);
+            for span in (job..(n_seen + n - 1).div_ceil(SPAN)).step_by(n_jobs) {
+                let blocks = &heads[head_kv][span * SPAN_BLOCKS..];
+                let blocks = &blocks[..blocks.len().min(SPAN_BLOCKS)];
+                let of_span = Attend { q, n_group, n_seen, begin: span * SPAN, ty: self.ty, blocks, width };
+                seen[0].add(Seen::new(&of_span));
             }
         };
-        self.pool.run(n_head_kv * n_parts, &|range| range.for_each(see)).map_err(lost)?;
+        let mut seen: Vec<Seen> =
+            std::iter::repeat_with(Seen::default).take(n_head_kv * n_parts * n_jobs).collect();
+        self.pool.run_chunks(&mut seen, 1, &see).map_err(lost)?;
+
+        let mut y = vec![0.0; n_tok * n_head * head_dim];
+        for (index, jobs) in seen.chunks_exact_mut(n_jobs).enumerate() {
+            let (head_kv, first) = (index / n_parts, index % n_parts * TOKENS_AT_ONCE);
+            let mut whole = Seen::default();
+            jobs.iter_mut().for_each(|seen| whole.add(std::mem::take(seen)));
+            for (i, mean) in whole.means.chunks_exact(width).enumerate() {
+                let (tok, head) = (first + i / n_group, head_kv * n_group + i % n_group);
+                let at = (tok * n_head + head) * head_dim;
+                y[at..at + head_dim].copy_from_slice(&mean[..head_dim]);
+            }
+        }
         Ok((CpuStorage::F32(y), (n_tok, n_head * head_dim).into()))
+    }
+}
+
+/// What queries have seen of some positions.
+#[derive(Debug, Default)]
+struct Seen {
+    /// The values' means, weighted: `(n_q, width)`.
+    means: Vec<f32>,
+    /// The logarithms of the sums of e^score: what the means weigh.
+    log_sums: Vec<f32>, // (n_q)
+}
+
+impl Seen {
+    fn new(attend: &Attend) -> Self {
+        let mut seen =
+            Self { means: vec![0.0; attend.q.len()], log_sums: vec![0.0; attend.q.len() / attend.width] };
+        kernels::attend(attend, &mut seen.means, &mut seen.log_sums);
+        seen
+    }
+
+    /// Adds what the same queries have seen of the positions that follow.
+    fn add(&mut self, more: Self) {
+        if self.means.is_empty() {
+            *self = more;
+            return;
+        }
+        let width = self.means.len() / self.log_sums.len();
+        let rows = self.means.chunks_exact_mut(width).zip(more.means.chunks_exact(width));
+        for ((mean, more_mean), (log_sum, more_log_sum)) in
+            rows.zip(self.log_sums.iter_mut().zip(more.log_sums))
+        {
+            // Every query has seen the first position.
+            let largest = log_sum.max(more_log_sum);
+            let [weight, more_weight] = [*log_sum, more_log_sum].map(|log_sum| (log_sum - largest).exp());
+            let total = weight + more_weight;
+            for (mean, more_mean) in mean.iter_mut().zip(more_mean) {
+                *mean = (weight * *mean + more_weight * more_mean) / total;
+            }
+            *log_sum = largest + total.ln();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use candle_core::Device;
+
+    /// Over several spans, at their seams: a token alone, whose spans are jobs of their own, has the bits that it has among
+    /// others; and those of `portable` in one piece, within rounding.
+    #[test]
+    fn spans_are_put_together_the_same_way_for_one_token_and_for_many() {
+        let heads = Heads { n_head: 6, n_head_kv: 2, head_dim: 16 };
+        let ty = KvType::F32;
+        let n_pos = 3 * SPAN + 40;
+        let mut state = 1_u64;
+        let mut noise = || {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+            (state >> 40) as f32 / (1 << 22) as f32 - 2.0
+        };
+        let rows: Vec<f32> = (0..n_pos * heads.row()).map(|_| noise()).collect();
+        let rows = Tensor::from_vec(rows, (n_pos, heads.row()), &Device::Cpu).expect("rows");
+        let still = Rotation::new(std::iter::repeat_n((0.0, 1.0), n_pos * 8), 16);
+        let mut blocks = vec![vec![0; heads.block_bytes(ty)]; n_pos.div_ceil(KV_BLOCK)];
+        let mut all: Vec<&mut [u8]> = blocks.iter_mut().map(Vec::as_mut_slice).collect();
+        Append { heads, ty, rotation: &still, pos: 0 }.run(&rows, &mut all).expect("appended");
+
+        let pools = [1, 2, 3].map(|n| Pool::new(n).expect("a pool"));
+        let see = |pos: usize, n_tok: usize, pool: &Pool| -> Vec<Vec<f32>> {
+            let blocks = blocks.iter().map(Vec::as_slice).collect();
+            let attention = Attention { heads, ty, blocks, rotation: &still, pos, pool };
+            let rows = rows.narrow(0, pos, n_tok).expect("rows");
+            rows.apply_op1_no_bwd(&attention).expect("attention").to_vec2().expect("rows")
+        };
+        for end in [1, SPAN - 1, SPAN, SPAN + 1, SPAN + 5, 2 * SPAN, n_pos] {
+            let n_tok = 20.min(end);
+            let together = see(end - n_tok, n_tok, &pools[0]);
+            for (tok, together) in together.iter().enumerate() {
+                let pos = end - n_tok + tok;
+                for pool in &pools {
+                    assert_eq!(&see(pos, 1, pool)[0], together, "position {pos}");
+                }
+                let of_head = |head: usize, pos: usize| {
+                    let row = rows.get(pos).and_then(|row| row.to_vec1::<f32>()).expect("a row");
+                    row[head * 16..(head + 1) * 16].to_vec()
+                };
+                let head = 4; // whose key/value head is 1
+                let q = of_head(head, pos);
+                let dot = |k: Vec<f32>| q.iter().zip(k).map(|(q, k)| f64::from(q * k)).sum::<f64>() / 4.0;
+                let weights: Vec<f64> = (0..=pos).map(|pos| dot(of_head(7, pos)).exp()).collect();
+                let total: f64 = weights.iter().sum();
+                for d in 0..16 {
+                    let values = (0..=pos).map(|pos| f64::from(of_head(9, pos)[d]));
+                    let mean = values.zip(&weights).map(|(v, w)| v * w).sum::<f64>() / total;
+                    let got = f64::from(together[head * 16 + d]);
+                    assert!((got - mean).abs() < 1e-5, "position {pos}: {got} instead of {mean}");
+                }
+            }
+        }
     }
 }
