@@ -84,7 +84,17 @@ class Server {
       this.#post({ id, event: "done", result: await this.#run(call) });
     } catch (error) {
       if (error instanceof Cancelled) this.#post({ id, event: "cancelled" });
-      else this.#post({ id, event: "failed", error: this.#describe(error), dead: isDeath(error) });
+      else this.#post({ id, event: "failed", ...this.#failure(error) });
+    }
+  }
+
+  /** Never throws, whatever the wasm does: the page waits. */
+  #failure(error: unknown): { error: WireError; dead: boolean } {
+    try {
+      return { error: this.#describe(error), dead: isDeath(error) };
+    } catch (another) {
+      const message = `the engine stopped: ${error}; and then: ${another}`;
+      return { error: toWire(new TallowError("internal", message, { cause: another })), dead: true };
     }
   }
 

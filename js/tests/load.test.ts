@@ -328,6 +328,23 @@ describe("failures end the worker and name their cause", () => {
     expect(workers).toMatchObject([{ terminated: true }]);
   });
 
+  test("an engine that fails in telling what failed, as one of another build may", async () => {
+    const fakes = fakeWorkers();
+    const takeRefused = () => {
+      throw new TypeError("takeRefused is not a function");
+    };
+    Object.defineProperty(fakes, "refused", { get: takeRefused });
+    const error = await rejection(loadModel(new Blob([fakeFile(300).subarray(0, 299)])));
+    expect(error).toMatchObject({
+      code: "internal",
+      message:
+        "the engine stopped: Error: the file ends early: expected 300 bytes, got 299; " +
+        "and then: TypeError: takeRefused is not a function",
+      cause: { name: "TypeError" },
+    });
+    expect(fakes.workers).toMatchObject([{ terminated: true }]);
+  });
+
   test("a worker whose script does not load", async () => {
     const { workers } = fakeWorkers();
     vi.stubGlobal("fetch", () => new Promise(() => {}));
