@@ -1,11 +1,8 @@
-/** The models that `loadModel` has stored in this origin. */
+/** The models that `loadModel` has stored in this origin, as a page sees them: a worker looks. */
 
-import { TallowError } from "./errors.js";
-import { lengthOf } from "./pieces.js";
-import { idOf, idsAmong, nameOf, parseRecord } from "./record.js";
+import { askOnce } from "./engine.js";
 import { wireSource } from "./source.js";
-import { openStorage } from "./storage/open.js";
-import type { FileStore, ListedFile } from "./storage/storage.js";
+import { check, invalid } from "./validate.js";
 
 /** A stored model. */
 export interface CachedModel {
@@ -31,15 +28,24 @@ export interface StorageEstimate {
   persisted: boolean;
 }
 
+/** Options of what `cache` asks a worker. */
+export interface CacheOptions {
+  /** The worker's script, as in `loadModel`'s options. */
+  workerUrl?: string | URL | undefined;
+}
+
 /** `cache`: what is stored. */
 export interface ModelCache {
-  /** All stored models, also those that are not there as a whole. */
-  list(): Promise<CachedModel[]>;
+  /**
+   * All stored models, also those that are not there as a whole.
+   * @throws {@link TallowError} `storage_failed`, `worker_lost`
+   */
+  list(options?: CacheOptions): Promise<CachedModel[]>;
   /**
    * Deletes the model of this source, once no tab is loading it; all models without one. One that is not there is fine.
-   * @throws {@link TallowError} `storage_failed`, `invalid_request`
+   * @throws {@link TallowError} `storage_failed`, `invalid_request`, `worker_lost`
    */
-  delete(source?: string | URL | readonly (string | URL)[]): Promise<void>;
+  delete(source?: string | URL | readonly (string | URL)[], options?: CacheOptions): Promise<void>;
   /** How much room there is. */
   estimate(): Promise<StorageEstimate>;
   /** Asks the browser to keep what is stored until the user says otherwise; whether it will. Some ask the user. */
@@ -48,27 +54,15 @@ export interface ModelCache {
 
 /** What is stored. */
 export const cache: ModelCache = {
-  async list() {
-    const { store } = await openStorage();
-    const listed = await store.list();
-    const ids = idsAmong(listed.map(({ name }) => name));
-    const models = await Promise.all(ids.map((id) => describe(store, id, listed)));
-    return models.filter((model) => model !== undefined);
+  async list(options = {}) {
+    check("the options of `cache`", options);
+    return askOnce("listStored", {}, options);
   },
 
-  async delete(source) {
-    const { store } = await openStorage();
+  async delete(source, options = {}) {
+    check("the options of `cache`", options);
     const urls = source === undefined ? undefined : await urlsOf(source);
-    const listed = (await store.list()).map(({ name }) => name);
-    if (listed.length === 0) return;
-    const ids = urls ? [await idOf(urls)] : idsAmong(listed);
-    for (const id of ids) {
-      await withLock(id, async () => {
-        // The record first: without it the others are nothing.
-        await store.delete(nameOf.record(id));
-        for (const name of listed) if (name.startsWith(id)) await store.delete(name);
-      });
-    }
+    await askOnce("deleteStored", { urls }, options);
   },
 
   async estimate() {
@@ -82,34 +76,8 @@ export const cache: ModelCache = {
   },
 };
 
-async function describe(
-  store: FileStore,
-  id: string,
-  listed: readonly ListedFile[],
-): Promise<CachedModel | undefined> {
-  const record = parseRecord(await store.readText(nameOf.record(id)));
-  if (!record) return undefined;
-  const { urls, files } = record;
-  const digests = files.flatMap(({ complete }) => complete?.sha256 ?? []);
-  const complete = digests.length === urls.length;
-  const own = listed.filter(({ name }) => name.startsWith(id));
-  return {
-    urls,
-    complete,
-    sha256: complete ? digests : null,
-    fileBytes: files.reduce((sum, { pieces }) => sum + lengthOf(pieces), 0),
-    storedBytes: own.reduce((sum, { length }) => sum + length, 0),
-  };
-}
-
 async function urlsOf(source: string | URL | readonly (string | URL)[]): Promise<string[]> {
   const { source: wire } = await wireSource(source);
-  if (!("urls" in wire)) throw new TallowError("invalid_request", "only models from URLs are stored");
+  if (!("urls" in wire)) throw invalid("only models from URLs are stored");
   return wire.urls;
-}
-
-/** Where there are no locks, there is no storage either. */
-async function withLock(id: string, action: () => Promise<void>): Promise<void> {
-  if (navigator.locks) await navigator.locks.request(id, action);
-  else await action();
 }

@@ -6,10 +6,11 @@
 import { abortable } from "./abort.js";
 import { TallowError } from "./errors.js";
 import type { Timings } from "./openai.js";
-import type { OpenedWorker } from "./platform.js";
+import { hasWorkers, openWorker, type OpenedWorker } from "./platform.js";
 import { fromWire, type Call, type FromWorker, type Method, type Methods } from "./protocol.js";
 import type { ToWorker, WireError, WorkerEvent } from "./protocol.js";
 import type { ScoreParams, WireScores } from "./score.js";
+import { absoluteUrl } from "./source.js";
 import type { Piece } from "./wasm-contract.js";
 
 /** A generation that has started. */
@@ -18,6 +19,11 @@ export interface Generation {
   ended: Promise<Timings>;
   /** Stops it within one step; does nothing once it has ended. */
   cancel(): void;
+}
+
+/** Which script a worker has. */
+interface WorkerOptions {
+  workerUrl?: string | URL | null | undefined;
 }
 
 /** How to ask. */
@@ -180,6 +186,33 @@ export class Engine {
     this.#worker.terminate();
     for (const pending of this.#pending.values()) pending.reject(this.#lost);
     this.#pending.clear();
+  }
+}
+
+/** An engine on a worker of its own. */
+export function openEngine({ workerUrl }: WorkerOptions): Engine {
+  if (!hasWorkers()) throw new TallowError("unsupported_browser", "this browser lacks workers");
+  const url = workerUrl == null ? undefined : absoluteUrl(workerUrl, "workerUrl");
+  try {
+    return new Engine(openWorker(url));
+  } catch (cause) {
+    throw new TallowError("worker_lost", `the worker \`${url ?? "worker.js"}\` could not be opened`, {
+      cause,
+    });
+  }
+}
+
+/** Asks a worker that has nothing else to do: it ends with its answer. */
+export async function askOnce<M extends Method>(
+  method: M,
+  params: Methods[M]["params"],
+  options: CallOptions & WorkerOptions,
+): Promise<Methods[M]["result"]> {
+  const engine = openEngine(options);
+  try {
+    return await engine.call(method, params, options);
+  } finally {
+    engine.dispose();
   }
 }
 

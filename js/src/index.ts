@@ -1,7 +1,7 @@
 /** Runs small quantized Llama models inside a web page: GGUF in, tokens out. */
 
 export { cache } from "./cache.js";
-export type { CachedModel, ModelCache, StorageEstimate } from "./cache.js";
+export type { CachedModel, CacheOptions, ModelCache, StorageEstimate } from "./cache.js";
 export { capabilities } from "./capabilities.js";
 export type { Capabilities, WasmModuleName } from "./capabilities.js";
 export type { RelaxedDot } from "./relaxed-dot.js";

@@ -2,12 +2,12 @@
 
 import { capabilities, type WasmModuleName } from "./capabilities.js";
 import { ChatCompletions, Completions, type RequestOptions } from "./completions.js";
-import { Engine } from "./engine.js";
+import { askOnce, openEngine, type Engine } from "./engine.js";
 import { TallowError } from "./errors.js";
 import { modelFetch, type ModelFetch } from "./fetch.js";
 import type { Inspection, KvCacheType, ModelInfo } from "./info.js";
 import type { ChatCompletionMessageParam, ChatCompletionTool } from "./openai.js";
-import { STORES, hasWorkers, openWorker, type OpenedWorker } from "./platform.js";
+import { STORES } from "./platform.js";
 import { fromWire, type Start, type WorkerEvent } from "./protocol.js";
 import type { RelaxedDot } from "./relaxed-dot.js";
 import { templateRequest } from "./request.js";
@@ -166,12 +166,7 @@ export async function inspect(source: ModelSource, options: InspectOptions = {})
   const { source: wire, transfer } = await wireSource(source);
   const params = { source: wire, ...start(options, 1) };
   signal?.throwIfAborted();
-  const engine = openEngine(options);
-  try {
-    return await engine.call("inspect", params, { signal, transfer });
-  } finally {
-    engine.dispose();
-  }
+  return askOnce("inspect", params, { workerUrl: options.workerUrl, signal, transfer });
 }
 
 function start(
@@ -199,15 +194,10 @@ function digests(
   return given.map((digest) => digest.toLowerCase());
 }
 
-function openEngine({ workerUrl }: Pick<LoadModelOptions, "workerUrl">): Engine {
-  return new Engine(open(workerUrl == null ? undefined : absoluteUrl(workerUrl, "workerUrl")));
-}
-
 function supportedModule(): { module: WasmModuleName; relaxedDot: RelaxedDot | null } {
   const { module, relaxedDot } = capabilities();
   if (!module)
     throw new TallowError("unsupported_browser", "this browser lacks WebAssembly's SIMD or atomics");
-  if (!hasWorkers()) throw new TallowError("unsupported_browser", "this browser lacks workers");
   return { module, relaxedDot };
 }
 
@@ -221,16 +211,6 @@ function threadCount(threads: number | "auto"): number {
     );
   }
   return threads;
-}
-
-function open(url: string | undefined): OpenedWorker {
-  try {
-    return openWorker(url);
-  } catch (cause) {
-    throw new TallowError("worker_lost", `the worker \`${url ?? "worker.js"}\` could not be opened`, {
-      cause,
-    });
-  }
 }
 
 /** A loaded model, from {@link loadModel}. Generations and scores run one at a time; further ones queue in order. */

@@ -1,5 +1,6 @@
 /** The messages between page and worker: every one, and how an error crosses. */
 
+import type { CachedModel } from "./cache.js";
 import type { WasmModuleName } from "./capabilities.js";
 import { TALLOW_ERROR_CODES, TallowError, type TallowErrorCode } from "./errors.js";
 import type { Inspection, ModelInfo } from "./info.js";
@@ -32,6 +33,9 @@ export interface Methods {
     params: Start & { source: WireSource };
     result: Inspection;
   };
+  /** `cache.list` and, of all models where no URLs are named, `cache.delete`. */
+  listStored: { params: Record<never, never>; result: CachedModel[] };
+  deleteStored: { params: { urls: string[] | undefined }; result: void };
   tokenize: { params: { text: string; addSpecial: boolean; parseSpecial: boolean }; result: Uint32Array };
   detokenize: { params: { ids: Uint32Array }; result: string };
   /** `request` is JSON of `TemplateRequest`. */

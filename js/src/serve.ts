@@ -22,6 +22,7 @@ import {
 } from "./protocol.js";
 import type { ScoreParams, WireScores } from "./score.js";
 import { modelHash, restoreSession, saveSession } from "./saved-session.js";
+import { deleteStored, listStored } from "./stored-models.js";
 import type { LoaderOptions, Step, WasmGlue, WasmModel, WasmModelInfo, WasmScorer } from "./wasm-contract.js";
 import { readable, type WorkerScope } from "./worker-platform.js";
 
@@ -121,6 +122,10 @@ class Server {
         return this.#load(id, params);
       case "inspect":
         return this.#inspect(params);
+      case "listStored":
+        return listStored();
+      case "deleteStored":
+        return deleteStored(params.urls);
       case "tokenize":
         return this.#model.tokenize(params.text, params.addSpecial, params.parseSpecial);
       case "detokenize":

@@ -254,6 +254,7 @@ export const RULES = {
     wasmUrl: url,
     workerUrl: url,
   },
+  "the options of `cache`": { workerUrl: url },
   "`tokenize`'s arguments": {
     ...requestOptions,
     text: { ...string, required: true },

@@ -1,7 +1,7 @@
 /** The page of the storage tests, which the tests drive through the functions that it leaves in its global scope. */
 
 import { contract } from "../../js/tests/storage-contract.js";
-import { chosen, openStore, type Kind } from "./stores.js";
+import { openStore, type Kind } from "./stores.js";
 import type { Tasks } from "./worker.js";
 
 /** What a worker sends. */
@@ -56,8 +56,6 @@ const page = {
     if (milliseconds !== null) setTimeout(() => worker.terminate(), milliseconds);
     return result;
   },
-
-  chosen,
 
   /** The lengths of the texts that are read while a worker replaces the text; throws at one that is not whole. */
   async readWhileRewritten(kind: Kind, times: number) {

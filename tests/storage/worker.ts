@@ -30,6 +30,9 @@ export const tasks = {
 
   chosen,
 
+  /** Whether the Cache API has files. */
+  hasCache: () => caches.has("tallow"),
+
   /** What is taken where opening a file fails with an error of that name. */
   async chosenWithHandlesRefused(name: string) {
     Object.assign(FileSystemFileHandle.prototype, { createSyncAccessHandle: () => refuse(name) });

@@ -18,14 +18,9 @@ export async function openCacheApi(): Promise<Backend> {
   return new CacheApi(await caches.open(CACHE));
 }
 
-/** Whether files were kept in the Cache API. */
-export async function hasCacheApiFiles(): Promise<boolean> {
-  return "caches" in globalThis && caches.has(CACHE).catch(() => false);
-}
-
 /** Deletes all files in the Cache API, if there are any. */
 export async function deleteCacheApiFiles(): Promise<void> {
-  if (await hasCacheApiFiles()) await caches.delete(CACHE);
+  if (await globalThis.caches?.has(CACHE).catch(() => false)) await caches.delete(CACHE);
 }
 
 /** What an entry's URL tells of it. */

@@ -1,9 +1,9 @@
-/** The best storage that works here, the same one for the page and its workers. */
+/** The best storage that works here. Only a worker can find out whether the file system does, so no page opens any. */
 
-import { deleteCacheApiFiles, hasCacheApiFiles, openCacheApi } from "./cache-api.js";
+import { deleteCacheApiFiles, openCacheApi } from "./cache-api.js";
 import { openMemory } from "./memory.js";
 import { openOpfs } from "./opfs.js";
-import { FileStore } from "./storage.js";
+import { FileStore, type Backend } from "./storage.js";
 
 /** The storage that was opened. */
 export interface OpenedStorage {
@@ -16,7 +16,7 @@ export interface OpenedStorage {
 export async function openStorage(): Promise<OpenedStorage> {
   const refused: string[] = [];
   for (const [what, open] of [
-    ["the origin private file system", openSharedOpfs],
+    ["the origin private file system", openOnlyOpfs],
     ["the Cache API", openCacheApi],
   ] as const) {
     try {
@@ -28,14 +28,9 @@ export async function openStorage(): Promise<OpenedStorage> {
   return { store: new FileStore(openMemory()), fallback: refused.join("; ") };
 }
 
-/**
- * Only a worker can find out whether the file system works. One that finds it does not makes the cache, which the page
- * goes by; one that finds it does deletes a cache left from before.
- */
-async function openSharedOpfs() {
-  const onPage = "document" in globalThis;
-  if (onPage && (await hasCacheApiFiles())) throw new Error("a worker took the Cache API");
+/** One that works for the first time deletes what was in the cache meanwhile. */
+async function openOnlyOpfs(): Promise<Backend> {
   const opfs = await openOpfs();
-  if (!onPage) await deleteCacheApiFiles();
+  await deleteCacheApiFiles();
   return opfs;
 }
