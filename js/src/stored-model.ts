@@ -1,7 +1,7 @@
 /** A model in storage: its files as far as they have come, its packed weights, and their record. */
 
 import type { RemoteVersion } from "./download.js";
-import { lengthOf, PieceWriter, readPieces, type Piece } from "./pieces.js";
+import { Damaged, lengthOf, PieceWriter, readPieces, type Piece } from "./pieces.js";
 import { nameOf, newRecord, parseRecord, type ModelRecord } from "./record.js";
 import type { FileStore, StoredFile } from "./storage/storage.js";
 
@@ -28,7 +28,7 @@ export class StoredModel {
   readFile(i: number, length = Infinity): AsyncGenerator<Uint8Array<ArrayBuffer>> {
     const { pieces } = this.#file(i);
     const end = pieces.findIndex((_, n) => lengthOf(pieces.slice(0, n + 1)) >= length);
-    return this.#read(nameOf.file(this.#id, i), end < 0 ? pieces : pieces.slice(0, end + 1));
+    return this.#read(nameOf.file(this.#id, i), pieces, end < 0 ? pieces : pieces.slice(0, end + 1));
   }
 
   /** Writes file `i` on behind what is stored. */
@@ -90,8 +90,16 @@ export class StoredModel {
     for (const name of [...this.#open.keys()]) await this.#close(name);
   }
 
-  async *#read(name: string, pieces: readonly Piece[]): AsyncGenerator<Uint8Array<ArrayBuffer>> {
-    if (pieces.length > 0) yield* readPieces(await this.#opened(name), pieces);
+  /** Those that are `wanted` of a file's `pieces`; that it is cut is seen wherever it is. */
+  async *#read(
+    name: string,
+    pieces: readonly Piece[],
+    wanted = pieces,
+  ): AsyncGenerator<Uint8Array<ArrayBuffer>> {
+    if (pieces.length === 0) return;
+    const file = await this.#opened(name);
+    if (file.length < lengthOf(pieces)) throw new Damaged("a stored file is cut");
+    yield* readPieces(file, wanted);
   }
 
   async #writer(name: string, pieces: Piece[], onPiece: () => Promise<void>): Promise<PieceWriter> {
