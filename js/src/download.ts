@@ -63,11 +63,19 @@ interface Body {
   reader: ReadableStreamDefaultReader<Uint8Array>;
   /** How many of its bytes the caller has already. */
   skip: number;
+  /** Where in the file it ends, as Content-Range says. */
+  end: number | undefined;
   /** Ends the fetch. */
   attempt: AbortController;
 }
 
 const DEFAULTS = { attempts: 6, backoff: 1000, stallTimeout: 20_000 };
+
+/**
+ * How many attempts in a row may get no answer at all before the first one. A wrong address and CORS look like a lost network:
+ * who has made such a mistake is told in a few seconds.
+ */
+const UNANSWERED = 3;
 
 /** The longest wait that a server may ask for, in milliseconds. */
 const MAX_RETRY_AFTER = 60_000;
@@ -95,6 +103,8 @@ class Transfer {
   #answered = false;
   /** If-Range is no CORS-safelisted header: another origin may refuse a request that has it. */
   #sendsIfRange = true;
+  /** Chromium takes no encoded answer to a range request, not even from a server that has no ranges. */
+  #sendsRange = true;
 
   constructor(url: string, options: DownloadOptions) {
     this.version = { etag: null, lastModified: null, length: undefined, ...options.version };
@@ -137,13 +147,13 @@ class Transfer {
     try {
       const ifRange = this.#ifRange;
       const response = await this.#fetch(ifRange, attempt);
-      const skip = this.#place(response, ifRange !== undefined);
-      if (skip === undefined) {
+      const place = this.#place(response, ifRange !== undefined);
+      if (!place) {
         attempt.abort();
         return undefined;
       }
       if (!response.body) throw this.#failure("was answered without a body");
-      return { reader: response.body.getReader(), skip, attempt };
+      return { reader: response.body.getReader(), attempt, ...place };
     } catch (error) {
       attempt.abort();
       throw error;
@@ -153,7 +163,7 @@ class Transfer {
   /** Always of the URL itself: what it redirects to may have expired. */
   async #fetch(ifRange: string | undefined, attempt: AbortController): Promise<Response> {
     const headers = new Headers();
-    if (this.#offset > 0) headers.set("Range", `bytes=${this.#offset}-`);
+    if (this.#offset > 0 && this.#sendsRange) headers.set("Range", `bytes=${this.#offset}-`);
     if (ifRange !== undefined) headers.set("If-Range", ifRange);
     try {
       const cache = this.#options.stored ? "no-store" : "default";
@@ -163,8 +173,11 @@ class Transfer {
       return response;
     } catch (cause) {
       if (attempt.signal.aborted) throw cause;
-      // A wrong address and CORS look like a lost network: who asks for the first time is told at once.
-      if (!this.#answered && ifRange === undefined) throw this.#failure("could not be fetched", { cause });
+      if (!this.#answered && this.#fruitless >= UNANSWERED)
+        throw this.#failure("could not be fetched", { cause });
+      // An encoded body's length is not known, or was too short.
+      if (!this.#sendsIfRange && (this.version.length ?? 0) < this.#offset)
+        this.#sendsRange = !this.#sendsRange;
       this.#sendsIfRange = false;
       throw new Interruption(this.#message("could not be fetched"), { cause });
     }
@@ -177,10 +190,10 @@ class Transfer {
     return (etag?.startsWith("W/") ? undefined : (etag ?? lastModified)) ?? undefined;
   }
 
-  /** How many bytes of an answer the caller has already; `undefined` where the file has no more than those. */
-  #place(response: Response, hadIfRange: boolean): number | undefined {
+  /** Which part of the file an answer is; `undefined` where the file has no more than what is there. */
+  #place(response: Response, hadIfRange: boolean): Pick<Body, "skip" | "end"> | undefined {
     const { status, headers } = response;
-    const { start, length } = extent(response, this.#offset);
+    const { start, end, length } = extent(response, this.#offset);
     const got = { etag: headers.get("etag"), lastModified: headers.get("last-modified"), length };
     if (status === 416 && this.#offset > 0) {
       this.#check(got, true);
@@ -188,7 +201,7 @@ class Transfer {
       throw new Changed(this.#message(statusLine(response)));
     }
     if (!response.ok) throw this.#refusal(response);
-    if (status === 206 && headers.has("content-encoding"))
+    if (status === 206 && isEncoded(headers))
       throw new Changed(this.#message("was answered with a part of an encoded body"));
     if (!(start <= this.#offset)) {
       const expected = `expected \`bytes ${this.#offset}-\`, got \`${headers.get("content-range")}\``;
@@ -199,7 +212,7 @@ class Transfer {
     this.version.etag ??= got.etag;
     this.version.lastModified ??= got.lastModified;
     this.version.length ??= length;
-    return this.#offset - start;
+    return { skip: this.#offset - start, end };
   }
 
   /** Throws {@link Changed} where `got` is another version, or may be one and the server has not `vouched` for it. */
@@ -223,7 +236,7 @@ class Transfer {
     return this.#failure(`${line}: expected to wait at most ${seconds[0]} s, got ${seconds[1]} s`);
   }
 
-  async *#drain({ reader, skip, attempt }: Body): AsyncGenerator<Uint8Array, void, undefined> {
+  async *#drain({ reader, skip, end, attempt }: Body): AsyncGenerator<Uint8Array, void, undefined> {
     try {
       for (;;) {
         const { done, value } = await this.#watched(reader.read(), attempt);
@@ -232,11 +245,15 @@ class Transfer {
         skip -= value.length - chunk.length;
         if (chunk.length === 0) continue;
         this.#offset += chunk.length;
+        // Then its bytes may be of another place as well.
+        if (end !== undefined && this.#offset > end)
+          throw new Changed(this.#message(`was answered with more than the range that ends at ${end}`));
         this.#fruitless = 0;
         yield chunk;
       }
     } catch (cause) {
-      if (attempt.signal.aborted && !(cause instanceof Interruption)) throw cause;
+      if (cause instanceof Changed || (attempt.signal.aborted && !(cause instanceof Interruption)))
+        throw cause;
       if (this.#lengths[0] === this.#offset) return;
       throw cause instanceof Interruption ? cause : this.#brokenOff({ cause });
     } finally {
@@ -293,20 +310,25 @@ class Transfer {
   }
 }
 
-/** Where an answer's body starts in the file, and the file's length; what is hidden is as it was asked for. */
+/** Where an answer's body lies in the file, and the file's length; what is hidden is as it was asked for. */
 function extent(
   { status, headers }: Response,
   offset: number,
-): { start: number; length: number | undefined } {
-  const contentLength = headers.has("content-encoding") ? undefined : count(headers.get("content-length"));
+): { start: number; end?: number; length: number | undefined } {
+  const contentLength = isEncoded(headers) ? undefined : count(headers.get("content-length"));
   const contentRange = headers.get("content-range");
   if (status !== 206 && status !== 416) return { start: 0, length: contentLength };
   if (contentRange !== null) {
-    const [, start, length] = /^bytes (?:(\d+)-\d+|\*)\/(\d+|\*)$/.exec(contentRange) ?? [];
-    return { start: Number(start), length: count(length) };
+    const [, start, last, length] = /^bytes (?:(\d+)-(\d+)|\*)\/(\d+|\*)$/.exec(contentRange) ?? [];
+    return { start: Number(start), end: Number(last) + 1, length: count(length) };
   }
   const hidden = status === 416 || contentLength === undefined ? undefined : offset + contentLength;
   return { start: offset, length: hidden };
+}
+
+/** Whether the body is decoded on its way here; S3 keeps `aws-chunked` of uploads that were, which means nothing. */
+function isEncoded(headers: Headers): boolean {
+  return !/^(identity|aws-chunked)?$/i.test(headers.get("content-encoding") ?? "");
 }
 
 /** A header's number, if it is one. */

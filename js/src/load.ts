@@ -337,7 +337,7 @@ class Load {
 }
 
 /** Runs attempts until one does not find storage damaged or the server's file changed. */
-async function restarting<T>(attempt: () => Promise<T>): Promise<T> {
+export async function restarting<T>(attempt: () => Promise<T>): Promise<T> {
   for (let restarts = 0; ; restarts++) {
     try {
       return await attempt();

@@ -1,52 +1,11 @@
-import { afterEach, describe, expect, test, vi } from "vitest";
-import {
-  ETAG,
-  LAST_MODIFIED,
-  misbehave,
-  type Cors,
-  type MisbehavingServer,
-  type Misbehaviour,
-} from "../../tests/servers/misbehaving.js";
+import { describe, expect, onTestFinished, test, vi } from "vitest";
+import { ETAG, LAST_MODIFIED, misbehave, type Misbehaviour } from "../../tests/servers/misbehaving.js";
 import { Changed, download, type DownloadOptions } from "../src/download.js";
 import { TallowError } from "../src/errors.js";
+import { FILE, HASTE, WHOLE, asked, bytes, joined, noise } from "./downloads.js";
 import { rejection } from "./fake.js";
 
-/** Nothing that an encoder could shorten much, and no two parts alike. */
-function noise(length: number): Uint8Array {
-  let state = 1;
-  return Uint8Array.from({ length }, () => (state = (state * 48271) % 0x7fffffff) >> 8);
-}
-
-const FILE = noise(1000);
-
-/** Patience for tests. */
-const HASTE = { backoff: 2, stallTimeout: 200 };
-
 const NO_VALIDATORS = { ETag: null, "Last-Modified": null };
-
-afterEach(() => {
-  vi.useRealTimers();
-  vi.unstubAllGlobals();
-  vi.restoreAllMocks();
-});
-
-async function joined(chunks: AsyncIterable<Uint8Array>): Promise<Uint8Array> {
-  const parts: Uint8Array[] = [];
-  for await (const chunk of chunks) parts.push(chunk);
-  return new Uint8Array(Buffer.concat(parts));
-}
-
-/** All that a download brings. */
-async function bytes(url: string, options: DownloadOptions = {}): Promise<Uint8Array> {
-  return joined((await download(url, { ...HASTE, ...options })).chunks);
-}
-
-/** The range that each request asked for, and its If-Range. */
-function asked({ requests }: MisbehavingServer): (string | undefined)[][] {
-  return requests.map(({ headers }) => [headers.range, headers["if-range"] as string | undefined]);
-}
-
-const WHOLE = [undefined, undefined];
 
 test("a file that comes in one piece is asked for once", async () => {
   await using server = await misbehave(FILE);
@@ -141,6 +100,17 @@ describe("goes on where", () => {
       [{ cut: 1000, headers: { "Content-Length": null } }],
       [["bytes=1000-", ETAG]],
     ],
+    ["a server hangs up before it has ever answered", [{ hangUp: true }, { hangUp: true }], [WHOLE, WHOLE]],
+    [
+      "a server answers with a range that nobody asked for",
+      [{ unasked: true, rangeLength: 300 }],
+      [["bytes=300-", ETAG]],
+    ],
+    [
+      "a range is said to be as it is",
+      [{ cut: 100 }, { headers: { "Content-Encoding": "identity" } }],
+      [["bytes=100-", ETAG]],
+    ],
     [
       "a server is busy",
       [{ status: 503 }, { cut: 100 }, { status: 429 }],
@@ -191,18 +161,40 @@ describe("goes on where", () => {
     ]);
   });
 
-  test.each<[string, Misbehaviour]>([
-    ["by an identity range", {}],
-    ["by passing over what is there", { gzip: true, ranges: false }],
-  ])("an encoded body breaks off, %s", async (_, second) => {
+  test.each<[string, "gzip" | "br", Misbehaviour]>([
+    ["by an identity range", "gzip", {}],
+    ["by an identity range", "br", {}],
+    ["by passing over what is there", "gzip", { encoding: "gzip", ranges: false }],
+    ["by passing over what comes in another encoding", "gzip", { encoding: "br", ranges: false }],
+  ])("an encoded body breaks off, %s (%s)", async (_, encoding, second) => {
     const file = noise(60_000);
-    await using server = await misbehave(file, [{ gzip: true, stall: 40_000 }, second]);
+    await using server = await misbehave(file, [{ encoding, stall: 40_000 }, second]);
     const { version, chunks } = await download(server.url, HASTE);
     expect(version.length).toBe(undefined);
     expect(await joined(chunks)).toEqual(file);
     const [, range] = server.requests.map(({ headers }) => headers.range);
     expect(range).toMatch(/^bytes=\d+-$/);
     expect(Number(range?.match(/\d+/)?.[0])).toBeGreaterThan(10_000);
+  });
+
+  test("a browser takes no encoded answer to a range request, as Chromium does", async () => {
+    const file = noise(60_000);
+    const encoded: Misbehaviour = { encoding: "gzip", ranges: false };
+    await using server = await misbehave(file, [
+      { encoding: "gzip", stall: 40_000 },
+      ...Array(5).fill(encoded),
+    ]);
+    const { fetch } = globalThis;
+    onTestFinished(() => void vi.unstubAllGlobals());
+    vi.stubGlobal("fetch", async (url: string, init: RequestInit) => {
+      const response = await fetch(url, init);
+      if (new Headers(init.headers).has("range") && response.headers.has("content-encoding"))
+        throw new TypeError("Failed to fetch");
+      return response;
+    });
+    expect(await bytes(server.url)).toEqual(file);
+    const kinds = server.requests.map(({ headers }) => [headers.range && "range", headers["if-range"]]);
+    expect(kinds).toEqual([WHOLE, ["range", ETAG], ["range", undefined], WHOLE]);
   });
 
   test("a range says how long the file is", async () => {
@@ -226,19 +218,6 @@ describe("goes on where", () => {
     expect(await bytes(server.url, { from: 1000, version })).toEqual(new Uint8Array());
     expect(asked(server)).toEqual([WHOLE, ["bytes=1000-", ETAG]]);
   });
-});
-
-test("a slow server is waited for", async () => {
-  await using server = await misbehave(FILE, [{ drip: { bytes: 100, ms: 40 } }]);
-  expect(await bytes(server.url, { stallTimeout: 300 })).toEqual(FILE);
-  expect(asked(server)).toEqual([WHOLE]);
-});
-
-test("a slow caller is not taken for a server that stalls", async () => {
-  await using server = await misbehave(FILE, [{ drip: { bytes: 500, ms: 10 } }]);
-  const { chunks } = await download(server.url, { ...HASTE, stallTimeout: 100 });
-  for await (const _ of chunks) await new Promise((resolve) => setTimeout(resolve, 150));
-  expect(asked(server)).toEqual([WHOLE]);
 });
 
 describe("does not put two versions together where", () => {
@@ -293,6 +272,11 @@ describe("does not put two versions together where", () => {
       "a range is not said in bytes",
       [{ cut: 100 }, { headers: { "Content-Range": "items 100-999/1000" } }],
       "was answered with another range: expected `bytes 100-`, got `items 100-999/1000`",
+    ],
+    [
+      "a range has more bytes than it says",
+      [{ cut: 100 }, { wholeAsRange: true }],
+      "was answered with more than the range that ends at 1000",
     ],
     [
       "a range is one of an encoded body",
@@ -408,6 +392,15 @@ describe("fails where", () => {
     });
   });
 
+  test("a server hangs up three times and has never answered", async () => {
+    await using server = await misbehave(FILE, Array<Misbehaviour>(3).fill({ hangUp: true }));
+    expect(await rejection(bytes(server.url))).toMatchObject({
+      code: "download_failed",
+      message: `\`${server.url}\` could not be fetched`,
+    });
+    expect(server.requests.length).toBe(3);
+  });
+
   test("six attempts in a row bring no new byte, of a server that breaks off at the same place", async () => {
     const script: Misbehaviour[] = [
       { cut: 100 },
@@ -437,240 +430,5 @@ describe("fails where", () => {
     await using server = await misbehave(FILE.subarray(0, 20), Array<Misbehaviour>(20).fill({ cut: 1 }));
     expect(await bytes(server.url, { attempts: 2 })).toEqual(FILE.subarray(0, 20));
     expect(server.requests.length).toBe(20);
-  });
-});
-
-describe("waits", () => {
-  /** When a download asks, with the timeouts that users get, a server that answers as `fetch` does. */
-  async function askedAt(fetch: () => Promise<Response>): Promise<number[]> {
-    vi.useFakeTimers({ now: 0 });
-    vi.spyOn(Math, "random").mockReturnValue(0.5);
-    const times: number[] = [];
-    vi.stubGlobal("fetch", () => {
-      times.push(Date.now() / 1000);
-      return fetch();
-    });
-    const failure = rejection(download("https://example.test/model.gguf"));
-    await vi.advanceTimersByTimeAsync(1_000_000);
-    expect(await failure).toMatchObject({ code: "download_failed" });
-    return times;
-  }
-
-  test("longer after each attempt that brings nothing", async () => {
-    const unavailable = async () => new Response(null, { status: 503 });
-    expect(await askedAt(unavailable)).toEqual([0, 1, 3, 7, 15, 31]);
-  });
-
-  test("20 seconds for a byte", async () => {
-    expect(await askedAt(() => new Promise(() => {}))).toEqual([0, 21, 43, 67, 95, 131]);
-  });
-
-  test("as long as Retry-After says in seconds", async () => {
-    const headers = { "retry-after": "60" };
-    const unavailable = async () => new Response(null, { status: 503, headers });
-    expect(await askedAt(unavailable)).toEqual([0, 60, 120, 180, 240, 300]);
-  });
-
-  test("as long as Retry-After says as a date", async () => {
-    const headers = { "retry-after": "Thu, 01 Jan 1970 00:00:40 GMT" };
-    const unavailable = async () => new Response(null, { status: 503, headers });
-    expect(await askedAt(unavailable)).toEqual([0, 40, 42, 46, 54, 70]);
-  });
-
-  test("as ever where Retry-After says nothing", async () => {
-    const headers = { "retry-after": "soon" };
-    const unavailable = async () => new Response(null, { status: 503, headers });
-    expect(await askedAt(unavailable)).toEqual([0, 1, 3, 7, 15, 31]);
-  });
-
-  test("for a real server that asks for it", async () => {
-    await using server = await misbehave(FILE, [{ status: 429, headers: { "Retry-After": "1" } }]);
-    expect(await bytes(server.url)).toEqual(FILE);
-    const [first, second] = server.requests.map(({ at }) => at);
-    expect(Number(second) - Number(first)).toBeGreaterThan(950);
-  });
-
-  test("no longer than a minute", async () => {
-    await using server = await misbehave(FILE, [{ status: 503, headers: { "Retry-After": "61" } }]);
-    expect(await rejection(bytes(server.url))).toMatchObject({
-      code: "download_failed",
-      message:
-        `\`${server.url}\` was answered with status 503 Service Unavailable: ` +
-        "expected to wait at most 60 s, got 61 s",
-    });
-    expect(server.requests.length).toBe(1);
-  });
-});
-
-describe("an abort rejects with its reason and closes the connection", () => {
-  const reason = new RangeError("mine");
-
-  test("before anything is asked", async () => {
-    await using server = await misbehave(FILE);
-    expect(await rejection(download(server.url, { signal: AbortSignal.abort(reason) }))).toBe(reason);
-    expect(server.requests).toEqual([]);
-  });
-
-  test("before an answer", async () => {
-    await using server = await misbehave(FILE, [{ silent: true }]);
-    const controller = new AbortController();
-    const opening = rejection(download(server.url, { signal: controller.signal }));
-    await vi.waitFor(() => expect(server.requests.length).toBe(1));
-    controller.abort(reason);
-    expect(await opening).toBe(reason);
-    await vi.waitFor(() => expect(server.requests).toMatchObject([{ broken: true }]));
-  });
-
-  test("while a chunk is waited for", async () => {
-    await using server = await misbehave(FILE, [{ stall: 100 }]);
-    const controller = new AbortController();
-    const { chunks } = await download(server.url, { signal: controller.signal });
-    const iterator = chunks[Symbol.asyncIterator]();
-    expect((await iterator.next()).value).toEqual(FILE.subarray(0, 100));
-    const next = rejection(iterator.next());
-    controller.abort(reason);
-    expect(await next).toBe(reason);
-    await vi.waitFor(() => expect(server.requests).toMatchObject([{ broken: true }]));
-  });
-
-  test("while the caller has a chunk", async () => {
-    await using server = await misbehave(FILE, [{ stall: 100 }]);
-    const controller = new AbortController();
-    const { chunks } = await download(server.url, { signal: controller.signal });
-    const iterator = chunks[Symbol.asyncIterator]();
-    await iterator.next();
-    controller.abort(reason);
-    await vi.waitFor(() => expect(server.requests).toMatchObject([{ broken: true }]));
-    expect(await rejection(iterator.next())).toBe(reason);
-  });
-
-  test("before the chunks are read", async () => {
-    await using server = await misbehave(FILE, [{ stall: 100 }]);
-    const controller = new AbortController();
-    const { chunks } = await download(server.url, { signal: controller.signal });
-    controller.abort(reason);
-    await vi.waitFor(() => expect(server.requests).toMatchObject([{ broken: true }]));
-    expect(await rejection(chunks[Symbol.asyncIterator]().next())).toBe(reason);
-  });
-
-  test("between two attempts", async () => {
-    await using server = await misbehave(FILE, [{ status: 503, headers: { "Retry-After": "30" } }]);
-    const controller = new AbortController();
-    const opening = rejection(download(server.url, { signal: controller.signal }));
-    await vi.waitFor(() => expect(server.requests.length).toBe(1));
-    setTimeout(() => controller.abort(reason), 50);
-    expect(await opening).toBe(reason);
-    expect(server.requests.length).toBe(1);
-  });
-});
-
-test("leaving the iteration closes the connection", async () => {
-  await using server = await misbehave(FILE, [{ stall: 100 }]);
-  const { chunks } = await download(server.url);
-  for await (const _ of chunks) break;
-  await vi.waitFor(() => expect(server.requests).toMatchObject([{ broken: true }]));
-});
-
-test("no chunk is read before it is asked for", async () => {
-  let pulls = 0;
-  const source: UnderlyingDefaultSource<Uint8Array> = {
-    pull: (controller) => controller.enqueue(Uint8Array.of(pulls++)),
-  };
-  const body = new ReadableStream(source, { highWaterMark: 0 });
-  vi.stubGlobal("fetch", async () => new Response(body));
-  const { chunks } = await download("https://example.test/model.gguf");
-  const iterator = chunks[Symbol.asyncIterator]();
-  for (const i of [0, 1, 2]) {
-    expect((await iterator.next()).value).toEqual(Uint8Array.of(i));
-    await new Promise((resolve) => setTimeout(resolve, 5));
-    expect(pulls).toBe(i + 1);
-  }
-});
-
-describe("another origin", () => {
-  /** The headers that any page may read, of those that matter here. */
-  const SAFELISTED = ["content-length", "content-type", "last-modified"];
-
-  /** `fetch` as browsers do it to another origin: with a preflight for If-Range, and with headers hidden. */
-  function stubCrossOriginFetch(): void {
-    const { fetch } = globalThis;
-    vi.stubGlobal("fetch", async (url: string, init: RequestInit) => {
-      if (new Headers(init.headers).has("if-range")) {
-        const preflight = await fetch(url, { method: "OPTIONS" });
-        if (!/\bif-range\b/i.test(preflight.headers.get("access-control-allow-headers") ?? ""))
-          throw new TypeError("Failed to fetch");
-      }
-      const { body, headers, status, statusText } = await fetch(url, init);
-      const exposed = headers.get("access-control-expose-headers")?.toLowerCase().split(", ") ?? [];
-      const visible = [...headers].filter(([name]) => [...SAFELISTED, ...exposed].includes(name));
-      return new Response(body, { headers: visible, status, statusText });
-    });
-  }
-
-  test.each<[string, Cors, string | undefined, string | null]>([
-    ["refuses If-Range and hides the ETag", {}, undefined, null],
-    ["refuses If-Range", { exposeHeaders: "ETag, Content-Range" }, undefined, ETAG],
-    [
-      "allows If-Range",
-      { allowHeaders: "Range, If-Range", exposeHeaders: "ETag, Content-Range" },
-      ETAG,
-      ETAG,
-    ],
-    ["allows If-Range and hides the ETag", { allowHeaders: "Range, If-Range" }, LAST_MODIFIED, null],
-  ])("that %s", async (_, cors, ifRange, etag) => {
-    await using server = await misbehave(FILE, [{ cut: 100 }], cors);
-    stubCrossOriginFetch();
-    const { version, chunks } = await download(server.url, HASTE);
-    expect(version).toEqual({ etag, lastModified: LAST_MODIFIED, length: 1000 });
-    expect(await joined(chunks)).toEqual(FILE);
-    expect(asked(server)).toEqual([WHOLE, ["bytes=100-", ifRange]]);
-  });
-
-  test("refuses If-Range to what goes on with an earlier download", async () => {
-    await using server = await misbehave(FILE);
-    stubCrossOriginFetch();
-    const version = { etag: ETAG, lastModified: LAST_MODIFIED, length: 1000 };
-    expect(await bytes(server.url, { from: 400, version })).toEqual(FILE.subarray(400));
-    expect(asked(server)).toEqual([["bytes=400-", undefined]]);
-  });
-
-  test("hides all that could tell two versions apart", async () => {
-    const headers = { "Last-Modified": null };
-    await using server = await misbehave(FILE, [
-      { cut: 100, headers },
-      { headers },
-      { cut: 100, headers },
-      { headers },
-    ]);
-    stubCrossOriginFetch();
-    expect(await rejection(bytes(server.url))).toBeInstanceOf(Changed);
-    expect(server.requests.length).toBe(1);
-    expect(await bytes(server.url)).toEqual(FILE);
-    expect(await bytes(server.url, { pinned: true })).toEqual(FILE);
-    expect(asked(server)).toEqual([WHOLE, WHOLE, WHOLE, ["bytes=100-", undefined]]);
-  });
-
-  test.each<[string, Misbehaviour, string]>([
-    [
-      "another date",
-      { headers: { "Last-Modified": "Sun, 02 Jun 2024 12:00:00 GMT" } },
-      `expected ${LAST_MODIFIED}, got Sun, 02 Jun 2024 12:00:00 GMT`,
-    ],
-    ["another length", { file: noise(999) }, "expected 1000 bytes, got 999"],
-  ])("that refuses If-Range has a version of %s", async (_, second, message) => {
-    await using server = await misbehave(FILE, [{ cut: 100 }, second]);
-    stubCrossOriginFetch();
-    const error = await rejection(bytes(server.url));
-    expect(error).toBeInstanceOf(Changed);
-    expect(error).toMatchObject({ message: `\`${server.url}\` changed on the server: ${message}` });
-    expect(asked(server)).toEqual([WHOLE, ["bytes=100-", undefined]]);
-  });
-
-  test("hides the encoding that makes Content-Length too short", async () => {
-    const file = new Uint8Array(100_000);
-    await using server = await misbehave(file, [{ gzip: true }]);
-    stubCrossOriginFetch();
-    expect(await bytes(server.url)).toEqual(file);
-    expect(asked(server)).toEqual([WHOLE]);
   });
 });

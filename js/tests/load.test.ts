@@ -263,12 +263,17 @@ describe("failures end the worker and name their cause", () => {
 
   test("no network", async () => {
     fakeWorkers();
-    vi.stubGlobal("fetch", () => Promise.reject(new TypeError("Failed to fetch")));
+    const fetch = vi.fn(() => Promise.reject(new TypeError("Failed to fetch")));
+    vi.stubGlobal("fetch", fetch);
+    // It waits for the least time that it may.
+    vi.spyOn(Math, "random").mockReturnValue(0);
     expect(await rejection(loadModel(URL_OF_MODEL))).toMatchObject({
       code: "download_failed",
       message: `\`${URL_OF_MODEL}\` could not be fetched`,
       cause: { name: "TypeError", message: "Failed to fetch" },
     });
+    vi.restoreAllMocks();
+    expect(fetch).toHaveBeenCalledTimes(3);
   });
 
   test("a connection that breaks off, each time it is tried anew", async () => {

@@ -4,6 +4,7 @@ import { chromium, expect, test, type Page } from "@playwright/test";
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import type * as Tallow from "tallow";
 import { DEFAULT, MODEL, TINY, golden, load, openPackage, serveModel, sha256 } from "./loading.js";
 
 /** Changes files of the model in storage: flips a byte in the middle, or cuts the last one off. */
@@ -48,6 +49,112 @@ test("the second load asks the network for nothing, and answers the same", async
   expect(server.requests).toHaveLength(1);
 });
 
+test("every kind of source loads the same model", async ({ page }) => {
+  await using server = await serveModel(TINY);
+  await openPackage(page, server.url);
+  const seen = await page.evaluate(async (source) => {
+    const bytes = async () => (await fetch(source)).arrayBuffer();
+    const folder = await navigator.storage.getDirectory();
+    const handle = await folder.getFileHandle("mine.gguf", { create: true });
+    const writable = await handle.createWritable();
+    await writable.write(await bytes());
+    await writable.close();
+    const whole = new Uint8Array(await bytes());
+    let at = 0;
+    const sources: Record<string, Tallow.ModelSource> = {
+      string: source,
+      URL: new URL(source, location.href),
+      "list of URLs": [source],
+      File: new File([await bytes()], "mine.gguf"),
+      Blob: new Blob([await bytes()]),
+      ArrayBuffer: await bytes(),
+      "body of an answer": (await fetch(source)).body as ReadableStream<Uint8Array>,
+      "stream of odd chunks": new ReadableStream({
+        pull(controller) {
+          controller.enqueue(whole.subarray(at, (at += 99_999)));
+          if (at >= whole.length) controller.close();
+        },
+      }),
+      FileSystemFileHandle: handle,
+    };
+    const seen: [string, string | undefined, readonly string[], string | undefined][] = [];
+    for (const [kind, source] of Object.entries(sources)) {
+      const again = source instanceof ReadableStream ? undefined : await tallow.inspect(source);
+      const model = await tallow.loadModel(source);
+      const body = { prompt: "abc", max_tokens: 4, temperature: 0, ignore_eos: true };
+      const answer = await model.completions.create(body);
+      seen.push([kind, answer.choices[0]?.text, model.info.sha256, again?.architecture]);
+      await model.dispose();
+    }
+    return { seen, kept: [whole.length, (sources["ArrayBuffer"] as ArrayBuffer).byteLength] };
+  }, MODEL);
+  const [first] = seen.seen;
+  for (const [kind, text, digests, architecture] of seen.seen) {
+    expect([text, digests], kind).toEqual([first?.[1], [sha256(TINY)]]);
+    if (!/stream|body/.test(kind)) expect(architecture, kind).toBe("llama");
+  }
+  expect(seen.seen).toHaveLength(9);
+  // What was the page's still is.
+  expect(seen.kept).toEqual([TINY.length, TINY.length]);
+});
+
+test("packed weights of another layout are made anew from the file", async ({ page }) => {
+  await using server = await serveModel(TINY);
+  await openPackage(page, server.url);
+  const first = await load(page);
+  /** The layout in the record; `add` is added to it first. */
+  const layout = (add: number) =>
+    page.evaluate(async (add) => {
+      const folder = await (await navigator.storage.getDirectory()).getDirectoryHandle("tallow");
+      const layouts: number[] = [];
+      for await (const handle of folder.values()) {
+        if (!(handle instanceof FileSystemFileHandle) || !/[.]json_[01]$/.test(handle.name)) continue;
+        const text = (await (await handle.getFile()).text()).slice(8);
+        const changed = text.replace(/"layout":(\d+)/, (_, layout) => {
+          layouts.push(Number(layout));
+          return `"layout":${Number(layout) + add}`;
+        });
+        // The checksum before it is FNV-1a.
+        let hash = 0x811c9dc5;
+        for (const byte of new TextEncoder().encode(changed)) hash = Math.imul(hash ^ byte, 0x01000193);
+        const writable = await handle.createWritable();
+        await writable.write((hash >>> 0).toString(16).padStart(8, "0") + changed);
+        await writable.close();
+      }
+      return layouts;
+    }, add);
+  const [current] = await layout(1);
+  expect(current).toEqual(expect.any(Number));
+  expect(await load(page)).toEqual(first);
+  // The newer of the two records has it again.
+  expect(await layout(0)).toContain(current);
+  expect(await load(page)).toEqual(first);
+  expect(server.requests).toHaveLength(1);
+});
+
+test("a model that is being loaded is deleted after that", async ({ page, context }) => {
+  await using server = await serveModel(TINY, [{ drip: { bytes: 50_000, ms: 50 } }]);
+  const second = await context.newPage();
+  await openPackage(page, server.url);
+  await openPackage(second, server.url);
+  const loading = page.evaluate(async (source) => {
+    const model = await tallow.loadModel(source);
+    await model.dispose();
+  }, MODEL);
+  await expect.poll(() => server.requests.length).toBe(1);
+  const deleted = await second.evaluate(async (source) => {
+    await tallow.cache.delete(source);
+    const folder = await (await navigator.storage.getDirectory()).getDirectoryHandle("tallow");
+    const names: string[] = [];
+    for await (const name of folder.keys()) names.push(name);
+    return names.filter((name) => name !== "_probe");
+  }, MODEL);
+  await loading;
+  expect(deleted).toEqual([]);
+  expect(await load(page)).toMatchObject({ text: expect.any(String), stored: [{ complete: true }] });
+  expect(server.requests).toHaveLength(2);
+});
+
 test("cache: false stores nothing", async ({ page }) => {
   await using server = await serveModel(TINY);
   await openPackage(page, server.url);
@@ -75,6 +182,17 @@ for (const how of ["flip", "cut"] as const) {
     expect(server.requests).toHaveLength(2);
   });
 }
+
+test("a file that was cut behind its header is fetched again, though the packed weights are whole", async ({
+  page,
+}) => {
+  await using server = await serveModel(TINY);
+  await openPackage(page, server.url);
+  const first = await load(page);
+  expect(await damage(page, ".gguf", "cut")).toBe(1);
+  expect(await load(page)).toEqual(first);
+  expect(server.requests).toHaveLength(2);
+});
 
 test("a file with another SHA-256 than asked for is refused, and nothing is kept", async ({ page }) => {
   await using server = await serveModel(TINY);

@@ -9,7 +9,7 @@ import {
   type ServerResponse,
 } from "node:http";
 import type { AddressInfo } from "node:net";
-import { gzipSync } from "node:zlib";
+import { brotliCompressSync, gzipSync } from "node:zlib";
 
 /** What is done to one request; one without any is answered as RFC 9110 has it. */
 export interface Misbehaviour {
@@ -29,8 +29,12 @@ export interface Misbehaviour {
   rangeStart?: number;
   /** Ends a range after so many bytes, though more are asked for. */
   rangeLength?: number;
+  /** Answers with a range though the whole file is asked for. */
+  unasked?: true;
+  /** Sends the whole file and calls it the range that was asked for. */
+  wholeAsRange?: true;
   /** Encodes the whole file; a range is identity all the same. */
-  gzip?: true;
+  encoding?: keyof typeof encoders;
   /** Closes the connection after so many bytes of the body. */
   cut?: number;
   /** Sends nothing more after so many bytes of the body. */
@@ -63,6 +67,8 @@ export interface Cors {
   allowHeaders?: string;
   exposeHeaders?: string;
 }
+
+const encoders = { gzip: gzipSync, br: brotliCompressSync };
 
 /** Of the file, unless a script has others. */
 export const ETAG = '"1"';
@@ -138,14 +144,14 @@ async function answer(
 function representation(
   request: IncomingMessage,
   file: Uint8Array,
-  { status, headers, ranges, rangeStart, rangeLength = file.length, gzip }: Misbehaviour,
+  { status, headers, ranges, rangeStart, rangeLength = file.length, ...odd }: Misbehaviour,
 ): { status: number; headers: Record<string, string>; body: Uint8Array } {
   if (status !== undefined) {
     const body = new TextEncoder().encode("no file");
     return { status, headers: { "Content-Length": `${body.length}` }, body };
   }
   const validators = { ETag: ETAG, "Last-Modified": LAST_MODIFIED };
-  const first = /^bytes=(\d+)-$/.exec(request.headers.range ?? "")?.[1];
+  const first = /^bytes=(\d+)-$/.exec(request.headers.range ?? (odd.unasked ? "bytes=0-" : ""))?.[1];
   const ifRange = request.headers["if-range"];
   // What an answer leaves out, the server knows all the same.
   const current = [headers?.["ETag"] ?? ETAG, headers?.["Last-Modified"] ?? LAST_MODIFIED];
@@ -154,15 +160,16 @@ function representation(
     first === undefined ||
     (typeof ifRange === "string" && !current.includes(ifRange))
   ) {
-    const body = gzip ? gzipSync(file) : file;
-    const encoding = gzip && { "Content-Encoding": "gzip" };
+    const body = odd.encoding ? encoders[odd.encoding](file) : file;
+    const encoding = odd.encoding && { "Content-Encoding": odd.encoding };
     return { status: 200, headers: { ...validators, ...encoding, "Content-Length": `${body.length}` }, body };
   }
   const start = rangeStart ?? Number(first);
-  const body = file.subarray(start, start + rangeLength);
-  const range = body.length > 0 ? `${start}-${start + body.length - 1}` : "*";
+  const part = file.subarray(start, start + rangeLength);
+  const range = part.length > 0 ? `${start}-${start + part.length - 1}` : "*";
+  const body = odd.wholeAsRange ? file : part;
   return {
-    status: body.length > 0 ? 206 : 416,
+    status: part.length > 0 ? 206 : 416,
     headers: {
       ...validators,
       "Content-Range": `bytes ${range}/${file.length}`,
