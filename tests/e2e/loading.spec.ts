@@ -212,7 +212,10 @@ test("a file with another SHA-256 than asked for is refused, and nothing is kept
 });
 
 test("a connection that breaks off is gone on with, by range", async ({ page }) => {
-  await using server = await serveModel(TINY, [{ cut: 200_000 }, { stall: 1, cut: 100_000 }]);
+  await using server = await serveModel(TINY, [
+    { cut: 200_000, linger: 500 },
+    { stall: 1, cut: 100_000 },
+  ]);
   await openPackage(page, server.url);
   expect(await load(page)).toMatchObject({ text: expect.any(String), warnings: [] });
   expect(server.requests.map(({ headers }) => headers["if-range"])).toEqual([undefined, '"1"', '"1"']);
@@ -226,7 +229,13 @@ test("a download that failed is gone on with by the next load, of the same versi
   page,
 }) => {
   const missing = { status: 404 };
-  await using server = await serveModel(TINY, [{ cut: 200_000 }, missing, {}, { cut: 250_000 }, missing]);
+  await using server = await serveModel(TINY, [
+    { cut: 200_000, linger: 500 },
+    missing,
+    {},
+    { cut: 250_000, linger: 500 },
+    missing,
+  ]);
   await openPackage(page, server.url);
   const failed = await load(page);
   expect(failed).toMatchObject({ error: expect.stringMatching(/^download_failed: .*404/) });
@@ -246,7 +255,7 @@ test("a download that failed is gone on with by the next load, of the same versi
 test("a file that changed on its server is loaded from its beginning", async ({ page }) => {
   const other = golden("../golden/tiny/tiny-Q8_0.gguf");
   const changed = { file: other, headers: { ETag: '"2"' } };
-  await using server = await serveModel(TINY, [{ cut: 200_000 }, changed, changed]);
+  await using server = await serveModel(TINY, [{ cut: 200_000, linger: 500 }, changed, changed]);
   await openPackage(page, server.url);
   expect(await load(page)).toMatchObject({ stored: [{ sha256: [sha256(other)], fileBytes: other.length }] });
 });

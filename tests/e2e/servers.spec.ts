@@ -5,6 +5,7 @@ import { misbehave, type Misbehaviour } from "../servers/misbehaving.js";
 import { MODEL, TINY, load, openPackage, serveFiles, serveModel, sha256 } from "./loading.js";
 
 const CUT = 200_000;
+const BREAKS_OFF = { cut: CUT, linger: 500 };
 const NO_VALIDATORS = { ETag: null, "Last-Modified": null };
 const WEAK = { ETag: 'W/"1"' };
 const HTML = Buffer.from("<!doctype html><title>Sign in</title>");
@@ -21,23 +22,23 @@ const inSeconds = (seconds: number) => new Date(Date.now() + 1000 * seconds).toU
 
 /** Of each request whether it asks for a range, and with which If-Range. */
 const cases: [name: string, script: Misbehaviour[], asked: string[]][] = [
-  ["has no ranges", [{ cut: CUT }, { ranges: false }], ["whole", 'range "1"']],
-  ["has a weak ETag", [{ cut: CUT, headers: WEAK }, { headers: WEAK }], ["whole", "range"]],
-  ["has another ETag", [{ cut: CUT }, { headers: { ETag: '"2"' } }], ["whole", 'range "1"', "whole"]],
+  ["has no ranges", [BREAKS_OFF, { ranges: false }], ["whole", 'range "1"']],
+  ["has a weak ETag", [{ ...BREAKS_OFF, headers: WEAK }, { headers: WEAK }], ["whole", "range"]],
+  ["has another ETag", [BREAKS_OFF, { headers: { ETag: '"2"' } }], ["whole", 'range "1"', "whole"]],
   [
     "has lost its validators",
-    [{ cut: CUT }, { ranges: false, headers: NO_VALIDATORS }],
+    [BREAKS_OFF, { ranges: false, headers: NO_VALIDATORS }],
     ["whole", 'range "1"', "whole"],
   ],
-  ["answers a range with 416", [{ cut: CUT }, { status: 416 }], ["whole", 'range "1"', "whole"]],
-  ["answers with an earlier range", [{ cut: CUT }, { rangeStart: 100 }], ["whole", 'range "1"']],
-  ["answers with a later range", [{ cut: CUT }, { rangeStart: 300_000 }], ["whole", 'range "1"', "whole"]],
-  ["answers with a shorter range", [{ cut: CUT }, { rangeLength: 100 }], ["whole", 'range "1"', 'range "1"']],
-  ["answers a range with all", [{ cut: CUT }, { wholeAsRange: true }], ["whole", 'range "1"', "whole"]],
+  ["answers a range with 416", [BREAKS_OFF, { status: 416 }], ["whole", 'range "1"', "whole"]],
+  ["answers with an earlier range", [BREAKS_OFF, { rangeStart: 100 }], ["whole", 'range "1"']],
+  ["answers with a later range", [BREAKS_OFF, { rangeStart: 300_000 }], ["whole", 'range "1"', "whole"]],
+  ["answers with a shorter range", [BREAKS_OFF, { rangeLength: 100 }], ["whole", 'range "1"', 'range "1"']],
+  ["answers a range with all", [BREAKS_OFF, { wholeAsRange: true }], ["whole", 'range "1"', "whole"]],
   ["answers with a range unasked", [{ unasked: true, rangeLength: CUT }], ["whole", 'range "1"']],
   [
     "answers a range with a page",
-    [{ cut: CUT }, { file: HTML, ranges: false, headers: NO_VALIDATORS }],
+    [BREAKS_OFF, { file: HTML, ranges: false, headers: NO_VALIDATORS }],
     ["whole", 'range "1"', "whole"],
   ],
   [
@@ -47,21 +48,24 @@ const cases: [name: string, script: Misbehaviour[], asked: string[]][] = [
   ],
   [
     "says too great a length",
-    [{ cut: TINY.length, headers: { "Content-Length": `${TINY.length + 1000}` } }],
+    [{ ...BREAKS_OFF, cut: TINY.length, headers: { "Content-Length": `${TINY.length + 1000}` } }],
     ["whole"],
   ],
   ["says no length", [{ headers: { "Content-Length": null } }], ["whole"]],
   [
     "says no length and breaks off",
-    [{ cut: CUT, headers: { "Content-Length": null } }],
+    [{ ...BREAKS_OFF, headers: { "Content-Length": null } }],
     ["whole", 'range "1"'],
   ],
   ["encodes by gzip", [{ encoding: "gzip" }], ["whole"]],
   ["encodes by brotli", [{ encoding: "br" }], ["whole"]],
-  ["encodes, breaks off, and has a range", [{ encoding: "gzip", cut: CUT }], ["whole", 'range "1"']],
+  ["encodes, breaks off, and has a range", [{ encoding: "gzip", ...BREAKS_OFF }], ["whole", 'range "1"']],
   [
     "encodes, breaks off, and has no ranges",
-    [{ encoding: "gzip", cut: CUT }, ...Array<Misbehaviour>(3).fill({ encoding: "gzip", ranges: false })],
+    [
+      { encoding: "gzip", ...BREAKS_OFF },
+      ...Array<Misbehaviour>(3).fill({ encoding: "gzip", ranges: false }),
+    ],
     // Chromium takes no encoded answer to a range request.
     ["whole", 'range "1"', "range", "whole"],
   ],
@@ -77,11 +81,11 @@ const cases: [name: string, script: Misbehaviour[], asked: string[]][] = [
   ],
   [
     "is busy in the middle",
-    [{ cut: CUT }, { status: 429 }, { status: 503 }],
+    [BREAKS_OFF, { status: 429 }, { status: 503 }],
     ["whole", 'range "1"', 'range "1"', 'range "1"'],
   ],
   ["has an error that passes", [{ status: 500 }, { status: 502 }], ["whole", "whole", "whole"]],
-  ["hangs up in the middle", [{ cut: CUT }, { cut: 0 }], ["whole", 'range "1"', 'range "1"']],
+  ["hangs up in the middle", [BREAKS_OFF, { cut: 0 }], ["whole", 'range "1"', 'range "1"']],
 ];
 
 for (const [name, script, asked] of cases) {
@@ -109,7 +113,7 @@ test("a server that redirects, each time to another address", async ({ page }) =
   const to = (path: string) => ({ status: 302, headers: { Location: path } });
   await using server = await serveFiles({
     [MODEL]: { file: TINY, script: [to("/signed-1"), to("/signed-2")] },
-    "/signed-1": { file: TINY, script: [{ cut: CUT }] },
+    "/signed-1": { file: TINY, script: [BREAKS_OFF] },
     "/signed-2": { file: TINY },
   });
   await openPackage(page, server.url);
@@ -204,7 +208,7 @@ for (const [name, cors, ifRange] of [
 ] as const) {
   test(`a server of another origin that breaks off and ${name}`, async ({ page }) => {
     await using here = await serveFiles({});
-    await using there = await misbehave(TINY, [{ cut: CUT }], cors);
+    await using there = await misbehave(TINY, [BREAKS_OFF], cors);
     await openPackage(page, here.url);
     expect(await load(page, {}, there.url)).toMatchObject(WHOLE);
     expect(there.requests.map(({ headers }) => [headers.range?.slice(0, 6), headers["if-range"]])).toEqual([

@@ -37,6 +37,8 @@ export interface Misbehaviour {
   encoding?: keyof typeof encoders;
   /** Closes the connection after so many bytes of the body. */
   cut?: number;
+  /** How many milliseconds after the last of them, {@link LINGER} by default: a browser may drop what it has not yet handed on. */
+  linger?: number;
   /** Sends nothing more after so many bytes of the body. */
   stall?: number;
   /** Ends the body after so many bytes, in good order. */
@@ -182,7 +184,7 @@ function representation(
 async function send(
   response: ServerResponse,
   body: Uint8Array,
-  { cut, stall, end, drip }: Misbehaviour,
+  { cut, linger = LINGER, stall, end, drip }: Misbehaviour,
 ): Promise<void> {
   const sent = body.subarray(0, cut ?? stall ?? end);
   const step = drip?.bytes ?? sent.length;
@@ -195,7 +197,7 @@ async function send(
     response.end();
     return;
   }
-  await pause(LINGER);
+  await pause(linger);
   response.destroy();
 }
 
