@@ -1,16 +1,17 @@
 //! Vocabularies: the real ones of `tests/golden/vocab`, and two small ones to be changed.
 
+use crate::vocab;
 use std::sync::LazyLock;
-use tallow::gguf::{Array, Header, Metadata, Parser, Sink, Value};
+use tallow::gguf::{Array, Metadata, Value};
 use tallow::tokenizer::Tokenizer;
 
 const LLAMA_SPM_GGUF: &[u8] = include_bytes!("../golden/vocab/ggml-vocab-llama-spm.gguf");
 const LLAMA_BPE_GGUF: &[u8] = include_bytes!("../golden/vocab/ggml-vocab-llama-bpe.gguf");
 const SMOLLM2_GGUF: &[u8] = include_bytes!("../golden/vocab/smollm2.gguf");
 
-pub static LLAMA_SPM: LazyLock<Tokenizer> = LazyLock::new(|| tokenizer(&parse(LLAMA_SPM_GGUF)));
-pub static LLAMA_BPE: LazyLock<Tokenizer> = LazyLock::new(|| tokenizer(&parse(LLAMA_BPE_GGUF)));
-pub static SMOLLM2: LazyLock<Tokenizer> = LazyLock::new(|| tokenizer(&parse(SMOLLM2_GGUF)));
+pub static LLAMA_SPM: LazyLock<Tokenizer> = LazyLock::new(|| tokenizer(&vocab::metadata(LLAMA_SPM_GGUF)));
+pub static LLAMA_BPE: LazyLock<Tokenizer> = LazyLock::new(|| tokenizer(&vocab::metadata(LLAMA_BPE_GGUF)));
+pub static SMOLLM2: LazyLock<Tokenizer> = LazyLock::new(|| tokenizer(&vocab::metadata(SMOLLM2_GGUF)));
 
 pub fn tokenizer(metadata: &Metadata) -> Tokenizer {
     Tokenizer::from_metadata(metadata).unwrap()
@@ -18,7 +19,7 @@ pub fn tokenizer(metadata: &Metadata) -> Tokenizer {
 
 /// Llama 3's vocabulary with another pre-tokenizer.
 pub fn llama_bpe_as(pre: &str) -> Tokenizer {
-    tokenizer(&with(&parse(LLAMA_BPE_GGUF), "tokenizer.ggml.pre", Some(text(pre))))
+    tokenizer(&with(&vocab::metadata(LLAMA_BPE_GGUF), "tokenizer.ggml.pre", Some(text(pre))))
 }
 
 /// A byte-level vocabulary: `a`, `b`, `Ġ`, `ab`, then `<s>`, `</s>` (control) and `<tool>` (user-defined).
@@ -81,19 +82,4 @@ fn metadata<const N: usize>(pairs: [(&str, Value); N]) -> Metadata {
         metadata.insert(key.to_owned(), value).unwrap();
     }
     metadata
-}
-
-fn parse(file: &[u8]) -> Metadata {
-    struct HeaderOnly;
-    impl Sink for HeaderOnly {
-        fn header(&mut self, _header: &Header) -> tallow::Result<()> {
-            Ok(())
-        }
-        fn tensor_data(&mut self, _index: usize, _at: u64, _bytes: &[u8]) -> tallow::Result<()> {
-            Ok(())
-        }
-    }
-    let mut parser = Parser::new();
-    parser.push(file, &mut HeaderOnly).unwrap();
-    parser.finish().unwrap().metadata
 }

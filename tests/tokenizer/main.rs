@@ -7,6 +7,8 @@ mod malformed;
 #[path = "../module/mod.rs"]
 mod module;
 mod roles;
+#[path = "../vocab/mod.rs"]
+mod vocab;
 
 #[cfg(target_arch = "wasm32")]
 wasm_bindgen_test::wasm_bindgen_test_configure!(run_in_dedicated_worker);

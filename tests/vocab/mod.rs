@@ -1,0 +1,21 @@
+//! The metadata of a file that is at hand as a whole, such as a vocabulary of `tests/golden/vocab`.
+
+use tallow::gguf::{Header, Metadata, Parser, Sink};
+
+struct HeaderOnly;
+
+impl Sink for HeaderOnly {
+    fn header(&mut self, _header: &Header) -> tallow::Result<()> {
+        Ok(())
+    }
+
+    fn tensor_data(&mut self, _index: usize, _at: u64, _bytes: &[u8]) -> tallow::Result<()> {
+        Ok(())
+    }
+}
+
+pub fn metadata(file: &[u8]) -> Metadata {
+    let mut parser = Parser::new();
+    parser.push(file, &mut HeaderOnly).unwrap();
+    parser.finish().unwrap().metadata
+}
