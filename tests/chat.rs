@@ -368,6 +368,71 @@ fn of_several_templates_the_request_chooses() {
 }
 
 #[test]
+fn instructions_are_what_every_conversation_with_them_begins_with() {
+    let golden: Value = serde_json::from_str(include_str!("golden/templates.json")).unwrap();
+    let mut n_kept = 0;
+    for (name, source) in golden["templates"].as_object().unwrap() {
+        let template = ChatTemplate::new(source.as_str().unwrap()).unwrap();
+        let conversation = request(json!({
+            "messages": [
+                { "role": "system", "content": "Speak like a pirate." },
+                { "role": "user", "content": "Who are you?" },
+                { "role": "assistant", "content": "Arr." },
+                { "role": "user", "content": "Where to?" },
+            ],
+            "chat_template_kwargs": { "bos_token": "<s>", "eos_token": "</s>" },
+            "add_generation_prompt": true,
+        }));
+        // Some templates know no system message.
+        let Ok(prompt) = template.render(&conversation, now()) else { continue };
+        let instructions = template.render(&conversation.instructions(), now()).unwrap();
+        let alike = prompt.chars().zip(instructions.chars()).take_while(|(a, b)| a == b).count();
+        let kept: String = prompt.chars().take(alike).collect();
+        assert!(!kept.contains("Who"), "{name}: {kept}");
+        // Some put it before the last question, where a shift leaves it longest.
+        if prompt.find("pirate") < prompt.find("Who") && prompt.contains("pirate") {
+            assert!(kept.contains("Speak like a pirate."), "{name}: {kept}");
+            n_kept += 1;
+        }
+    }
+    assert!(n_kept >= 5, "{n_kept} templates have a system message");
+
+    let only = request(json!({ "messages": [{ "role": "developer", "content": "Be brief." }] }));
+    assert_eq!(only.instructions().messages, only.messages);
+}
+
+#[test]
+fn parts_of_text_are_one_text_and_others_are_refused() {
+    let of = |content: Value| {
+        request(
+            json!({ "messages": [{ "role": "user", "content": "Hi" }, { "role": "user", "content": content }] }),
+        )
+    };
+    let text = |content: Value| of(content).in_one_piece().unwrap().messages[1].fields()["content"].clone();
+    let part = |text: &str| json!({ "type": "text", "text": text });
+    assert_eq!(text(json!("ab")), json!("ab"));
+    assert_eq!(text(json!([part("a "), part("b"), part("c")])), json!("a bc"));
+    assert_eq!(text(json!([])), json!(""));
+    assert_eq!(text(json!(null)), json!(null));
+    for (content, detail) in [
+        (json!(5), "`messages[1].content` should be a text or an array of text parts, got 5"),
+        (
+            json!({ "text": "a" }),
+            "`messages[1].content` should be a text or an array of text parts, got {\"text\":\"a\"}",
+        ),
+        (
+            json!([part("a"), { "type": "image_url", "image_url": { "url": "x" } }]),
+            "`messages[1].content[1].type` should be `text`, got `image_url`",
+        ),
+        (json!([part("a"), part("b"), { "type": "text" }]), "`messages[1].content[2].text` should be a text"),
+        (json!(["a"]), "`messages[1].content[0]` should be an object with the `type` `text`"),
+    ] {
+        let error = of(content).in_one_piece().unwrap_err();
+        assert_eq!((error.kind(), error.detail()), (ErrorKind::InvalidRequest, detail));
+    }
+}
+
+#[test]
 fn a_template_of_another_type_is_refused() {
     let mut metadata = Metadata::default();
     metadata.insert("tokenizer.chat_template".to_owned(), gguf::Value::U32(3)).unwrap();

@@ -227,7 +227,10 @@ export interface GenerationParams extends SamplerParams {
    * has still seen what was dropped.
    */
   context?: "error" | "shift" | null | undefined;
-  /** How many of the prompt's first tokens `context: "shift"` keeps; -1 keeps all of it. 4 by default, which attention needs. */
+  /**
+   * How many of the prompt's first tokens `context: "shift"` keeps; -1 keeps all of it. By default those of a chat's system
+   * message, and 4 at least, which attention needs.
+   */
   n_keep?: number | null | undefined;
   /** Only with `stream: true`. */
   stream_options?: StreamOptions | null | undefined;

@@ -241,7 +241,7 @@ export interface Generating {
   cache_prompt: boolean;
   /** Absent: `error`. */
   context?: "error" | "shift";
-  /** Absent: 4. -1: the whole prompt. */
+  /** Absent: what instructs the whole conversation, and 4 at least. -1: the whole prompt. */
   n_keep?: number;
   sampler: Sampler;
 }

@@ -50,6 +50,11 @@ impl Message {
         Self([field("role", role), field("content", content)].into_iter().collect())
     }
 
+    /// Whether it says how to answer, as the first messages of a conversation may.
+    fn instructs(&self) -> bool {
+        matches!(self.0.get("role").and_then(Json::as_str), Some("system" | "developer"))
+    }
+
     /// Every field in its order.
     pub fn fields(&self) -> &Map<String, Json> {
         &self.0
@@ -74,6 +79,46 @@ impl ChatRequest {
     /// `messages`, to be answered.
     pub fn new(messages: Vec<Message>) -> Self {
         Self { messages, add_generation_prompt: true, ..Self::default() }
+    }
+
+    /// The conversation up to its first message that is no instruction, with another text in that one: what the prompts
+    /// of both begin with is what holds for the whole conversation.
+    #[must_use]
+    pub fn instructions(&self) -> Self {
+        let n = self.messages.iter().take_while(|message| message.instructs()).count();
+        let mut messages: Vec<Message> = self.messages.iter().take(n + 1).cloned().collect();
+        if let Some(Message(fields)) = messages.get_mut(n) {
+            fields.insert("content".to_owned(), Json::from("…"));
+        }
+        Self { messages, add_generation_prompt: false, continue_final_message: false, ..self.clone() }
+    }
+
+    /// The same with the text of each message in one piece: OpenAI allows parts, which many templates do not.
+    ///
+    /// # Errors
+    /// `invalid_request` that names content that is no text.
+    pub fn in_one_piece(&self) -> Result<Self> {
+        let mut whole = self.clone();
+        for (index, Message(fields)) in whole.messages.iter_mut().enumerate() {
+            let Some(content) = fields.get_mut("content") else { continue };
+            let name = format!("messages[{index}].content");
+            match content {
+                Json::Null | Json::String(_) => {}
+                Json::Array(parts) => {
+                    let texts = parts
+                        .iter()
+                        .enumerate()
+                        .map(|(part, value)| part_text(value, &format!("{name}[{part}]")));
+                    *content = Json::String(texts.collect::<Result<_>>()?);
+                }
+                other => {
+                    return Err(Error::invalid_request(format!(
+                        "`{name}` should be a text or an array of text parts, got {other}"
+                    )));
+                }
+            }
+        }
+        Ok(whole)
     }
 
     /// The template's variables.
@@ -152,6 +197,20 @@ impl Message {
         fields.extend(given);
         fields.insert("reasoning_content".to_owned(), reasoning);
         Json::Object(fields)
+    }
+}
+
+/// The text of a part of a message's content, which is called `name`.
+fn part_text<'p>(part: &'p Json, name: &str) -> Result<&'p str> {
+    match (part.get("type").and_then(Json::as_str), part.get("text").and_then(Json::as_str)) {
+        (Some("text"), Some(text)) => Ok(text),
+        (Some("text"), None) => Err(Error::invalid_request(format!("`{name}.text` should be a text"))),
+        (Some(other), _) => {
+            Err(Error::invalid_request(format!("`{name}.type` should be `text`, got `{other}`")))
+        }
+        (None, _) => {
+            Err(Error::invalid_request(format!("`{name}` should be an object with the `type` `text`")))
+        }
     }
 }
 

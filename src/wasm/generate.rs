@@ -1,13 +1,14 @@
 //! The JSON of requests and steps. Fields are spelled as in `js/src/wasm-contract.ts`: OpenAI's snake_case.
 
-use crate::Result;
-use crate::chat::{ChatRequest, LocalTime};
+use crate::chat::{ChatRequest, LocalTime, Message};
 use crate::context::Overflow;
 use crate::grammar::Constraint;
 use crate::sampler::{SamplerOptions, TokenLogprobs};
 use crate::session::{self, FinishReason, Step};
 use crate::tokenizer::Tokenizer;
+use crate::{Error, Result};
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 
 /// Tokens that a context keeps when it is shifted: attention rests on the first ones, and collapses without them; see Xiao
 /// et al. 2023 (<https://arxiv.org/abs/2309.17453>).
@@ -15,17 +16,46 @@ const DEFAULT_N_KEEP: usize = 4;
 
 /// Messages, what the template may know beside them, and the time that it may print.
 #[derive(Deserialize)]
+#[serde(from = "TemplateFields")]
 pub(super) struct TemplateRequest {
-    #[serde(flatten)]
     pub(super) request: ChatRequest,
     pub(super) now: LocalTime,
+}
+
+/// Its JSON, in which all of them lie side by side: `flatten` would read everything twice, with much code.
+#[derive(Deserialize)]
+struct TemplateFields {
+    messages: Vec<Message>,
+    tools: Option<Vec<Value>>,
+    add_generation_prompt: bool,
+    template: Option<String>,
+    #[serde(default, rename = "chat_template_kwargs")]
+    variables: Map<String, Value>,
+    now: LocalTime,
+}
+
+impl From<TemplateFields> for TemplateRequest {
+    fn from(fields: TemplateFields) -> Self {
+        let TemplateFields { messages, tools, add_generation_prompt, template, variables, now } = fields;
+        let request = ChatRequest {
+            messages,
+            tools,
+            add_generation_prompt,
+            template,
+            variables,
+            ..ChatRequest::default()
+        };
+        Self { request, now }
+    }
 }
 
 /// A conversation to answer, or a raw text or tokens to continue.
 #[derive(Deserialize)]
 pub(super) struct GenerateRequest {
-    #[serde(flatten)]
-    pub(super) prompt: Prompt,
+    /// One of these three, which serde could tell apart as an enum only by reading them twice, with much code.
+    prompt: Option<String>,
+    ids: Option<Vec<u32>>,
+    chat: Option<TemplateRequest>,
     max_tokens: Option<usize>,
     n: usize,
     constraint: Option<Constraint>,
@@ -49,23 +79,44 @@ enum ContextOverflow {
     Shift,
 }
 
-#[derive(Deserialize)]
-pub(super) enum Prompt {
-    #[serde(rename = "prompt")]
-    Text(String),
-    #[serde(rename = "ids")]
-    Ids(Vec<u32>),
-    #[serde(rename = "chat")]
-    Chat(TemplateRequest),
+pub(super) enum Prompt<'r> {
+    Text(&'r str),
+    Ids(&'r [u32]),
+    Chat(&'r TemplateRequest),
 }
 
 impl GenerateRequest {
-    pub(super) fn with_prompt(self, prompt: Vec<u32>) -> session::Request {
+    /// What to answer or to continue.
+    ///
+    /// # Errors
+    /// `internal` if there is nothing.
+    pub(super) fn prompt(&self) -> Result<Prompt<'_>> {
+        match (&self.prompt, &self.ids, &self.chat) {
+            (Some(text), _, _) => Ok(Prompt::Text(text)),
+            (_, Some(ids), _) => Ok(Prompt::Ids(ids)),
+            (_, _, Some(chat)) => Ok(Prompt::Chat(chat)),
+            _ => Err(Error::internal("a request has no prompt")),
+        }
+    }
+
+    /// The conversation whose instructions are to be kept when the context is shifted: unless `n_keep` says what is.
+    pub(super) fn keeps_instructions(&self) -> Option<&TemplateRequest> {
+        match (self.context, self.n_keep) {
+            (ContextOverflow::Shift, None) => self.chat.as_ref(),
+            _ => None,
+        }
+    }
+
+    /// `n_instructions`: the tokens that the prompt's instructions take.
+    pub(super) fn with_prompt(self, prompt: Vec<u32>, n_instructions: usize) -> session::Request {
         let overflow = match self.context {
             ContextOverflow::Error => Overflow::Stop,
             // -1, or more than there are: all.
             ContextOverflow::Shift => Overflow::Shift {
-                n_keep: self.n_keep.map_or(DEFAULT_N_KEEP, |n| usize::try_from(n).unwrap_or(usize::MAX)),
+                n_keep: match self.n_keep {
+                    Some(n) => usize::try_from(n).unwrap_or(usize::MAX),
+                    None => n_instructions.max(DEFAULT_N_KEEP),
+                },
             },
         };
         session::Request {

@@ -271,14 +271,21 @@ impl Model {
     pub fn start(&mut self, request: &str, session: u32) -> JsResult<usize> {
         self.pool.check().map_err(to_js)?;
         let request: GenerateRequest = from_json(request)?;
-        let prompt = match &request.prompt {
+        let prompt = match request.prompt().map_err(to_js)? {
             Prompt::Text(text) => self.session.tokenizer().encode(text, true, true),
-            Prompt::Ids(ids) => Ok(ids.clone()),
-            Prompt::Chat(chat) => {
-                self.render(chat).and_then(|rendered| self.session.tokenizer().encode_prompt(&rendered))
-            }
+            Prompt::Ids(ids) => Ok(ids.to_vec()),
+            Prompt::Chat(chat) => self.chat_prompt(chat),
         };
-        let request = request.with_prompt(prompt.map_err(to_js)?);
+        let prompt = prompt.map_err(to_js)?;
+        let n_instructions = match request.keeps_instructions() {
+            Some(TemplateRequest { request, now }) => {
+                let instructions = TemplateRequest { request: request.instructions(), now: *now };
+                let alike = self.chat_prompt(&instructions).map_err(to_js)?;
+                prompt.iter().zip(&alike).take_while(|(a, b)| a == b).count()
+            }
+            None => 0,
+        };
+        let request = request.with_prompt(prompt, n_instructions);
         let prompt_tokens = request.prompt.len();
         self.run(session).and_then(|session| session.start(request)).map_err(to_js)?;
         Ok(prompt_tokens)
@@ -298,11 +305,15 @@ impl Model {
 }
 
 impl Model {
+    fn chat_prompt(&self, chat: &TemplateRequest) -> Result<Vec<u32>> {
+        self.session.tokenizer().encode_prompt(&self.render(chat)?)
+    }
+
     /// The prompt, by the template that comes with the request or the model's own, if that compiles.
     fn render(&self, TemplateRequest { request, now }: &TemplateRequest) -> Result<String> {
         match &self.template_error {
             Some(error) if request.template.is_none() => Err(Error::new(error.kind(), error.detail())),
-            _ => self.template.render(request, *now),
+            _ => self.template.render(&request.in_one_piece()?, *now),
         }
     }
 }

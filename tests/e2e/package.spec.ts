@@ -180,8 +180,12 @@ test("templates take variables, and text that is no Unicode does no harm", async
     const half = "a\ud83d";
     const messages = [{ role: "user" as const, content: `Hi ${half}` }];
     const template = "{{ messages[0].content }}|{{ mood }}|{{ bos_token }}";
+    const parts = [
+      { role: "user" as const, content: ["Hi ", half].map((text) => ({ type: "text" as const, text })) },
+    ];
     return {
       own: await model.applyChatTemplate(messages),
+      parts: await model.applyChatTemplate(parts),
       replaced: await model.applyChatTemplate(messages, { template, variables: { mood: "good" } }),
     };
   });
@@ -189,6 +193,7 @@ test("templates take variables, and text that is no Unicode does no harm", async
     "<|im_start|>system\nYou are a helpful AI assistant named SmolLM, trained by Hugging Face<|im_end|>\n" +
       "<|im_start|>user\nHi a\ufffd<|im_end|>\n<|im_start|>assistant\n",
   );
+  expect(prompts.parts).toBe(prompts.own);
   expect(prompts.replaced).toBe("Hi a\ufffd|good|<|im_start|>");
 });
 
@@ -200,6 +205,11 @@ test("what is wrong with a request is named", async ({ page }) => {
     const failing = [
       () => model.chat.completions.create({ messages, temperature: -1 }),
       () => model.chat.completions.create({ messages, logprobs: 1 } as never),
+      () => model.chat.completions.create({ messages: [{ role: "user", content: 5 }] } as never),
+      () =>
+        model.chat.completions.create({
+          messages: [{ role: "user", content: [{ type: "image_url" }] }],
+        } as never),
       () => model.completions.create({ prompt: "word ".repeat(5000) }),
       () => model.applyChatTemplate(messages, { template: "{{ raise_exception('no system role') }}" }),
       () => model.applyChatTemplate(messages, { template: "{% for i in range(10**12) %}x{% endfor %}" }),
@@ -216,6 +226,8 @@ test("what is wrong with a request is named", async ({ page }) => {
   const expected = [
     /^invalid_request: .*`temperature`.*-1/,
     /^invalid_request: .*`logprobs`/,
+    /^invalid_request: `messages\[0\]\.content` should be a text/,
+    /^invalid_request: `messages\[0\]\.content\[0\]\.type` should be `text`, got `image_url`/,
     /^context_length_exceeded: .*\b4096\b/,
     /^template_error: .*no system role/,
     /^template_error: /,

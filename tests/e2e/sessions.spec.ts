@@ -213,6 +213,28 @@ test("a full context ends the answer, or shifts", async ({ page }) => {
   expect(got.long).toBeGreaterThan(60);
 });
 
+test("a chat that shifts keeps its system message", async ({ page }) => {
+  await openModel(page, { contextLength: 128 });
+  const seen = await page.evaluate(async (long) => {
+    const system = { role: "system" as const, content: "You are a parrot called Coco." };
+    const ask = async (content: string, fields: Partial<Tallow.ChatCompletionCreateParamsNonStreaming>) => {
+      const session = await model.createSession();
+      const messages = [system, { role: "user" as const, content }];
+      const body = { messages, context: "shift" as const, ignore_eos: true, temperature: 0, max_tokens: 250 };
+      await session.chat.completions.create({ ...body, ...fields });
+      const text = await model.detokenize(await session.tokens());
+      await session.dispose();
+      return text;
+    };
+    return {
+      kept: [await ask("Who are you?", {}), await ask(long, {})],
+      few: await ask("Who are you?", { n_keep: 4 }),
+    };
+  }, STORY);
+  for (const text of seen.kept) expect(text).toMatch(/^<\|im_start\|>system\nYou are a parrot called Coco\./);
+  expect(seen.few).not.toContain("Coco.<|im_end|>");
+});
+
 test("what a context takes follows its type", async ({ page }) => {
   await page.goto(`${server.url}/test/package.html`);
   await page.waitForFunction(() => "tallow" in globalThis);
