@@ -1,10 +1,15 @@
 //! Constraints through the public API, on a real vocabulary: what they let through, what they refuse, and that hostile
 //! ones end in time.
 //!
-//! `golden/grammar/json-schema.json` holds schemas with valid and invalid instances, in the manner of the JSON Schema
-//! project's test suite. Its answers are written as a model would write them.
+//! `../golden/grammar/json-schema.json` holds schemas with valid and invalid instances, written as a model would write
+//! them; `suite` has the JSON Schema project's own.
 
+#[path = "../module/mod.rs"]
 mod module;
+#[cfg(not(target_arch = "wasm32"))]
+mod suite;
+#[path = "../vocab/mod.rs"]
+mod vocab;
 
 use module::assert_module;
 use serde::Deserialize;
@@ -12,7 +17,6 @@ use serde_json::{Value, json};
 use std::cell::RefCell;
 use std::sync::LazyLock;
 use tallow::ErrorKind;
-use tallow::gguf::{Header, Parser, Sink};
 use tallow::grammar::{Constraint, Grammars, Matching, Next};
 use tallow::tokenizer::Tokenizer;
 #[cfg(target_arch = "wasm32")]
@@ -22,23 +26,11 @@ use web_time::{Duration, Instant};
 #[cfg(target_arch = "wasm32")]
 wasm_bindgen_test::wasm_bindgen_test_configure!(run_in_dedicated_worker);
 
-const VOCAB: &[u8] = include_bytes!("golden/vocab/smollm2.gguf");
-const CASES: &str = include_str!("golden/grammar/json-schema.json");
+const VOCAB: &[u8] = include_bytes!("../golden/vocab/smollm2.gguf");
+const CASES: &str = include_str!("../golden/grammar/json-schema.json");
 
-static TOKENIZER: LazyLock<Tokenizer> = LazyLock::new(|| {
-    struct HeaderOnly;
-    impl Sink for HeaderOnly {
-        fn header(&mut self, _header: &Header) -> tallow::Result<()> {
-            Ok(())
-        }
-        fn tensor_data(&mut self, _index: usize, _at: u64, _bytes: &[u8]) -> tallow::Result<()> {
-            Ok(())
-        }
-    }
-    let mut parser = Parser::new();
-    parser.push(VOCAB, &mut HeaderOnly).unwrap();
-    Tokenizer::from_metadata(&parser.finish().unwrap().metadata).unwrap()
-});
+static TOKENIZER: LazyLock<Tokenizer> =
+    LazyLock::new(|| Tokenizer::from_metadata(&vocab::metadata(VOCAB)).unwrap());
 
 // Of a thread its own: a parser and its clones share what they have found out.
 thread_local! {
@@ -273,7 +265,7 @@ fn gbnf_is_llama_cpps() {
 fn what_is_wrong_with_a_schema_is_named_by_its_path() {
     let field = "`response_format.json_schema.schema` at ";
     for (source, fault) in [
-        (json!(7), "`/`: a schema should be an object or a boolean, but is `7`"),
+        (json!(7), "`/`: should be an object or a boolean, but is `7`"),
         (json!({ "properties": { "a": { "type": "strnig" } } }), "`/properties/a/type`: should be of `null`"),
         (
             json!({ "properties": { "a/b": { "minLength": -1 } } }),
@@ -286,15 +278,15 @@ fn what_is_wrong_with_a_schema_is_named_by_its_path() {
         (json!({ "$ref": "#/$defs/a" }), "`/$ref`: refers to `#/$defs/a`, which is not there"),
         (json!({ "$ref": "other.json" }), "`/$ref`: should be `#` and a JSON pointer"),
         (json!({ "properties": { "a": { "format": "iri" } } }), "`/properties/a/format`: `iri` is a format"),
-        (json!({ "items": { "pattern": "(?=a)" } }), "`/items`: "),
+        (json!({ "items": { "pattern": "(?=a)" } }), "`/items/pattern`: "),
         (
             json!({ "properties": { "a": { "properties": { "b": { "type": "string", "pattern": "a(" } } } } }),
-            "`/properties/a/properties/b`: ",
+            "`/properties/a/properties/b/pattern`: ",
         ),
         (json!({ "type": "array", "minItems": 3, "maxItems": 2 }), "`/`: "),
         (
             json!({ "$defs": { "a": { "pattern": "[" } }, "properties": { "x": { "$ref": "#/$defs/a" } } }),
-            "`/$defs/a`: ",
+            "`/$defs/a/pattern`: ",
         ),
         (
             json!({ "$defs": { "a": { "$ref": "#/$defs/b" }, "b": { "$ref": "#/$defs/a" } }, "$ref": "#/$defs/a" }),
@@ -307,6 +299,24 @@ fn what_is_wrong_with_a_schema_is_named_by_its_path() {
         ),
         (json!({ "minProperties": 2 }), "`/minProperties`: "),
         (
+            json!({ "properties": { "a": { "const": ["b", { "c": "\u{0}" }] } } }),
+            "`/properties/a/const/1/c`: has U+0000",
+        ),
+        (json!({ "enum": ["a", "\u{7f}"] }), "`/enum/1`: has U+007F"),
+        (json!({ "properties": { "\u{1}": {} } }), "`/properties/\u{1}`: has U+0001"),
+        (json!({ "pattern": "^a\\x01b$" }), "`/pattern`: `^a\\x01b$` has U+0001"),
+        (json!({ "pattern": "^a[\\x01]b$" }), "`/pattern`: `^a[\\x01]b$` has U+0001"),
+        (json!({ "pattern": "[a" }), "`/pattern`: a class should end with `]`"),
+        (json!({ "patternProperties": { "^a.(": {} } }), "`/patternProperties/^a.(`: `^a.(`: "),
+        (
+            json!({ "patternProperties": { "^a.b$": { "items": { "pattern": "\\bc" } } } }),
+            "`/patternProperties/^a.b$/items",
+        ),
+        (
+            json!({ "$defs": { "a": { "$id": "x", "$ref": "#/$defs/b" }, "b": {} }, "$ref": "#/$defs/a" }),
+            "`/$defs/a/$ref`: ",
+        ),
+        (
             json!({ "oneOf": [{ "type": "string", "maxLength": 3 }, { "type": "string", "minLength": 2 }] }),
             "`/`: oneOf constraints",
         ),
@@ -318,6 +328,75 @@ fn what_is_wrong_with_a_schema_is_named_by_its_path() {
 }
 
 #[test]
+fn what_generators_of_schemas_write_is_taken() {
+    let uuid = "^([0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[1-8][0-9a-fA-F]{3}-[89abAB][0-9a-fA-F]{3}-[0-9a-fA-F]{12}|00000000-0000-0000-0000-000000000000)$";
+    // As zod 4, pydantic 2 and schemars 1 have them.
+    let zod = schema(json!({
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "type": "object",
+        "properties": {
+            "id": { "type": "string", "format": "uuid", "pattern": uuid },
+            "count": { "type": "integer", "exclusiveMinimum": 0, "maximum": 9_007_199_254_740_991_i64 },
+            "tags": {
+                "type": "object",
+                "propertyNames": { "type": "string" },
+                "additionalProperties": { "type": "number" },
+            },
+            "kind": { "anyOf": [{ "type": "string", "enum": ["a", "b"] }, { "type": "null" }] },
+        },
+        "required": ["id", "count", "tags", "kind"],
+        "additionalProperties": false,
+    }));
+    let id = "123e4567-e89b-12d3-a456-426614174000";
+    let answer =
+        |id: &str, count: &str| format!(r#"{{"id":"{id}","count":{count},"tags":{{"x":1.5}},"kind":null}}"#);
+    assert!(takes(&zod, &answer(id, "12")));
+    assert!(!takes(&zod, &answer(id, "0")));
+    assert!(!takes(&zod, &answer(&id.replace("12d3", "02d3"), "12")));
+
+    let pydantic = schema(json!({
+        "$defs": {
+            "Größe": { "title": "Größe", "enum": ["S", "M"], "type": "string" },
+            "Item": {
+                "title": "Item",
+                "type": "object",
+                "properties": {
+                    "size": { "$ref": "#/$defs/Gr%C3%B6%C3%9Fe", "default": "M", "description": "of the shirt" },
+                    "price": { "title": "Price", "type": "number", "default": 1.0 },
+                },
+            },
+        },
+        "title": "Order",
+        "type": "object",
+        "properties": {
+            "items": { "items": { "$ref": "#/$defs/Item" }, "title": "Items", "type": "array" },
+            "note": { "anyOf": [{ "type": "string" }, { "type": "null" }], "default": null, "title": "Note" },
+        },
+        "required": ["items"],
+    }));
+    assert!(takes(&pydantic, r#"{"items": [{"size": "S", "price": 2.5}, {}], "note": null}"#));
+    assert!(!takes(&pydantic, r#"{"items": [{"size": "L"}]}"#));
+
+    let schemars = schema(json!({
+        "type": "object",
+        "properties": {
+            "byte": { "type": "integer", "format": "uint8", "minimum": 0, "maximum": 255 },
+            "small": { "type": "integer", "format": "int32" },
+            "size": { "type": "integer", "format": "uint", "minimum": 0 },
+            "weight": { "type": ["number", "null"], "format": "double" },
+        },
+        "required": ["byte", "small", "size", "weight"],
+    }));
+    let answer = |byte: i64, small: i64, size: i64| {
+        format!(r#"{{"byte":{byte},"small":{small},"size":{size},"weight":0.5}}"#)
+    };
+    assert!(takes(&schemars, &answer(255, -2_147_483_648, 7)));
+    assert!(!takes(&schemars, &answer(256, 0, 7)));
+    assert!(!takes(&schemars, &answer(0, 2_147_483_648, 7)));
+    assert!(!takes(&schemars, &answer(0, 0, -7)));
+}
+
+#[test]
 fn references_recurse_and_are_pointers() {
     let tree = schema(json!({
         "$defs": { "a/b": { "type": "object", "properties": { "next": { "$ref": "#/$defs/a~1b" } } } },
@@ -325,6 +404,49 @@ fn references_recurse_and_are_pointers() {
     }));
     assert!(takes(&tree, r#"{"next": {"next": {}}}"#));
     assert!(!takes(&tree, r#"{"next": 1}"#));
+}
+
+#[test]
+fn references_begin_at_the_schema_with_an_id() {
+    let nested = schema(json!({
+        "$defs": {
+            "a": { "$id": "https://a.example/", "$defs": { "b": { "const": 1 } }, "$ref": "#/$defs/b" },
+            "b": { "const": 2 },
+            "c d\"": { "const": 3 },
+        },
+        "prefixItems": [{ "$ref": "#/$defs/a" }, { "$ref": "#/$defs/b" }, { "$ref": "#/$defs/c%20d%22" }],
+        "items": false,
+        "minItems": 3,
+        "type": "array",
+    }));
+    assert!(takes(&nested, "[1, 2, 3]"));
+    assert!(!takes(&nested, "[2, 2, 3]"));
+}
+
+#[test]
+fn patterns_are_ecmascripts() {
+    for (pattern, taken, not) in [
+        (r"^.$", &["a", "é", "😀"] as &[_], &["\r", "\n", "\u{2028}", "ab", ""] as &[_]),
+        (r"^\s$", &[" ", "\t", "\u{a0}", "\u{feff}"], &["\u{85}", "a"]),
+        (r"^\S$", &["a", "\u{85}"], &["\u{feff}", " "]),
+        (r"^\d\D$", &["1a"], &["١a", "11"]),
+        (r"^[\w\s.-]$", &["a", "_", ".", "-", "\u{feff}"], &["é", "+"]),
+        (r"^[[&&b~~-]+$", &["[&b~-", "b"], &["a", "]"]),
+        (r"^[+--]+$", &["+,-"], &["."]),
+        (r"^[\u0041-\u{43}\]]$", &["A", "B", "C", "]"], &["D", "u", "\\"]),
+        (r"^a[^]b[]?$", &["axb", "a\nb"], &["ab"]),
+        (r"a|^b", &["xa", "bx"], &["xb"]),
+        (r"^[^\x00-\x1f]$", &["a"], &["\n"]),
+        (r"^(\x01|a)[\x01\x02b]$", &["ab"], &["a", "b"]),
+    ] {
+        let constraint = schema(json!({ "type": "string", "pattern": pattern }));
+        for text in taken {
+            assert!(takes(&constraint, &json!(text).to_string()), "{pattern} should take {text:?}");
+        }
+        for text in not {
+            assert!(!takes(&constraint, &json!(text).to_string()), "{pattern} should not take {text:?}");
+        }
+    }
 }
 
 #[test]
