@@ -2,6 +2,7 @@
 
 import { bandwidth } from "./bandwidth.js";
 import { kernels } from "./kernels.js";
+import { masks } from "./masks_page.js";
 import * as stock from "./stock.js";
 import * as tallow from "./tallow.js";
 import * as wllama from "./wllama.js";
@@ -59,6 +60,7 @@ globalThis.bench = {
   bandwidth,
   kernels,
   load,
+  masks: (options) => masks(engine.model, options),
   memory: () => engine.memory,
   prompts,
   run: (prompt, max_tokens) => engine.run(prompt, max_tokens),
