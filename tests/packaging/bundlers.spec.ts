@@ -35,7 +35,9 @@ async function expectServed(page: Page, folder: string) {
 
 /** Builds a project; there is nothing that its user would have to look into. */
 async function build(project: Project) {
-  expect(await project.run("npm", "run", "--silent", "build")).not.toMatch(/warn|error|node:/i);
+  expect(await project.run("npm", "run", "--silent", "build")).not.toMatch(
+    /warn|error|node:/i,
+  );
 }
 
 test("a plain page imports the package by a relative URL", async ({ page }) => {
@@ -67,19 +69,23 @@ for (const [bundler, name] of [
   });
 }
 
-test("Vite's development server has the package without configuration", async ({ page }) => {
-  await using project = await install("vite", "app");
-  await project.linkModels("public/models");
-  await using server = await project.start(
-    /http:\/\/localhost:\d+/,
-    "npm",
-    "run",
-    "dev",
-    "--",
-    "--port",
-    "0",
-  );
-  await expectGolden(page, server.url);
+for (const [version, name] of [
+  ["Vite 8", "vite"],
+  ["Vite 7, told to leave the package as it is,", "vite7"],
+] as const) {
+  test(`the development server of ${version} has the package`, async ({ page }) => {
+    await using project = await install(name, "app");
+    await project.linkModels("public/models");
+    const url = /http:\/\/localhost:\d+/;
+    await using server = await project.start(url, "npm", "run", "dev", "--", "--port", "0");
+    await expectGolden(page, server.url);
+  });
+}
+
+test("Vite 7 bundles the package", async ({ page }) => {
+  await using project = await install("vite7", "app");
+  await build(project);
+  await expectServed(page, join(project.folder, "dist"));
 });
 
 test("Next imports the package on its server and runs it in a client component", async ({ page }) => {

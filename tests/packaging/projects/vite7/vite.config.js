@@ -1,0 +1,9 @@
+export default {
+  optimizeDeps: { exclude: ["tallow"] },
+  server: {
+    headers: {
+      "Cross-Origin-Opener-Policy": "same-origin",
+      "Cross-Origin-Embedder-Policy": "require-corp",
+    },
+  },
+};
