@@ -35,9 +35,7 @@ async function expectServed(page: Page, folder: string) {
 
 /** Builds a project; there is nothing that its user would have to look into. */
 async function build(project: Project) {
-  expect(await project.run("npm", "run", "--silent", "build")).not.toMatch(
-    /warn|error|node:/i,
-  );
+  expect(await project.run("npm", "run", "--silent", "build")).not.toMatch(/warn|error|node:/i);
 }
 
 test("a plain page imports the package by a relative URL", async ({ page }) => {
