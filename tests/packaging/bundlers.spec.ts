@@ -34,8 +34,10 @@ async function expectServed(page: Page, folder: string) {
 }
 
 /** Builds a project; there is nothing that its user would have to look into. */
-async function build(project: Project) {
-  expect(await project.run("npm", "run", "--silent", "build")).not.toMatch(/warn|error|node:/i);
+async function build(project: Project, ...args: string[]) {
+  expect(await project.run("npm", "run", "--silent", "build", "--", ...args)).not.toMatch(
+    /warn|error|node:/i,
+  );
 }
 
 test("a plain page imports the package by a relative URL", async ({ page }) => {
@@ -86,12 +88,16 @@ test("Vite 7 bundles the package", async ({ page }) => {
   await expectServed(page, join(project.folder, "dist"));
 });
 
-test("Next imports the package on its server and runs it in a client component", async ({ page }) => {
-  await using project = await install("next", "app");
-  await project.linkModels("public/models");
-  await build(project);
-  await using server = await project.start(/http:\/\/localhost:\d+/, "npm", "start", "--", "--port", "0");
-  await expectGolden(page, server.url);
-  // What the server component said, which Node's part of the package counted.
-  await expect(page.locator("main")).toHaveAttribute("data-processors", String(availableParallelism()));
-});
+for (const bundler of ["turbopack", "webpack"]) {
+  test(`Next with ${bundler} imports the package on its server and runs it in a client component`, async ({
+    page,
+  }) => {
+    await using project = await install("next", "app");
+    await project.linkModels("public/models");
+    await build(project, `--${bundler}`);
+    await using server = await project.start(/http:\/\/localhost:\d+/, "npm", "start", "--", "--port", "0");
+    await expectGolden(page, server.url);
+    // What the server component said, which Node's part of the package counted.
+    await expect(page.locator("main")).toHaveAttribute("data-processors", String(availableParallelism()));
+  });
+}
