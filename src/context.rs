@@ -102,12 +102,17 @@ impl Context {
     }
 }
 
+/// How many first tokens a context of `n_ctx` can keep, with enough others to drop.
+pub(crate) fn most_kept(n_ctx: usize) -> usize {
+    n_ctx.saturating_sub(MIN_SHIFTED)
+}
+
 /// Checks that a context of `n_ctx` tokens that keeps its first `n_keep` has enough others to drop.
 ///
 /// # Errors
 /// `invalid_request` if it has not.
 fn check_n_keep(n_keep: usize, n_ctx: usize) -> Result<()> {
-    let most = n_ctx.saturating_sub(MIN_SHIFTED);
+    let most = most_kept(n_ctx);
     if n_keep > most {
         return Err(Error::invalid_request(format!(
             "`n_keep` should be at most {most} in a context of {n_ctx} tokens that is shifted, got {n_keep}"

@@ -122,12 +122,24 @@ export class Engine {
       signal.throwIfAborted();
       const id = this.#nextId++;
       const cancel = () => this.#post({ id, method: "cancel" });
+      const thrown: unknown[] = [];
       signal.addEventListener("abort", cancel);
       try {
-        return await this.#ask(id, method, params, (event) => {
+        const result = await this.#ask(id, method, params, (event) => {
           // The worker may be one step further than who called off.
-          if (!signal.aborted) onEvent(event);
+          if (signal.aborted || thrown.length > 0) return;
+          try {
+            onEvent(event);
+          } catch (error) {
+            // Told of once the worker has stopped: another turn may come then.
+            thrown.push(error);
+            cancel();
+          }
         });
+        if (thrown.length > 0) throw thrown[0];
+        return result;
+      } catch (error) {
+        throw thrown.length > 0 ? thrown[0] : error;
       } finally {
         signal.removeEventListener("abort", cancel);
       }

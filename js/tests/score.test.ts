@@ -97,6 +97,29 @@ describe("scoring queues with the generations", () => {
   });
 });
 
+test("what `onProgress` throws rejects, and stops the scoring before the next begins", async () => {
+  const { model, fakes } = await fakeModel();
+  const log: string[] = [];
+  fakes.onStep = () => log.push("step");
+  fakes.onScore = () => log.push("score");
+  let told = 0;
+  const onProgress = () => {
+    told++;
+    throw new RangeError("mine");
+  };
+  const ids = Uint32Array.from({ length: 1000 }, () => 97);
+  const [error] = await Promise.all([
+    rejection(model.score(ids, { onProgress })),
+    model.completions.create({ prompt: "a b", max_tokens: 1 }),
+  ]);
+  expect(error).toEqual(new RangeError("mine"));
+  expect(told).toBe(1);
+  const [scoring] = fakes.scorings;
+  expect(scoring?.freed).toBe(true);
+  expect(scoring?.steps).toBeLessThan(10);
+  expect(log.lastIndexOf("score")).toBeLessThan(log.indexOf("step"));
+});
+
 test.each([
   ["", {}, "`textOrIds` should be a text or ids, got nothing to score"],
   [[], {}, "`textOrIds` should be a text or ids, got nothing to score"],

@@ -9,6 +9,7 @@ mod session;
 mod threads;
 
 use crate::chat::ChatTemplate;
+use crate::context::most_kept;
 use crate::info::ModelInfo;
 use crate::inspect;
 use crate::kernels;
@@ -16,7 +17,7 @@ use crate::load::{self, LoadOptions};
 use crate::model::KvType;
 use crate::session::Session;
 use crate::threads::Pool;
-use crate::{Error, Result};
+use crate::{Error, ErrorKind, Result};
 use generate::{GenerateRequest, Prompt, StepMessage, TemplateRequest};
 use js::{JsResult, from_json, to_js, to_json};
 use session::Sessions;
@@ -285,6 +286,14 @@ impl Model {
             }
             None => 0,
         };
+        let n_ctx = self.session.n_ctx();
+        let most = most_kept(n_ctx);
+        if n_instructions > most {
+            let detail = format!(
+                "the system message takes {n_instructions} tokens; a context of {n_ctx} that is shifted keeps {most} at most"
+            );
+            return Err(to_js(Error::new(ErrorKind::ContextLengthExceeded, detail)));
+        }
         let request = request.with_prompt(prompt, n_instructions);
         let prompt_tokens = request.prompt.len();
         self.run(session).and_then(|session| session.start(request)).map_err(to_js)?;

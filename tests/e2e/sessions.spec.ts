@@ -229,10 +229,22 @@ test("a chat that shifts keeps its system message", async ({ page }) => {
     return {
       kept: [await ask("Who are you?", {}), await ask(long, {})],
       few: await ask("Who are you?", { n_keep: 4 }),
+      refused: await model.chat.completions
+        .create({
+          messages: [
+            { role: "system", content: long },
+            { role: "user", content: "Go on." },
+          ],
+          context: "shift",
+        })
+        .catch((error: Tallow.TallowError) => `${error.code}: ${error.message}`),
     };
   }, STORY);
   for (const text of seen.kept) expect(text).toMatch(/^<\|im_start\|>system\nYou are a parrot called Coco\./);
   expect(seen.few).not.toContain("Coco.<|im_end|>");
+  expect(seen.refused).toMatch(
+    /^context_length_exceeded: the system message takes \d+ tokens; a context of 128 that is shifted keeps 124 at most$/,
+  );
 });
 
 test("what a context takes follows its type", async ({ page }) => {
