@@ -249,7 +249,7 @@ mod tests {
     use candle_core::Device;
 
     /// Over several spans, at their seams: a token alone, whose spans are jobs of their own, has the bits that it has among
-    /// others; and those of `portable` in one piece, within rounding.
+    /// others, and all of them are the mean of the values, by weights of f64, within rounding.
     #[test]
     fn spans_are_put_together_the_same_way_for_one_token_and_for_many() {
         let heads = Heads { n_head: 6, n_head_kv: 2, head_dim: 16 };
