@@ -18,7 +18,7 @@ export async function listStored(): Promise<CachedModel[]> {
 /** Deletes the model with these files, or all models, each once nobody loads it. */
 export async function deleteStored(urls: readonly string[] | undefined): Promise<void> {
   // Where there are no locks, there is no storage either.
-  if (!navigator.locks) return;
+  if (!globalThis.navigator?.locks) return;
   const { store } = await openStorage();
   const names = async () => (await store.list()).map(({ name }) => name);
   const stored = idsAmong(await names());

@@ -383,7 +383,8 @@ pub(crate) fn attend(attend: &Attend, y: &mut [f32], log_sums: &mut [f32]) {
             let n_q = q.len() / width;
             // A lane without a query sees what the last one does.
             let seen = std::array::from_fn(|lane| attend.seen(LANES * four + lane.min(n_q - 1)) as i32);
-            let (largest, total) = (f32x4_splat(f32::NEG_INFINITY), f32x4_splat(0.0));
+            // Below every score, and finite: nothing is taken from an infinity where nothing has been seen.
+            let (largest, total) = (f32x4_splat(f32::MIN), f32x4_splat(0.0));
             Four { q, y, width, seen, largest, total, weight_scale }
         })
         .collect();
