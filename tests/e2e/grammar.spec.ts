@@ -235,7 +235,7 @@ test("what does not compile is a grammar_error, and the model answers after it",
   expect(failures.after).toBe(failures.before);
   expect(failures.after).not.toBe("");
   expect(failures.failures[0]?.message).toContain("`/properties/a/items/type`");
-  expect(failures.failures[1]?.message).toContain("`/properties/a/items`");
+  expect(failures.failures[1]?.message).toContain("`/properties/a/items/pattern`");
   for (const { code, ms } of failures.failures) {
     expect(["grammar_error", "none"]).toContain(code);
     expect(ms).toBeLessThan(30_000);

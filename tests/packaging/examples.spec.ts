@@ -14,7 +14,7 @@ async function ask(page: Page, url: string, answer: string) {
   await expect(page.locator("[role=status]")).toHaveText("Ready", { timeout: 120_000 });
   await page.getByLabel("Question").fill("What is the capital of France?");
   await page.getByRole("button", { name: "Ask" }).click();
-  await expect(page.locator(answer)).toHaveText(/\w+ \w+/, { timeout: 120_000 });
+  await expect(page.locator(answer)).toHaveText(/\w/, { timeout: 120_000 });
   return said;
 }
 
