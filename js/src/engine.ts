@@ -125,7 +125,7 @@ export class Engine {
       const thrown: unknown[] = [];
       signal.addEventListener("abort", cancel);
       try {
-        const result = await this.#ask(id, method, params, (event) => {
+        const result = this.#ask(id, method, params, (event) => {
           // The worker may be one step further than who called off.
           if (signal.aborted || thrown.length > 0) return;
           try {
@@ -136,10 +136,9 @@ export class Engine {
             cancel();
           }
         });
-        if (thrown.length > 0) throw thrown[0];
-        return result;
-      } catch (error) {
-        throw thrown.length > 0 ? thrown[0] : error;
+        return await result.finally(() => {
+          if (thrown.length > 0) throw thrown[0];
+        });
       } finally {
         signal.removeEventListener("abort", cancel);
       }

@@ -44,7 +44,7 @@ impl<'y> Output<'y> {
     }
 
     /// Writes to `values.len()` columns from `column` on.
-    pub(crate) fn store(&self, tok: usize, column: usize, values: &[f32]) {
+    fn store(&self, tok: usize, column: usize, values: &[f32]) {
         assert!(tok < self.n_tok && column + values.len() <= self.stride);
         // SAFETY: within `y`, by the check above.
         unsafe {
