@@ -5,10 +5,16 @@
 
 import { bytes } from "./hex.js";
 import { processors, sharesMemory } from "./platform.js";
-import { fasterRelaxedDot, type RelaxedDot } from "./relaxed-dot.js";
+import { fasterRelaxedDot } from "./relaxed-dot.js";
 
 /** The two wasm modules of this package, named after the SIMD instructions they need. */
 export type WasmModuleName = "relaxed" | "simd128";
+
+/**
+ * Sums of two products in 16 bits, one instruction on every x64; or of four in 32 bits, one instruction on x64 with VNNI
+ * and on arm64 with its dot products, and five on others.
+ */
+export type RelaxedDot = "i16x8" | "i32x4";
 
 /** What this browser can run. */
 export interface Capabilities {

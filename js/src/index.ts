@@ -3,8 +3,7 @@
 export { cache } from "./cache.js";
 export type { CachedModel, CacheOptions, ModelCache, StorageEstimate } from "./cache.js";
 export { capabilities } from "./capabilities.js";
-export type { Capabilities, WasmModuleName } from "./capabilities.js";
-export type { RelaxedDot } from "./relaxed-dot.js";
+export type { Capabilities, RelaxedDot, WasmModuleName } from "./capabilities.js";
 export type { ChatCompletions, Completions, RequestOptions } from "./completions.js";
 export { TALLOW_ERROR_CODES, TallowError } from "./errors.js";
 export type { TallowErrorCode } from "./errors.js";

@@ -1,6 +1,6 @@
 /** A loaded model: opens its worker, hands requests on, ends it. */
 
-import { capabilities, type WasmModuleName } from "./capabilities.js";
+import { capabilities, type RelaxedDot, type WasmModuleName } from "./capabilities.js";
 import { ChatCompletions, Completions, type RequestOptions } from "./completions.js";
 import { askOnce, openEngine, type Engine } from "./engine.js";
 import { TallowError } from "./errors.js";
@@ -9,7 +9,6 @@ import type { Inspection, KvCacheType, ModelInfo } from "./info.js";
 import type { ChatCompletionMessageParam, ChatCompletionTool } from "./openai.js";
 import { STORES } from "./platform.js";
 import { fromWire, type Start, type WorkerEvent } from "./protocol.js";
-import type { RelaxedDot } from "./relaxed-dot.js";
 import { templateRequest } from "./request.js";
 import { scoreParams, scoresFromWire, type ScoreOptions, type Scores } from "./score.js";
 import { Session } from "./session.js";

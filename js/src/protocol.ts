@@ -1,12 +1,11 @@
 /** The messages between page and worker: every one, and how an error crosses. */
 
 import type { CachedModel } from "./cache.js";
-import type { WasmModuleName } from "./capabilities.js";
+import type { RelaxedDot, WasmModuleName } from "./capabilities.js";
 import { TALLOW_ERROR_CODES, TallowError, type TallowErrorCode } from "./errors.js";
 import type { Inspection, ModelInfo } from "./info.js";
 import type { LoadProgress } from "./model.js";
 import type { Timings } from "./openai.js";
-import type { RelaxedDot } from "./relaxed-dot.js";
 import type { ScoreParams, ScoreProgress, WireScores } from "./score.js";
 import type { WireSource } from "./source.js";
 import type { LoaderOptions, Piece } from "./wasm-contract.js";

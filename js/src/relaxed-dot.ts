@@ -1,12 +1,7 @@
 /** Which form of relaxed SIMD's 8-bit dot product is the faster one here. */
 
+import type { RelaxedDot } from "./capabilities.js";
 import { bytes } from "./hex.js";
-
-/**
- * Sums of two products in 16 bits, one instruction on every x64; or of four in 32 bits, one instruction on x64 with VNNI
- * and on arm64 with its dot products, and five on others.
- */
-export type RelaxedDot = "i16x8" | "i32x4";
 
 /** `tests/dots.wat`: a loop over each form, and one product. */
 export const PROBE = bytes(

@@ -7,6 +7,7 @@
  * thrown counts as a trap: the instance is dead afterwards.
  */
 
+import type { RelaxedDot } from "./capabilities.js";
 import type { Inspection, KvCacheType, ModelInfo } from "./info.js";
 import type {
   ChatCompletionMessageParam,
@@ -16,7 +17,6 @@ import type {
   SamplerParams,
   Timings,
 } from "./openai.js";
-import type { RelaxedDot } from "./relaxed-dot.js";
 
 /** The exports of `wasm/tallow.js`, the same file for both modules. */
 export interface WasmGlue {

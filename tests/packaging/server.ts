@@ -3,6 +3,7 @@
 import { once } from "node:events";
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
+import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { fileHandler } from "../../www/serve.js";
 
@@ -18,13 +19,13 @@ export interface ProjectServer extends AsyncDisposable {
   violations: string[];
 }
 
-/** Serves `folder`, isolated, and the models, on a free port. */
-export async function serve(folder: string, policy = STRICT): Promise<ProjectServer> {
+/** Serves `folder` below `path`, isolated, and the models, on a free port. */
+export async function serve(folder: string, policy = STRICT, path = "/"): Promise<ProjectServer> {
   const violations: string[] = [];
   const files = fileHandler(
     [
       ["/models/", models],
-      ["/", folder],
+      [path, join(folder, "/")],
     ],
     { policy: `${policy}; report-uri /violations` },
   );

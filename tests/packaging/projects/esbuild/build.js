@@ -13,5 +13,6 @@ await build({
   bundle: true,
   format: "esm",
   minify: true,
+  splitting: process.argv.includes("--splitting"),
   outdir: "dist",
 });
