@@ -225,6 +225,20 @@ wasm_glue() {
   [ "$(cat "$glue/made-from" 2>/dev/null)" = "$hash" ] && return
   rm -rf "$glue"
   "$WASM_BINDGEN/wasm-bindgen" --target web --omit-default-module-path --out-dir "$glue" --out-name "$2" "$built"
+  # A browser has no backtraces but JavaScript's, so nothing calls what reads the names of functions for std's: 24 KB.
+  node --input-type=module -e '
+    import { readFileSync, writeFileSync } from "node:fs";
+    import binaryen from "binaryen";
+    const [file] = process.argv.slice(1);
+    binaryen.setDebugInfo(true);
+    const wasm = binaryen.readBinary(readFileSync(file));
+    for (let i = 0; i < wasm.getNumFunctions(); i++) {
+      const each = wasm.getFunctionByIndex(i);
+      const { name, module } = binaryen.getFunctionInfo(each);
+      if (!module && name.includes("rustc_demangle")) binaryen.Function.setBody(each, wasm.unreachable());
+    }
+    writeFileSync(file, wasm.emitBinary());
+  ' "$glue/$2_bg.wasm"
   local features=(simd relaxed-simd threads bulk-memory nontrapping-float-to-int sign-ext mutable-globals
     reference-types multivalue)
   # llguidance exports an interface for C, which keeps alive what nothing here calls. Node need not know the module's

@@ -13,8 +13,10 @@ const MAXIMA = [65536, 32768, 16384];
 
 /** Instantiates the module at `url`, once in a worker's life. */
 export async function startWasm(glue: WasmGlue, url: string): Promise<SharedWasm & { memoryLimit: number }> {
+  // A bundler may have put all of it into a `data:` URL.
+  const shown = url.length > 200 ? `${url.slice(0, 200)}…` : url;
   const failure = (detail: string, cause?: unknown) =>
-    new TallowError("download_failed", `the wasm module \`${url}\` ${detail}`, { cause });
+    new TallowError("download_failed", `the wasm module \`${shown}\` ${detail}`, { cause });
 
   const response = await fetchModule(url).catch((cause: unknown) => {
     throw failure("could not be fetched", cause);

@@ -104,6 +104,17 @@ describe("startWasm", () => {
     expect(maxima).toEqual([256]);
   });
 
+  test("of an address with the module in it only the beginning is told", async () => {
+    const inside = `data:application/wasm;base64,${"A".repeat(1000)}`;
+    vi.stubGlobal("fetch", () => Promise.reject(new TypeError("Failed to fetch")));
+    onTestFinished(() => void vi.unstubAllGlobals());
+    expect(await rejection(startWasm(glue, inside))).toMatchObject({
+      message: expect.stringMatching(
+        /^the wasm module `data:application\/wasm;base64,A{1,200}…` could not be fetched$/,
+      ),
+    });
+  });
+
   test("an engine that refuses 1 GiB is out of memory", async () => {
     answer(wasmModule(...SHARED), "application/wasm");
     limitMemory(100);

@@ -15,7 +15,10 @@ mod schema;
 use crate::tokenizer::Tokenizer;
 use crate::{Error, ErrorKind, Result};
 use llguidance::api::{GrammarInit, ParserLimits, StopReason, TopLevelGrammar};
-use llguidance::toktrie::{ApproximateTokEnv, INVALID_TOKEN, TokEnv, TokRxInfo, TokTrie};
+use llguidance::earley::SlicedBiasComputer;
+use llguidance::toktrie::{
+    ApproximateTokEnv, INVALID_TOKEN, InferenceCapabilities, TokEnv, TokRxInfo, TokTrie,
+};
 use llguidance::{Matcher, ParserFactory};
 use serde_json::Value;
 use std::sync::Arc;
@@ -40,6 +43,9 @@ pub enum Constraint {
 
 /// Bytes of a schema, a grammar or a regex.
 const MAX_SOURCE: usize = 256 << 10;
+/// Sets of tokens, besides llguidance's own of JSON, each of which a mask takes as a whole where all of them may come next:
+/// words, of which vocabularies mostly consist. What is no such set is gone through byte by byte.
+const WORDS: [&str; 4] = [" ?[A-Za-z]{1,12}", " [a-z]{1,12}", "[a-z]{1,12}", "[a-z]{1,6}"];
 /// The request's field that holds a schema.
 const SCHEMA_FIELD: &str = "response_format.json_schema.schema";
 
@@ -80,7 +86,8 @@ impl Grammars {
             trie = trie.with_eos_tokens(&ends);
         }
         let env: TokEnv = Arc::new(ApproximateTokEnv::new(trie));
-        let mut factory = ParserFactory::new_simple(&env)
+        let sets = [SlicedBiasComputer::json_slices(), WORDS.map(str::to_owned).to_vec()].concat();
+        let mut factory = ParserFactory::new(&env, InferenceCapabilities::default(), &sets)
             .map_err(|error| Error::internal(format!("the tokens make no trie: {error}")))?;
         factory.quiet();
         *factory.limits_mut() = limits();
@@ -150,6 +157,7 @@ impl Grammars {
     }
 
     /// A matcher whose first mask is not empty.
+    #[inline(never)]
     fn matching(&self, grammar: TopLevelGrammar) -> std::result::Result<Matching, String> {
         let parser =
             self.factory.create_parser(grammar).map_err(|error| first_line(&format!("{error:#}")))?;
@@ -239,6 +247,7 @@ fn limits() -> ParserLimits {
 }
 
 /// Refuses a source that is too long.
+#[inline(never)]
 fn check_length(field: &str, source: &str) -> Result<()> {
     if source.len() <= MAX_SOURCE {
         return Ok(());
@@ -265,6 +274,7 @@ fn is_empty_mask(error: &impl ToString) -> bool {
 }
 
 /// llguidance's message in one line, without the grammar that it may repeat.
+#[inline(never)]
 fn first_line(message: &str) -> String {
     let end = message.find("\n<").unwrap_or(message.len());
     let lines = message[..end].lines().map(str::trim);

@@ -344,17 +344,19 @@ fn specials(metadata: &Metadata, tokens: &[TokenInfo]) -> Result<Vec<Special>> {
         let name = metadata.str(keys::GENERAL_NAME)?.to_ascii_lowercase();
         name.contains("phi-3") || name.contains("phi3")
     };
-    let mut specials: Vec<Special> = tokens
-        .iter()
-        .enumerate()
-        .filter(|(_, token)| token.is_special() || token.kind == TokenType::UserDefined)
-        .map(|(id, token)| Special {
+    let is_found = |token: &TokenInfo| token.is_special() || token.kind == TokenType::UserDefined;
+    let found = tokens.iter().enumerate().filter(|(_, token)| is_found(token));
+    let mut order: Vec<(u64, usize)> =
+        found.map(|(id, token)| (u64::MAX - token.text.len() as u64, id)).collect();
+    order.sort_unstable();
+    let specials = order.into_iter().map(|(_, id)| {
+        let token = &tokens[id];
+        Special {
             id: id as u32,
             text: token.text.clone(),
             strips_right: is_phi3 && strips(&token.text),
             parsed_only: token.is_special(),
-        })
-        .collect();
-    specials.sort_by_key(|special| std::cmp::Reverse(special.text.len()));
-    Ok(specials)
+        }
+    });
+    Ok(specials.collect())
 }

@@ -85,6 +85,52 @@ const schemas: Record<string, { prompt: string; schema: Record<string, unknown> 
       ],
     },
   },
+  pets: {
+    prompt: "Two pets and how to reach who owns them, as JSON.",
+    // As pydantic writes a union, and zod an address.
+    schema: {
+      $defs: {
+        Cat: {
+          type: "object",
+          properties: { kind: { const: "cat", type: "string" }, lives: { type: "integer", minimum: 1 } },
+          required: ["kind", "lives"],
+        },
+        Dog: {
+          type: "object",
+          properties: { kind: { const: "dog", type: "string" }, name: string },
+          required: ["kind", "name"],
+        },
+      },
+      type: "object",
+      properties: {
+        pets: {
+          type: "array",
+          items: { oneOf: [{ $ref: "#/$defs/Cat" }, { $ref: "#/$defs/Dog" }] },
+          minItems: 2,
+          maxItems: 2,
+        },
+        reach: {
+          oneOf: [
+            { type: "object", properties: { phone: string }, required: ["phone"] },
+            { type: "object", properties: { fax: string }, required: ["fax"] },
+          ],
+        },
+        email: {
+          type: "string",
+          format: "email",
+          pattern:
+            "^(?!\\.)(?!.*\\.\\.)([A-Za-z0-9_'+\\-\\.]*)[A-Za-z0-9_+-]@([A-Za-z0-9][A-Za-z0-9\\-]*\\.)+[A-Za-z]{2,}$",
+        },
+        scores: {
+          type: "object",
+          propertyNames: { type: "string", enum: ["speed", "charm"] },
+          additionalProperties: { type: "integer", minimum: 0, maximum: 9 },
+          required: ["speed", "charm"],
+        },
+      },
+      required: ["pets", "reach", "email", "scores"],
+    },
+  },
   optional: {
     prompt: "A note about rain, as JSON.",
     schema: {

@@ -272,7 +272,21 @@ fn what_is_wrong_with_a_schema_is_named_by_its_path() {
             "`/properties/a~1b/minLength`: should be a whole number",
         ),
         (json!({ "items": { "maxItems": 1_000_000_000 } }), "`/items/maxItems`: should be at most 65535"),
-        (json!({ "anyOf": [{}, { "not": {} }] }), "`/anyOf/1/not`: `not` is a keyword"),
+        (json!({ "anyOf": [{}, { "not": { "minLength": 1 } }] }), "`/anyOf/1/not`: `not` is a keyword"),
+        (json!({ "type": "number", "not": { "type": "integer" } }), "`/not`: `not` is a keyword"),
+        (json!({ "if": { "const": 1 }, "then": false }), "`/if`: `if` is a keyword"),
+        (json!({ "allOf": [true], "unevaluatedProperties": false }), "`/unevaluatedProperties`: "),
+        (json!({ "items": [true], "unevaluatedItems": false }), "`/unevaluatedItems`: "),
+        (json!({ "properties": { "a": {} }, "propertyNames": { "enum": ["a"] } }), "`/propertyNames`: "),
+        (json!({ "propertyNames": { "pattern": "(?=a)" } }), "`/propertyNames`: "),
+        (json!({ "dependentRequired": { "a": "b" } }), "`/dependentRequired`: "),
+        (json!({ "format": "email", "pattern": "^(?!a)" }), "`/pattern`: "),
+        (json!({ "format": "phone" }), "`/format`: `phone` is a format"),
+        (json!({ "format": "iri", "pattern": "^a$" }), "`/format`: `iri` is a format"),
+        (
+            json!({ "type": "object", "patternProperties": { "^a$": {} }, "minProperties": 2 }),
+            "`/minProperties`: ",
+        ),
         (json!({ "anyOf": [] }), "`/anyOf`: should be an array of at least one schema"),
         (json!({ "uniqueItems": true }), "`/uniqueItems`: `uniqueItems` is a keyword"),
         (json!({ "$ref": "#/$defs/a" }), "`/$ref`: refers to `#/$defs/a`, which is not there"),
@@ -318,7 +332,27 @@ fn what_is_wrong_with_a_schema_is_named_by_its_path() {
         ),
         (
             json!({ "oneOf": [{ "type": "string", "maxLength": 3 }, { "type": "string", "minLength": 2 }] }),
-            "`/`: oneOf constraints",
+            "`/oneOf`: alternatives 0 and 1 may both hold",
+        ),
+        // The first says nothing of `b`: an answer to it may be one to the second.
+        (
+            json!({ "items": { "oneOf": [
+                { "type": "object", "properties": { "a": {} }, "required": ["a"] },
+                { "type": "object", "properties": { "b": {} } },
+            ] } }),
+            "`/items/oneOf`: alternatives 0 and 1",
+        ),
+        (
+            json!({ "$defs": { "a": { "type": "object" } }, "anyOf": [{ "oneOf": [
+                { "type": "null" }, { "$ref": "#/$defs/a" }, { "$ref": "#/$defs/a" },
+            ] }] }),
+            "`/anyOf/0/oneOf`: alternatives 1 and 2",
+        ),
+        (json!({ "oneOf": [{ "type": "number" }, { "type": "integer" }] }), "`/oneOf`: alternatives 0 and 1"),
+        (json!({ "oneOf": [{ "const": 1 }, { "enum": [2, 1.0] }] }), "`/oneOf`: alternatives 0 and 1"),
+        (
+            json!({ "oneOf": [{ "required": ["a"] }, { "required": ["b"] }] }),
+            "`/oneOf`: alternatives 0 and 1",
         ),
     ] {
         let detail = refused(&schema(source.clone()));

@@ -16,6 +16,8 @@ pub(super) enum Kind {
     Type,
     Values,
     Value,
+    /// What `otherwise.rs` says by other keywords, where it can.
+    Otherwise,
     /// Schemas that only count where they are referred to.
     Definitions,
     Note,
@@ -26,7 +28,9 @@ pub(super) enum Kind {
 pub(super) fn kind(keyword: &str) -> Kind {
     match keyword {
         "items" => Kind::SchemaOrSchemas,
-        "additionalItems" | "additionalProperties" => Kind::Schema,
+        "additionalItems" | "additionalProperties" | "unevaluatedItems" | "unevaluatedProperties" => {
+            Kind::Schema
+        }
         "prefixItems" | "anyOf" | "oneOf" | "allOf" => Kind::Schemas,
         "properties" | "patternProperties" => Kind::SchemasByName,
         "minLength" | "maxLength" | "minItems" | "maxItems" | "minProperties" | "maxProperties" => {
@@ -41,22 +45,9 @@ pub(super) fn kind(keyword: &str) -> Kind {
         "enum" => Kind::Values,
         "const" => Kind::Value,
         "$defs" | "definitions" => Kind::Definitions,
-        "not"
-        | "if"
-        | "then"
-        | "else"
-        | "contains"
-        | "minContains"
-        | "maxContains"
-        | "uniqueItems"
-        | "propertyNames"
-        | "dependencies"
-        | "dependentRequired"
-        | "dependentSchemas"
-        | "unevaluatedItems"
-        | "unevaluatedProperties"
-        | "$dynamicRef"
-        | "$recursiveRef" => Kind::Missing,
+        "not" | "uniqueItems" | "propertyNames" | "dependentRequired" => Kind::Otherwise,
+        "if" | "then" | "else" | "contains" | "minContains" | "maxContains" | "dependencies"
+        | "dependentSchemas" | "$dynamicRef" | "$recursiveRef" => Kind::Missing,
         _ => Kind::Note,
     }
 }

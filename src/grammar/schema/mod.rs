@@ -11,13 +11,15 @@
 //! The first three only where no schemas are merged (`allOf`, or `anyOf`, `oneOf`, `$ref` beside other keywords): there
 //! what narrows one could contradict the other.
 
+mod apart;
 mod keywords;
 mod narrow;
+mod otherwise;
 mod pattern;
 mod walk;
 
 use keywords::{Kind, kind};
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 use std::collections::{HashMap, HashSet};
 use std::fmt;
 use walk::{Walk, escaped, fault};
@@ -55,6 +57,7 @@ const SPELLING: &str = r#"{
     "whitespace_flexible": false,
     "item_separator": ", ?",
     "key_separator": ": ?",
+    "coerce_one_of": true,
     "json_allowed_escapes": "nrbtf\\\""
 }"#;
 
@@ -93,6 +96,7 @@ impl Schema {
         }
         schema.check_depth()?;
         schema.check_finite()?;
+        schema.check_one_of()?;
         Ok(schema)
     }
 
@@ -197,6 +201,11 @@ impl Schema {
         let pointer = place.map_or("", |((pointer, _), _)| pointer);
         Err(fault(pointer, "the schema requires itself, so that no answer would end".to_owned()))
     }
+}
+
+/// `false` as `additionalProperties` has it where Tallow adds no others, though the schema would take them.
+fn closed() -> Value {
+    json!({ "enum": [] })
 }
 
 /// Parsing them is less code than making them of their parts.

@@ -1,7 +1,8 @@
 //! What narrows a schema, so that answers end and every validator takes them.
 
+use super::pattern::always;
 use super::walk::{Walk, fault};
-use super::{Checked, MAX_NUMBER};
+use super::{Checked, MAX_NUMBER, closed};
 use serde_json::{Map, Value, json};
 
 impl Walk<'_> {
@@ -9,35 +10,29 @@ impl Walk<'_> {
     #[inline(never)]
     pub(super) fn format(&mut self, out: &mut Map<String, Value>, at: &str) -> Checked<()> {
         let Some(format) = out.get("format").and_then(Value::as_str) else { return Ok(()) };
-        let pattern = match format {
-            "date" => format!("^{DATE}$"),
-            "time" => format!("^{TIME}$"),
-            "date-time" => format!("^{DATE}T{TIME}$"),
-            "email" => format!("^[A-Za-z0-9]{{1,20}}([._+-][A-Za-z0-9]{{1,20}}){{0,2}}@{HOST}$"),
-            "duration" => format!("^P([0-9]{{1,3}}W|{DAYS}(T{HOURS})?|T{HOURS})$"),
-            "hostname" => format!("^{HOST}$"),
-            "uri" => format!("^https?://{HOST}(/[A-Za-z0-9._~-]{{0,40}}){{0,8}}$"),
-            "ipv4" | "ipv6" | "uuid" => return Ok(()),
-            // OpenAPI's.
-            "float" | "double" | "password" => {
-                out.remove("format");
-                return Ok(());
+        let Some(pattern) = written(format) else {
+            match format {
+                "ipv4" | "ipv6" | "uuid" => {}
+                // OpenAPI's.
+                "float" | "double" | "password" => drop(out.remove("format")),
+                _ if integers(format).is_some() && out.get("type").is_some_and(|name| name == "integer") => {
+                    let (least, most) = integers(format).unwrap_or_default();
+                    out.remove("format");
+                    let given = |keyword| out.get(keyword).and_then(Value::as_f64);
+                    let (minimum, maximum) = (given("minimum"), given("maximum"));
+                    put(out, "minimum", json!(minimum.map_or(least, |given| given.max(least))));
+                    put(out, "maximum", json!(maximum.map_or(most, |given| given.min(most))));
+                }
+                // One of a library's own, which says itself what it is.
+                _ if out.contains_key("pattern") && !OTHERS.contains(&format) => drop(out.remove("format")),
+                other => {
+                    return Err(fault(
+                        &format!("{at}/format"),
+                        format!("`{other}` is a format that Tallow can't keep an answer to"),
+                    ));
+                }
             }
-            _ if integers(format).is_some() && out.get("type").is_some_and(|name| name == "integer") => {
-                let (least, most) = integers(format).unwrap_or_default();
-                out.remove("format");
-                let given = |keyword| out.get(keyword).and_then(Value::as_f64);
-                let (minimum, maximum) = (given("minimum"), given("maximum"));
-                put(out, "minimum", json!(minimum.map_or(least, |given| given.max(least))));
-                put(out, "maximum", json!(maximum.map_or(most, |given| given.min(most))));
-                return Ok(());
-            }
-            other => {
-                return Err(fault(
-                    &format!("{at}/format"),
-                    format!("`{other}` is a format that Tallow can't keep an answer to"),
-                ));
-            }
+            return Ok(());
         };
         out.remove("format");
         if let Some(other) = put(out, "pattern", Value::String(pattern.clone())) {
@@ -96,7 +91,7 @@ impl Walk<'_> {
             let all_named = required
                 .filter_map(Value::as_str)
                 .all(|name| properties.is_some_and(|properties| properties.get(name).is_some()));
-            let rest = if named > 0 && least <= named && all_named { json!(false) } else { self.any() };
+            let rest = if named > 0 && least <= named && all_named { closed() } else { self.any() };
             put(out, "additionalProperties", rest);
         }
     }
@@ -105,7 +100,9 @@ impl Walk<'_> {
     pub(super) fn check_counts(&self, out: &Map<String, Value>, at: &str) -> Checked<()> {
         let least = out.get("minProperties").and_then(Value::as_u64).unwrap_or(0);
         let required = out.get("required").and_then(Value::as_array).map_or(0, Vec::len) as u64;
-        let open = out.get("additionalProperties") != Some(&Value::Bool(false));
+        let others = out.get("additionalProperties");
+        let open = others.is_none_or(|others| *others != Value::Bool(false) && *others != closed());
+        let open = open || out.contains_key("patternProperties");
         if least > required + 1 && open {
             return Err(fault(
                 &format!("{at}/minProperties"),
@@ -115,6 +112,48 @@ impl Walk<'_> {
         Ok(())
     }
 }
+
+/// Whether a schema's `pattern` says nothing that its `format` does not, as answers have it.
+#[inline(never)]
+pub(super) fn says_pattern(object: &Map<String, Value>) -> bool {
+    let text = |keyword: &str| object.get(keyword).and_then(Value::as_str);
+    let (Some(format), Some(pattern)) = (text("format"), text("pattern")) else { return false };
+    written(format).is_some_and(|own| always(&own, pattern))
+}
+
+/// The pattern that texts of a format are written by.
+#[inline(never)]
+fn written(format: &str) -> Option<String> {
+    Some(match format {
+        "date" => format!("^{DATE}$"),
+        "time" => format!("^{TIME}$"),
+        "date-time" => format!("^{DATE}T{TIME}$"),
+        "email" => format!("^[A-Za-z0-9]{{1,20}}([._+-][A-Za-z0-9]{{1,20}}){{0,2}}@{HOST}$"),
+        "duration" => format!("^P([0-9]{{1,3}}W|{DAYS}(T{HOURS})?|T{HOURS})$"),
+        "hostname" => format!("^{HOST}$"),
+        "uri" => format!("^https?://{HOST}(/[A-Za-z0-9._~-]{{0,40}}){{0,8}}$"),
+        _ => return None,
+    })
+}
+
+/// Formats that validators know and Tallow does not.
+const OTHERS: [&str; 15] = [
+    "binary",
+    "byte",
+    "idn-email",
+    "idn-hostname",
+    "iri",
+    "iri-reference",
+    "iso-date-time",
+    "iso-time",
+    "json-pointer",
+    "json-pointer-uri-fragment",
+    "regex",
+    "relative-json-pointer",
+    "uri-reference",
+    "uri-template",
+    "url",
+];
 
 /// The least and the largest of the integers that a format names, as far as answers have such.
 fn integers(format: &str) -> Option<(f64, f64)> {

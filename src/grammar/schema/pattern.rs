@@ -4,6 +4,7 @@
 //! knows is an error of the parser's.
 
 use crate::grammar::bounds::check_regex;
+use llguidance::derivre::{RegexAst, RegexBuilder};
 use regex_syntax::hir::{Hir, HirKind};
 use std::iter::Peekable;
 use std::str::Chars;
@@ -41,6 +42,63 @@ pub(super) fn to_rust(pattern: &str) -> Result<String, String> {
         Some(byte) => Err(format!("`{pattern}` has U+{byte:04X}, which Tallow can't have in an answer")),
         None => Ok(out),
     }
+}
+
+/// How much may be computed to compare two patterns.
+const FUEL: u64 = 200_000;
+
+/// Whether every text that `own` matches, a pattern of Rust's, is one that `pattern` does. In that, lookaheads may stand
+/// behind the `^` that it begins with.
+#[inline(never)]
+pub(super) fn always(own: &str, pattern: &str) -> bool {
+    let Some((rest, ahead)) = lookaheads(pattern) else { return false };
+    holds(own, &rest, true) == Some(true)
+        && ahead.iter().all(|(inside, wanted)| holds(own, &format!("^(?:{inside})"), *wanted) == Some(true))
+}
+
+/// Whether `pattern` matches each, or where it is not `wanted` none, of the texts that `own` does.
+#[inline(never)]
+fn holds(own: &str, pattern: &str, wanted: bool) -> Option<bool> {
+    let pattern = RegexAst::SearchRegex(to_rust(pattern).ok()?);
+    let wrong = if wanted { RegexAst::Not(Box::new(pattern)) } else { pattern };
+    let mut builder = RegexBuilder::new();
+    let both = builder.mk(&RegexAst::And(vec![RegexAst::SearchRegex(own.to_owned()), wrong])).ok()?;
+    Some(builder.to_regex_limited(both, FUEL).ok()?.always_empty())
+}
+
+/// A pattern without the lookaheads that it begins with, and what they look for and whether it is wanted; none where
+/// they are one alternative's only.
+#[inline(never)]
+fn lookaheads(pattern: &str) -> Option<(String, Vec<(&str, bool)>)> {
+    let mut ahead = Vec::new();
+    let Some(mut rest) = pattern.strip_prefix('^') else { return Some((pattern.to_owned(), ahead)) };
+    while let Some(inside) = rest.strip_prefix("(?=").or_else(|| rest.strip_prefix("(?!")) {
+        let end = outside(inside, ')')?;
+        ahead.push((&inside[..end], rest.starts_with("(?=")));
+        rest = &inside[end + 1..];
+    }
+    let one_alternatives = !ahead.is_empty() && outside(rest, '|').is_some();
+    (!one_alternatives).then(|| (format!("^{rest}"), ahead))
+}
+
+/// Where `wanted` first stands in a pattern, in no group or class.
+#[inline(never)]
+fn outside(pattern: &str, wanted: char) -> Option<usize> {
+    let (mut depth, mut in_class) = (0_usize, false);
+    let mut chars = pattern.char_indices();
+    while let Some((at, c)) = chars.next() {
+        match c {
+            '\\' => drop(chars.next()),
+            ']' => in_class = false,
+            _ if in_class => {}
+            '[' => in_class = true,
+            c if c == wanted && depth == 0 => return Some(at),
+            '(' => depth += 1,
+            ')' => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+    }
+    None
 }
 
 /// What follows a backslash, in a class or not.

@@ -1,6 +1,7 @@
 //! The way through a document: every keyword is checked, and what is referred to is given a number.
 
 use super::keywords::{Kind, kind};
+use super::narrow::says_pattern;
 use super::pattern::{to_rust, unwritable};
 use super::{ANY, Checked, Fault, MAX_COUNT, MAX_DEPTH, MAX_ENUM, MAX_MULTIPLE, MAX_SCHEMAS, REFS, Schema};
 use serde_json::{Map, Value, json};
@@ -59,7 +60,11 @@ impl<'d> Walk<'d> {
             }
         };
         let mut out = Map::new();
+        let implied = says_pattern(object);
         for (keyword, value) in object {
+            if keyword == "pattern" && implied {
+                continue;
+            }
             let path = format!("{at}/{}", escaped(keyword));
             let kind = kind(keyword);
             if let Some(value) = self.keyword(keyword, kind, value, &path, depth)? {
@@ -67,6 +72,7 @@ impl<'d> Walk<'d> {
             }
         }
         self.format(&mut out, at)?;
+        self.otherwise(&mut out, at)?;
         let applies = |keyword: &str| out.contains_key(keyword);
         let merging = ["anyOf", "oneOf", "$ref"].iter().filter(|keyword| applies(keyword)).count();
         // A property is held to the patterns that its name matches, too.
@@ -85,6 +91,11 @@ impl<'d> Walk<'d> {
         Value::Object(Map::from_iter([("$ref".to_owned(), Value::String(format!("#/{REFS}/{ANY}")))]))
     }
 
+    /// What a schema that says nothing is written as.
+    pub(super) fn whatever(&mut self) -> Value {
+        if self.narrows { self.any() } else { Value::Bool(true) }
+    }
+
     /// A keyword's value, checked; none if the keyword says nothing of the answer.
     fn keyword(
         &mut self,
@@ -97,7 +108,7 @@ impl<'d> Walk<'d> {
         let should = |what: &str| Err(should_be(path, what, value));
         match kind {
             Kind::Note | Kind::Definitions => return Ok(None),
-            Kind::Missing if says_nothing(keyword, value) => return Ok(None),
+            _ if says_nothing(keyword, value) => return Ok(None),
             Kind::Missing => {
                 return Err(fault(
                     path,
@@ -193,7 +204,7 @@ impl<'d> Walk<'d> {
                 Some(_) => return should(&format!("an array of at most {MAX_ENUM}")),
             },
             Kind::Value => check_texts(value, path)?,
-            Kind::Number | Kind::NumberOrFlag | Kind::Text => {}
+            Kind::Number | Kind::NumberOrFlag | Kind::Text | Kind::Otherwise => {}
         }
         Ok(Some(value.clone()))
     }
@@ -233,7 +244,7 @@ impl<'d> Walk<'d> {
 /// Whether every answer fulfils a keyword that is not known otherwise.
 fn says_nothing(keyword: &str, value: &Value) -> bool {
     match (keyword, value) {
-        ("uniqueItems", Value::Bool(unique)) => !unique,
+        ("uniqueItems" | "not", Value::Bool(holds)) => !holds,
         ("propertyNames" | "unevaluatedItems" | "unevaluatedProperties", Value::Bool(any)) => *any,
         // As generators of schemas write it for a map.
         ("propertyNames", Value::Object(schema)) => {
