@@ -9,7 +9,7 @@
 //! their first rounding left is rounded as well, with a scale of its own, which gives them 15 bits. See [`Walk`].
 
 use super::isa::{self, TILE};
-use super::layout::{Family, GROUP, PackedType, QK, QK_K};
+use super::layout::{Dots, Family, PackedType, QK, QK_K};
 use crate::Result;
 use crate::threads::Pool;
 
@@ -217,8 +217,14 @@ pub(crate) trait Block: Copy + Send + Sync {
     fn step(&self) -> f32;
     /// What rounding `x` to this block left, rounded.
     fn rest(&self, x: &[f32]) -> Self;
-    /// The dot products of a group of rows, packed as `ty`, with the activations of `T` tokens, along `walk`.
-    fn dots<const T: usize>(ty: PackedType, group: &[u8], walk: &Walk, x: [&[Self]; T]) -> [[f32; GROUP]; T];
+    /// Adds to `y` the dot products of groups of rows, packed as `ty`, with the activations of `T` tokens, along `walk`.
+    fn dots<const T: usize>(
+        ty: PackedType,
+        groups: &[&[u8]],
+        walk: &Walk,
+        x: [&[Self]; T],
+        y: &mut [Dots<T>],
+    );
 }
 
 /// The scale, and the numbers by fours.
@@ -258,8 +264,14 @@ impl Block for Block32<isa::Chunk> {
         Self::quantize(&rest::<QK>(x, &self.chunks, self.d))
     }
 
-    fn dots<const T: usize>(ty: PackedType, group: &[u8], walk: &Walk, x: [&[Self]; T]) -> [[f32; GROUP]; T] {
-        isa::dots32(ty, group, walk, x)
+    fn dots<const T: usize>(
+        ty: PackedType,
+        groups: &[&[u8]],
+        walk: &Walk,
+        x: [&[Self]; T],
+        y: &mut [Dots<T>],
+    ) {
+        isa::dots32(ty, groups, walk, x, y);
     }
 }
 
@@ -287,7 +299,13 @@ impl Block for Block256<isa::Chunk> {
         Self::quantize(&rest::<QK_K>(x, &self.chunks, self.d))
     }
 
-    fn dots<const T: usize>(ty: PackedType, group: &[u8], walk: &Walk, x: [&[Self]; T]) -> [[f32; GROUP]; T] {
-        isa::dots256(ty, group, walk, x)
+    fn dots<const T: usize>(
+        ty: PackedType,
+        groups: &[&[u8]],
+        walk: &Walk,
+        x: [&[Self]; T],
+        y: &mut [Dots<T>],
+    ) {
+        isa::dots256(ty, groups, walk, x, y);
     }
 }

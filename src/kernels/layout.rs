@@ -6,8 +6,8 @@
 //! its vector v.
 //!
 //! A matrix is cut into groups of [`GROUP`] rows, whose last one is padded with zeros. The two quads of a group alternate
-//! block by block, so that a thread reads one sequential stream: from memory, two streams 4.6 KB apart were read at 8 GB/s
-//! and one at 20-23 GB/s.
+//! block by block, and a quad lies in the order in which the products load it, so that they read forward: with the scales
+//! of the K-family behind all of its weights, memory gave half as much.
 //!
 //! | type | quad | bytes of a quad |
 //! | --- | --- | --- |
@@ -17,12 +17,12 @@
 //! | Q5_1 | as Q5_0; then m | 96 |
 //! | Q8_0 | 8 vectors: k = 4v + i; d: 4 f16 | 136 |
 //! | IQ4_NL | as Q4_0 | 72 |
-//! | Q2_K | 16 vectors: field f (bits 2f and 2f + 1) of vector v is k = 16v + 4f + i; scale \| min << 4 as \[sub\]\[row\]; d, dmin: 4 f32 each | 352 for 256 k |
-//! | Q3_K | as Q2_K; 8 vectors, whose bit 4(s % 2) + f at s / 2 is bit 2 of k = 16s + 4f + i; scales\[sub\]\[row\]; d: 4 f32 | 464 |
-//! | Q4_K | 32 vectors: v = 8j + c, low half k = 64j + 4c + i, high half k + 32; scales\[sub\]\[row\]; mins\[sub / 2\]\[row\]\[sub % 2\]; d, dmin: 4 f32 each | 608 |
-//! | Q5_K | as Q4_K; 8 vectors before the scales, whose bit s is bit 4 of k = 32s + 4c + i | 736 |
-//! | Q6_K | for each 16 k 3 vectors b of w\[c\]\[r\]\[i\], k = 4c + i: `b[c] = w[c] \| bits 2c and 2c + 1 of w[3] << 6`; scales\[sub\]\[row\]; d: 4 f32 | 848 |
-//! | IQ4_XS | 32 vectors: v = 4s + c, low half k = 32s + 4c + i, high half k + 16; scales\[sub\]\[row\]; d: 4 f32 | 560 |
+//! | Q2_K | parts of 64 k: scale \| min << 4 as \[sub\]\[row\]; 4 vectors: field f (bits 2f and 2f + 1) of vector v is k = 16v + 4f + i. Then d, dmin: 4 f32 each | 352 for 256 k |
+//! | Q3_K | parts of 64 k: scales\[sub\]\[row\]; twice a vector whose bit 4s + f is bit 2 of k = 16s + 4f + i, and two as Q2_K's. Then d: 4 f32 | 464 |
+//! | Q4_K | parts of 128 k: scales\[sub\]\[row\]; 16 vectors: v = 8j + c, low half k = 64j + 4c + i, high half k + 32; mins\[sub / 2\]\[row\]\[sub % 2\]. Then d, dmin: 4 f32 each | 608 |
+//! | Q5_K | as Q4_K; behind the scales 4 vectors, whose bit 4h + s is bit 4 of k = 32s + 16h + 4v + i | 736 |
+//! | Q6_K | parts of 64 k: scales\[sub\]\[row\]; for each 16 k 3 vectors b of w\[c\]\[r\]\[i\], k = 4c + i: `b[c] = w[c] \| bits 2c and 2c + 1 of w[3] << 6`. Then d: 4 f32 | 848 |
+//! | IQ4_XS | parts of 128 k: scales\[sub\]\[row\]; 16 vectors: v = 4s + c, low half k = 32s + 4c + i, high half k + 16. Then d: 4 f32 | 560 |
 //! | F16, BF16 | 4 numbers | 8 for 1 k |
 //! | F32 | 4 numbers | 16 |
 
@@ -36,10 +36,16 @@ pub(crate) const QK: usize = 32;
 pub(crate) const QK_K: usize = 256;
 
 /// To be raised with every change of what packed bytes mean: those that were kept are packed anew then. A test knows.
-pub const LAYOUT_VERSION: u32 = 1;
+pub const LAYOUT_VERSION: u32 = 2;
 
 /// Rows in a group.
 pub(crate) const GROUP: usize = 8;
+
+/// The dot products of a group's rows with `T` tokens.
+pub(super) type Dots<const T: usize> = [[f32; GROUP]; T];
+
+/// At how many places a thread reads weights in turns for a token alone: hardware reads ahead of each, but only so far.
+pub(super) const STREAMS: usize = 4;
 
 /// Rows in a quad.
 pub(super) const QUAD: usize = 4;
@@ -69,41 +75,49 @@ pub(super) mod q8_0 {
     pub(crate) const D: usize = 128;
     pub(crate) const BYTES: usize = 136;
 }
+/// The blocks of the K-family are parts of `PART` bytes, which begin with a vector of four scales, and what follows those.
 pub(super) mod q2_k {
-    pub(crate) const SCALES_AND_MINS: usize = 256;
+    pub(crate) const PART: usize = 80;
+    pub(crate) const FIELDS: usize = 16;
     pub(crate) const D: usize = 320;
     pub(crate) const DMIN: usize = 336;
     pub(crate) const BYTES: usize = 352;
 }
 pub(super) mod q3_k {
-    pub(crate) const HIGH: usize = 256;
-    pub(crate) const SCALES: usize = 384;
+    pub(crate) const PART: usize = 112;
+    /// For each 32 k the upper bits, then two vectors of fields.
+    pub(crate) const HIGH: usize = 16;
+    pub(crate) const FIELDS: usize = 32;
+    pub(crate) const PER_32: usize = 48;
     pub(crate) const D: usize = 448;
     pub(crate) const BYTES: usize = 464;
 }
 pub(super) mod q4_k {
-    pub(crate) const SCALES: usize = 512;
-    pub(crate) const MINS: usize = 544;
+    pub(crate) const PART: usize = 288;
+    pub(crate) const HALVES: usize = 16;
+    pub(crate) const MINS: usize = 272;
     pub(crate) const D: usize = 576;
     pub(crate) const DMIN: usize = 592;
     pub(crate) const BYTES: usize = 608;
 }
 pub(super) mod q5_k {
-    pub(crate) const HIGH: usize = 512;
-    pub(crate) const SCALES: usize = 640;
-    pub(crate) const MINS: usize = 672;
+    pub(crate) const PART: usize = 352;
+    pub(crate) const HIGH: usize = 16;
+    pub(crate) const HALVES: usize = 80;
+    pub(crate) const MINS: usize = 336;
     pub(crate) const D: usize = 704;
     pub(crate) const DMIN: usize = 720;
     pub(crate) const BYTES: usize = 736;
 }
 pub(super) mod q6_k {
-    pub(crate) const SCALES: usize = 768;
+    pub(crate) const PART: usize = 208;
+    pub(crate) const PLANES: usize = 16;
     pub(crate) const D: usize = 832;
     pub(crate) const BYTES: usize = 848;
 }
-
 pub(super) mod iq4_xs {
-    pub(crate) const SCALES: usize = 512;
+    pub(crate) const PART: usize = 272;
+    pub(crate) const HALVES: usize = 16;
     pub(crate) const D: usize = 544;
     pub(crate) const BYTES: usize = 560;
 }
@@ -225,14 +239,19 @@ impl PackedType {
         }
     }
 
-    /// Where in a group the quad of `block` and rows 0 to 3 or, with `half` 1, rows 4 to 7 begins.
-    pub(crate) fn quad_offset(self, block: usize, half: usize) -> usize {
-        (2 * block + half) * self.quad_bytes()
+    /// Bytes of a packed block of a group: a pair of quads.
+    pub(super) fn pair_bytes(self) -> usize {
+        (GROUP / QUAD) * self.quad_bytes()
     }
 
-    /// Packs row `row` (0 to 3) of a quad: `file` is its block as in the file.
-    pub(super) fn pack(self, file: &[u8], row: usize, quad: &mut [u8]) {
-        let mut lane = Lane { quad, row };
+    /// Where in a pair byte `at` of the quad of rows 0 to 3 or, with `half` 1, rows 4 to 7 is.
+    pub(super) fn place(self, half: usize, at: usize) -> usize {
+        half * self.quad_bytes() + at
+    }
+
+    /// Packs row `row` (0 to 7) of a pair of quads: `file` is its block as in the file.
+    pub(super) fn pack(self, file: &[u8], row: usize, pair: &mut [u8]) {
+        let mut lane = Lane { ty: self, pair, row };
         match self {
             Self::Q4_0 | Self::IQ4_NL => {
                 lane.words(q4_0::D, &file[..2]);
@@ -264,8 +283,9 @@ impl PackedType {
             Self::Q2_K => {
                 let (scales_and_mins, rest) = file.split_at(16);
                 let (fields, scale) = rest.split_at(64);
-                lane.fields(0, |k| q2_k_weight(fields, k));
-                lane.bytes(q2_k::SCALES_AND_MINS, scales_and_mins);
+                let at = |v: usize| q2_k::PART * (v / 4) + q2_k::FIELDS + 16 * (v % 4);
+                lane.fields(at, |k| q2_k_weight(fields, k));
+                lane.scales(q2_k::PART, scales_and_mins);
                 lane.f32(q2_k::D, &scale[..2]);
                 lane.f32(q2_k::DMIN, &scale[2..]);
             }
@@ -273,26 +293,37 @@ impl PackedType {
                 let (high, rest) = file.split_at(32);
                 let (fields, rest) = rest.split_at(64);
                 let (scales, d) = rest.split_at(12);
-                lane.fields(0, |k| q2_k_weight(fields, k));
+                let part = |s: usize| q3_k::PART * (s / 2) + q3_k::PER_32 * (s % 2);
+                let at = |v: usize| part(v / 2) + q3_k::FIELDS + 16 * (v % 2);
+                lane.fields(at, |k| q2_k_weight(fields, k));
                 for v in 0..8 {
                     let bit = |k: usize| high[k % 32] >> (k / 32) & 1;
                     let of = |i: usize| (0..8).fold(0, |byte, c| byte | bit(32 * v + 4 * c + i) << c);
-                    lane.spread(q3_k::HIGH + 16 * v, &std::array::from_fn::<u8, 4, _>(of));
+                    lane.spread(part(v) + q3_k::HIGH, &std::array::from_fn::<u8, 4, _>(of));
                 }
-                lane.bytes(
-                    q3_k::SCALES,
+                lane.scales(
+                    q3_k::PART,
                     &std::array::from_fn::<u8, 16, _>(|sub| q3_k_scale(scales, sub) as u8),
                 );
                 lane.f32(q3_k::D, d);
             }
             Self::Q4_K => {
-                lane.scales_and_mins(q4_k::SCALES, q4_k::MINS, q4_k::D, q4_k::DMIN, &file[..16]);
-                lane.spread(0, &file[16..]);
+                lane.scales_and_mins(q4_k::PART, q4_k::MINS, &file[4..16]);
+                lane.f32(q4_k::D, &file[..2]);
+                lane.f32(q4_k::DMIN, &file[2..4]);
+                lane.parts(q4_k::PART, q4_k::HALVES, &file[16..]);
             }
             Self::Q5_K => {
-                lane.scales_and_mins(q5_k::SCALES, q5_k::MINS, q5_k::D, q5_k::DMIN, &file[..16]);
-                lane.spread(q5_k::HIGH, &file[16..48]);
-                lane.spread(0, &file[48..]);
+                lane.scales_and_mins(q5_k::PART, q5_k::MINS, &file[4..16]);
+                lane.f32(q5_k::D, &file[..2]);
+                lane.f32(q5_k::DMIN, &file[2..4]);
+                let (high, halves) = file[16..].split_at(32);
+                for part in 0..2 {
+                    let four = |i: usize| high[i] >> (4 * part) & 0x0F;
+                    let bits: [u8; 16] = std::array::from_fn(|i| four(i) | four(16 + i) << 4);
+                    lane.spread(q5_k::PART * part + q5_k::HIGH, &bits);
+                }
+                lane.parts(q5_k::PART, q5_k::HALVES, halves);
             }
             Self::Q6_K => {
                 for sub in 0..QK_K / 16 {
@@ -301,67 +332,82 @@ impl PackedType {
                         let (c, i) = (k / 4, k % 4);
                         w[k] | ((w[12 + i] >> (2 * c)) & 3) << 6
                     });
-                    lane.spread(48 * sub, &planes);
+                    lane.spread(q6_k::PART * (sub / 4) + q6_k::PLANES + 48 * (sub % 4), &planes);
                 }
-                lane.bytes(q6_k::SCALES, &file[192..208]);
+                lane.scales(q6_k::PART, &file[192..208]);
                 lane.f32(q6_k::D, &file[208..]);
             }
             Self::IQ4_XS => {
                 lane.f32(iq4_xs::D, &file[..2]);
-                lane.bytes(
-                    iq4_xs::SCALES,
+                lane.scales(
+                    iq4_xs::PART,
                     &std::array::from_fn::<u8, 8, _>(|sub| iq4_xs_scale(file, sub) as u8),
                 );
-                lane.spread(0, &file[8..]);
+                lane.parts(iq4_xs::PART, iq4_xs::HALVES, &file[8..]);
             }
             Self::F16 | Self::BF16 | Self::F32 => {
-                lane.quad[row * file.len()..(row + 1) * file.len()].copy_from_slice(file);
+                lane.write(row % QUAD * file.len(), file);
             }
         }
     }
 }
 
-/// A row of a quad being packed.
-struct Lane<'q> {
-    quad: &'q mut [u8],
+/// A row of a pair of quads being packed.
+struct Lane<'p> {
+    ty: PackedType,
+    pair: &'p mut [u8],
     row: usize,
 }
 
 impl Lane<'_> {
+    /// To byte `at` of this row's quad and those after it, which lie in one vector.
+    fn write(&mut self, at: usize, bytes: &[u8]) {
+        let at = self.ty.place(self.row / QUAD, at);
+        self.pair[at..at + bytes.len()].copy_from_slice(bytes);
+    }
+
+    fn lane(&self) -> usize {
+        self.row % QUAD
+    }
+
     /// Bytes by fours, to this row's lane of the vectors from `at` on.
     fn spread(&mut self, at: usize, bytes: &[u8]) {
         for (v, four) in bytes.chunks_exact(4).enumerate() {
-            let lane = at + 16 * v + 4 * self.row;
-            self.quad[lane..lane + 4].copy_from_slice(four);
+            self.write(at + 16 * v + 4 * self.lane(), four);
         }
     }
 
-    /// Bytes one by one, to this row's byte of the fours from `at` on.
-    fn bytes(&mut self, at: usize, bytes: &[u8]) {
-        for (sub, byte) in bytes.iter().enumerate() {
-            self.quad[at + QUAD * sub + self.row] = *byte;
+    /// Bytes by fours, to this row's lane of the vectors from `at` on of each part, 16 of them in each.
+    fn parts(&mut self, part: usize, at: usize, bytes: &[u8]) {
+        for (i, bytes) in bytes.chunks_exact(64).enumerate() {
+            self.spread(part * i + at, bytes);
         }
     }
 
-    /// Numbers of 2 bits: field f of a byte of vector v is that of k = 16v + 4f + i.
-    fn fields(&mut self, at: usize, field: impl Fn(usize) -> u8) {
+    /// A byte for each `sub`, four to the beginning of each part.
+    fn scales(&mut self, part: usize, bytes: &[u8]) {
+        for (sub, &byte) in bytes.iter().enumerate() {
+            self.write(scale_at(part, sub) + self.lane(), &[byte]);
+        }
+    }
+
+    /// Numbers of 2 bits: field f of a byte of the vector at `at(v)` is that of k = 16v + 4f + i.
+    fn fields(&mut self, at: impl Fn(usize) -> usize, field: impl Fn(usize) -> u8) {
         for v in 0..QK_K / 16 {
             let byte = |i: usize| (0..4).fold(0, |byte, f| byte | field(16 * v + 4 * f + i) << (2 * f));
-            self.spread(at + 16 * v, &std::array::from_fn::<u8, 4, _>(byte));
+            self.spread(at(v), &std::array::from_fn::<u8, 4, _>(byte));
         }
     }
 
     /// An f16, as it is.
     fn words(&mut self, at: usize, f16: &[u8]) {
-        let at = at + 2 * self.row;
-        self.quad[at..at + 2].copy_from_slice(f16);
+        self.write(at + 2 * self.lane(), f16);
     }
 
     /// An f16 as f32.
     fn f32(&mut self, at: usize, f16: &[u8]) {
-        let at = at + 4 * self.row;
         let value = f16_to_f32(u16::from_le_bytes([f16[0], f16[1]]));
-        self.quad[at..at + 4].copy_from_slice(&value.to_le_bytes());
+        self.write(at + 4 * self.lane(), &value.to_le_bytes());
     }
 
     /// 32 bits, one per k, to bit c of the byte of k = 4c + i.
@@ -372,16 +418,24 @@ impl Lane<'_> {
         self.spread(at, &bytes);
     }
 
-    /// The head of a block of Q4_K or Q5_K: d and dmin, and the scales and mins of 6 bits.
-    fn scales_and_mins(&mut self, scales: usize, mins: usize, d: usize, dmin: usize, head: &[u8]) {
-        self.f32(d, &head[..2]);
-        self.f32(dmin, &head[2..4]);
+    /// The scales and mins of 6 bits of a block of Q4_K or Q5_K.
+    fn scales_and_mins(&mut self, part: usize, mins: usize, packed: &[u8]) {
         for sub in 0..8 {
-            let (scale, min) = scale_and_min(&head[4..], sub);
-            self.quad[scales + QUAD * sub + self.row] = scale;
-            self.quad[mins + 8 * (sub / 2) + 2 * self.row + sub % 2] = min;
+            let (scale, min) = scale_and_min(packed, sub);
+            self.write(scale_at(part, sub) + self.lane(), &[scale]);
+            self.write(min_at(part, mins, sub) + 2 * self.lane(), &[min]);
         }
     }
+}
+
+/// Where the scale of row 0 is, of those that are bytes: \[sub\]\[row\], four `sub` to a part.
+pub(super) fn scale_at(part: usize, sub: usize) -> usize {
+    part * (sub / 4) + QUAD * (sub % 4)
+}
+
+/// Where Q4_K's and Q5_K's min of row 0 is: \[sub / 2\]\[row\]\[sub % 2\] from `mins` on, four `sub` to a part.
+pub(super) fn min_at(part: usize, mins: usize, sub: usize) -> usize {
+    part * (sub / 4) + mins + 2 * QUAD * (sub % 4 / 2) + sub % 2
 }
 
 /// GGML's `get_scale_min_k4`: eight scales and eight mins of 6 bits in 12 bytes.

@@ -2,7 +2,7 @@
 
 use super::activations::{Activations, Block, Rounded};
 use super::isa::{self, TILE};
-use super::layout::{Family, GROUP, PackedType, QUAD};
+use super::layout::{Dots, Family, GROUP, PackedType, STREAMS};
 use std::ops::Range;
 
 /// A matrix `(n_out, n_in)`.
@@ -78,8 +78,7 @@ impl PackedMatrix {
 
     /// Bytes of such a matrix, if they can be counted.
     pub(crate) fn n_bytes(ty: PackedType, n_out: usize, n_in: usize) -> Option<usize> {
-        let quads = n_out.div_ceil(GROUP) * (GROUP / QUAD);
-        quads.checked_mul(n_in / ty.block_len())?.checked_mul(ty.quad_bytes())
+        n_out.div_ceil(GROUP).checked_mul(n_in / ty.block_len())?.checked_mul(ty.pair_bytes())
     }
 
     /// All groups, as [`layout`](super::layout) describes them.
@@ -108,9 +107,14 @@ impl PackedMatrix {
         self.n_in
     }
 
-    /// Groups of rows, which [`multiply`](Self::multiply) goes by.
+    /// Groups of rows.
     pub(crate) fn n_groups(&self) -> usize {
         self.n_out.div_ceil(GROUP)
+    }
+
+    /// What [`multiply`](Self::multiply) goes by: a group, or for a token alone [`STREAMS`] groups as far apart as can be.
+    pub(crate) fn n_items(&self, n_tok: usize) -> usize {
+        self.n_groups().div_ceil(if n_tok == 1 { STREAMS } else { 1 })
     }
 
     fn n_blocks(&self) -> usize {
@@ -118,7 +122,7 @@ impl PackedMatrix {
     }
 
     pub(super) fn group_bytes(&self, group: usize) -> &[u8] {
-        let len = 2 * self.n_blocks() * self.ty.quad_bytes();
+        let len = self.n_blocks() * self.ty.pair_bytes();
         &self.data[group * len..(group + 1) * len]
     }
 
@@ -131,11 +135,12 @@ impl PackedMatrix {
     pub(crate) fn set_row(&mut self, row: usize, file_row: &[u8]) {
         debug_assert!(row < self.n_out && file_row.len() == self.file_row_bytes());
         let ty = self.ty;
-        let len = 2 * self.n_blocks() * ty.quad_bytes();
+        let len = self.n_blocks() * ty.pair_bytes();
         let group = &mut self.data[row / GROUP * len..][..len];
-        for (block, file) in file_row.chunks_exact(ty.file_bytes()).enumerate() {
-            let at = ty.quad_offset(block, row % GROUP / QUAD);
-            ty.pack(file, row % QUAD, &mut group[at..at + ty.quad_bytes()]);
+        for (file, pair) in
+            file_row.chunks_exact(ty.file_bytes()).zip(group.chunks_exact_mut(ty.pair_bytes()))
+        {
+            ty.pack(file, row % GROUP, pair);
         }
     }
 
@@ -144,42 +149,66 @@ impl PackedMatrix {
         isa::unpack_row(self.ty, self.group_bytes(row / GROUP), self.n_blocks(), row % GROUP)
     }
 
-    /// The products of the rows of `groups` with all tokens of `x`, which [`Activations::new`] made for this family and
-    /// width, to the columns of `y` from `column` on. Threads may share `y` if their columns differ.
-    pub(crate) fn multiply(&self, x: &Activations, groups: Range<usize>, y: Output, column: usize) {
+    /// The products of the rows of `items`, of [`n_items`](Self::n_items), with all tokens of `x`, which
+    /// [`Activations::new`] made for this family and width, to the columns of `y` from `column` on. Threads may share `y`
+    /// if their items differ.
+    pub(crate) fn multiply(&self, x: &Activations, items: Range<usize>, y: Output, column: usize) {
         match x {
             Activations::Float(x) => {
-                self.multiply_by(&Floats { ty: self.ty, n_in: self.n_in, x }, groups, y, column)
+                self.multiply_by(&Floats { ty: self.ty, n_in: self.n_in, x }, items, y, column)
             }
-            Activations::By32(x) => self.multiply_by(&Blocks { ty: self.ty, x }, groups, y, column),
-            Activations::By256(x) => self.multiply_by(&Blocks { ty: self.ty, x }, groups, y, column),
+            Activations::By32(x) => self.multiply_by(&Blocks { ty: self.ty, x }, items, y, column),
+            Activations::By256(x) => self.multiply_by(&Blocks { ty: self.ty, x }, items, y, column),
         }
     }
 
-    fn multiply_by(&self, x: &impl Products, groups: Range<usize>, y: Output, column: usize) {
-        for group in groups {
-            let (row, weights) = (group * GROUP, self.group_bytes(group));
-            let n_rows = GROUP.min(self.n_out - row);
+    fn multiply_by(&self, x: &impl Products, items: Range<usize>, y: Output, column: usize) {
+        if y.n_tok == 1 {
+            return items.for_each(|item| self.multiply_tile::<1, STREAMS>(x, item, 0, y, column));
+        }
+        for group in items {
             let mut tok = 0;
             while tok + TILE <= y.n_tok {
-                y.store_rows(tok, column + row, &x.dots::<TILE>(weights, tok), n_rows);
+                self.multiply_tile::<TILE, 1>(x, group, tok, y, column);
                 tok += TILE;
             }
             if tok + 2 <= y.n_tok {
-                y.store_rows(tok, column + row, &x.dots::<2>(weights, tok), n_rows);
+                self.multiply_tile::<2, 1>(x, group, tok, y, column);
                 tok += 2;
             }
             for tok in tok..y.n_tok {
-                y.store_rows(tok, column + row, &x.dots::<1>(weights, tok), n_rows);
+                self.multiply_tile::<1, 1>(x, group, tok, y, column);
             }
+        }
+    }
+
+    /// `T` tokens from `tok` on by the groups of an item, at most `G`.
+    fn multiply_tile<const T: usize, const G: usize>(
+        &self,
+        x: &impl Products,
+        item: usize,
+        tok: usize,
+        y: Output,
+        column: usize,
+    ) {
+        let groups = (item..self.n_groups()).step_by(self.n_items(y.n_tok));
+        let mut weights: [&[u8]; G] = [&[]; G];
+        for (weights, group) in weights.iter_mut().zip(groups.clone()) {
+            *weights = self.group_bytes(group);
+        }
+        let mut dots = [[[0.0; GROUP]; T]; G];
+        x.dots(&weights[..groups.len()], tok, &mut dots[..groups.len()]);
+        for (group, dots) in groups.zip(&dots) {
+            let row = group * GROUP;
+            y.store_rows(tok, column + row, dots, GROUP.min(self.n_out - row));
         }
     }
 }
 
-/// Dot products of a group of rows with some tokens of what it was made of.
+/// Dot products of groups of rows with some tokens of what it was made of.
 trait Products {
-    /// With the `T` tokens from `tok` on.
-    fn dots<const T: usize>(&self, group: &[u8], tok: usize) -> [[f32; GROUP]; T];
+    /// Adds those with the `T` tokens from `tok` on to `y`.
+    fn dots<const T: usize>(&self, groups: &[&[u8]], tok: usize, y: &mut [Dots<T>]);
 }
 
 struct Blocks<'x, B> {
@@ -188,9 +217,9 @@ struct Blocks<'x, B> {
 }
 
 impl<B: Block> Products for Blocks<'_, B> {
-    fn dots<const T: usize>(&self, group: &[u8], tok: usize) -> [[f32; GROUP]; T] {
+    fn dots<const T: usize>(&self, groups: &[&[u8]], tok: usize, y: &mut [Dots<T>]) {
         let (tile, first) = self.x.tile_of(tok);
-        B::dots(self.ty, group, &tile.walk, std::array::from_fn(|t| tile.token(first + t)))
+        B::dots(self.ty, groups, &tile.walk, std::array::from_fn(|t| tile.token(first + t)), y);
     }
 }
 
@@ -201,8 +230,8 @@ struct Floats<'x> {
 }
 
 impl Products for Floats<'_> {
-    fn dots<const T: usize>(&self, group: &[u8], tok: usize) -> [[f32; GROUP]; T] {
+    fn dots<const T: usize>(&self, groups: &[&[u8]], tok: usize, y: &mut [Dots<T>]) {
         let token = |tok: usize| &self.x[tok * self.n_in..(tok + 1) * self.n_in];
-        isa::dots_float(self.ty, group, std::array::from_fn(|t| token(tok + t)))
+        isa::dots_float(self.ty, groups, std::array::from_fn(|t| token(tok + t)), y);
     }
 }

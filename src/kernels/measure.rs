@@ -41,7 +41,7 @@ pub fn measure(ty: TensorType, n_tok: usize, time: Duration) -> Result<f64> {
     let mut run = || {
         let begun = Instant::now();
         for _ in 0..RUNS_AT_ONCE {
-            matrix.multiply(&x, 0..matrix.n_groups(), Output::new(&mut y, n_tok), 0);
+            matrix.multiply(&x, 0..matrix.n_items(n_tok), Output::new(&mut y, n_tok), 0);
         }
         begun.elapsed()
     };

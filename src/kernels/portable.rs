@@ -7,8 +7,8 @@ use super::Spread;
 use super::activations::{Block32, Block256, Bytes, Chunk as _, Walk};
 use super::kv::{KV_BLOCK, KvType};
 use super::layout::{
-    Family, GROUP, IQ4_VALUES, PackedType, QK, QK_K, QUAD, iq4_xs, q2_k, q3_k, q4_0, q4_1, q4_k, q5_0, q5_1,
-    q5_k, q6_k, q8_0,
+    Dots, Family, GROUP, IQ4_VALUES, PackedType, QK, QK_K, QUAD, iq4_xs, min_at, q2_k, q3_k, q4_0, q4_1,
+    q4_k, q5_0, q5_1, q5_k, q6_k, q8_0, scale_at,
 };
 use super::{Attend, KvBlock};
 
@@ -27,6 +27,17 @@ pub(super) fn f16_to_f32(bits: u16) -> f32 {
     const TWO_TO_112: f32 = f32::from_bits((127 + 112) << 23);
     let moved = (i32::from(bits as i16) << 13) as u32 & 0x8FFF_E000;
     f32::from_bits(moved) * TWO_TO_112
+}
+
+/// The bytes of rows 0 to 3 of a group's block or, with `half` 1, of rows 4 to 7.
+fn quad_of(ty: PackedType, group: &[u8], block: usize, half: usize) -> [u8; q6_k::BYTES] {
+    let pair = &group[block * ty.pair_bytes()..][..ty.pair_bytes()];
+    let mut quad = [0; q6_k::BYTES];
+    for (v, bytes) in quad[..ty.quad_bytes()].chunks_mut(16).enumerate() {
+        let at = ty.place(half, 16 * v);
+        bytes.copy_from_slice(&pair[at..at + bytes.len()]);
+    }
+    quad
 }
 
 /// Whole numbers as a packed vector has them: byte i of lane r at 4r + i.
@@ -49,15 +60,15 @@ struct Quad256 {
     dmin: [f32; QUAD],
 }
 
-/// Vector `v` of a quad, each byte by itself.
-fn vector(quad: &[u8], v: usize, number: impl Fn(u8) -> i16) -> Vector {
-    let bytes: &[u8; 16] = quad[16 * v..16 * v + 16].try_into().expect("16 bytes");
+/// The vector at `at` of a quad, each byte by itself.
+fn vector(quad: &[u8], at: usize, number: impl Fn(u8) -> i16) -> Vector {
+    let bytes: &[u8; 16] = quad[at..at + 16].try_into().expect("16 bytes");
     bytes.map(number)
 }
 
-/// Adds bit `bit` of each byte of vector `v`, as bit `place`.
-fn add_bit(q: &mut Vector, place: usize, quad: &[u8], v: usize, bit: usize) {
-    for (q, high) in q.iter_mut().zip(vector(quad, v, |byte| i16::from(byte >> bit & 1) << place)) {
+/// Adds bit `bit` of each byte of the vector at `at`, as bit `place`.
+fn add_bit(q: &mut Vector, place: usize, quad: &[u8], at: usize, bit: usize) {
+    for (q, high) in q.iter_mut().zip(vector(quad, at, |byte| i16::from(byte >> bit & 1) << place)) {
         *q += high;
     }
 }
@@ -78,12 +89,12 @@ fn f32s(quad: &[u8], at: usize) -> [f32; QUAD] {
 impl Quad32 {
     fn new(ty: PackedType, quad: &[u8]) -> Self {
         let halves = |number: &dyn Fn(u8) -> i16| {
-            std::array::from_fn(|c| vector(quad, c % 4, |byte| number(half(byte, c >= 4))))
+            std::array::from_fn(|c| vector(quad, 16 * (c % 4), |byte| number(half(byte, c >= 4))))
         };
         let minus = |offset: i16| halves(&|half| i16::from(half) - offset);
         let with_bit_4 = |offset: i16, high: usize| {
             let mut q: [Vector; QK / 4] = minus(offset);
-            q.iter_mut().enumerate().for_each(|(c, q)| add_bit(q, 4, quad, high / 16, c));
+            q.iter_mut().enumerate().for_each(|(c, q)| add_bit(q, 4, quad, high, c));
             q
         };
         let no_m = [0.0; QUAD];
@@ -95,7 +106,7 @@ impl Quad32 {
                 Self { q: with_bit_4(0, q5_1::HIGH), d: f16s(quad, q5_1::D), m: f16s(quad, q5_1::M) }
             }
             PackedType::Q8_0 => Self {
-                q: std::array::from_fn(|c| vector(quad, c, |byte| i16::from(byte as i8))),
+                q: std::array::from_fn(|c| vector(quad, 16 * c, |byte| i16::from(byte as i8))),
                 d: f16s(quad, q8_0::D),
                 m: no_m,
             },
@@ -120,54 +131,59 @@ impl Quad256 {
         };
         match ty {
             PackedType::Q2_K => {
-                unpacked.fields(quad, 0);
-                let at = q2_k::SCALES_AND_MINS;
-                unpacked.scales = Self::by_sub(|sub, r| (quad[at + QUAD * sub + r] & 0x0F).into());
-                unpacked.mins = Self::by_sub(|sub, r| (quad[at + QUAD * sub + r] >> 4).into());
+                let at = |v: usize| q2_k::PART * (v / 4) + q2_k::FIELDS + 16 * (v % 4);
+                unpacked.fields(quad, at, 0);
+                let scale_and_min = |sub, r| quad[scale_at(q2_k::PART, sub) + r];
+                unpacked.scales = Self::by_sub(|sub, r| (scale_and_min(sub, r) & 0x0F).into());
+                unpacked.mins = Self::by_sub(|sub, r| (scale_and_min(sub, r) >> 4).into());
                 (unpacked.d, unpacked.dmin) = (f32s(quad, q2_k::D), f32s(quad, q2_k::DMIN));
             }
             PackedType::Q3_K => {
-                unpacked.fields(quad, 4);
+                let part = |s: usize| q3_k::PART * (s / 2) + q3_k::PER_32 * (s % 2);
+                unpacked.fields(quad, |v| part(v / 2) + q3_k::FIELDS + 16 * (v % 2), 4);
                 for (c, q) in unpacked.q.iter_mut().enumerate() {
-                    add_bit(q, 2, quad, q3_k::HIGH / 16 + c / 8, c % 8);
+                    add_bit(q, 2, quad, part(c / 8) + q3_k::HIGH, c % 8);
                 }
-                unpacked.scales = Self::by_sub(|sub, r| (quad[q3_k::SCALES + QUAD * sub + r] as i8).into());
+                unpacked.scales = Self::by_sub(|sub, r| (quad[scale_at(q3_k::PART, sub) + r] as i8).into());
                 unpacked.d = f32s(quad, q3_k::D);
             }
             PackedType::Q4_K => {
-                unpacked.halves(quad);
-                unpacked.scales_and_mins(quad, q4_k::SCALES, q4_k::MINS);
+                unpacked.halves(quad, q4_k::PART, q4_k::HALVES);
+                unpacked.scales_and_mins(quad, q4_k::PART, q4_k::MINS);
                 (unpacked.d, unpacked.dmin) = (f32s(quad, q4_k::D), f32s(quad, q4_k::DMIN));
             }
             PackedType::Q5_K => {
-                unpacked.halves(quad);
+                unpacked.halves(quad, q5_k::PART, q5_k::HALVES);
                 for (v, q) in unpacked.q.iter_mut().enumerate() {
-                    add_bit(q, 4, quad, q5_k::HIGH / 16 + v % 8, v / 8);
+                    let (part, sub, half, c) = (v / 32, v % 32 / 8, v % 8 / 4, v % 4);
+                    add_bit(q, 4, quad, q5_k::PART * part + q5_k::HIGH + 16 * c, 4 * half + sub);
                 }
-                unpacked.scales_and_mins(quad, q5_k::SCALES, q5_k::MINS);
+                unpacked.scales_and_mins(quad, q5_k::PART, q5_k::MINS);
                 (unpacked.d, unpacked.dmin) = (f32s(quad, q5_k::D), f32s(quad, q5_k::DMIN));
             }
             PackedType::Q6_K => {
                 for (v, q) in unpacked.q.iter_mut().enumerate() {
                     let (sub, c) = (v / 4, v % 4);
+                    let plane = |p: usize| q6_k::PART * (sub / 4) + q6_k::PLANES + 16 * (3 * (sub % 4) + p);
                     *q = if c < 3 {
-                        vector(quad, 3 * sub + c, |byte| i16::from(byte & 0x3F) - 32)
+                        vector(quad, plane(c), |byte| i16::from(byte & 0x3F) - 32)
                     } else {
-                        let upper = |p: usize| vector(quad, 3 * sub + p, |byte| i16::from(byte >> 6));
+                        let upper = |p: usize| vector(quad, plane(p), |byte| i16::from(byte >> 6));
                         let (a, b, c) = (upper(0), upper(1), upper(2));
                         std::array::from_fn(|l| (a[l] | b[l] << 2 | c[l] << 4) - 32)
                     };
                 }
-                unpacked.scales = Self::by_sub(|sub, r| (quad[q6_k::SCALES + QUAD * sub + r] as i8).into());
+                unpacked.scales = Self::by_sub(|sub, r| (quad[scale_at(q6_k::PART, sub) + r] as i8).into());
                 unpacked.d = f32s(quad, q6_k::D);
             }
             PackedType::IQ4_XS => {
                 for (v, q) in unpacked.q.iter_mut().enumerate() {
                     let (sub, upper, c) = (v / 8, v % 8 / 4 == 1, v % 4);
-                    *q = vector(quad, 4 * sub + c, |byte| IQ4_VALUES[usize::from(half(byte, upper))].into());
+                    let at = iq4_xs::PART * (sub / 4) + iq4_xs::HALVES + 16 * (4 * (sub % 4) + c);
+                    *q = vector(quad, at, |byte| IQ4_VALUES[usize::from(half(byte, upper))].into());
                 }
-                let at = iq4_xs::SCALES;
-                unpacked.scales = Self::by_sub(|sub, r| (quad[at + QUAD * (sub / 2) + r] as i8).into());
+                let scale = |sub: usize, r: usize| quad[scale_at(iq4_xs::PART, sub / 2) + r] as i8;
+                unpacked.scales = Self::by_sub(|sub, r| scale(sub, r).into());
                 unpacked.d = f32s(quad, iq4_xs::D);
             }
             _ => unreachable!("of another family"),
@@ -181,23 +197,24 @@ impl Quad256 {
     }
 
     /// Four numbers of 2 bits to a byte, less `offset`.
-    fn fields(&mut self, quad: &[u8], offset: i16) {
+    fn fields(&mut self, quad: &[u8], at: impl Fn(usize) -> usize, offset: i16) {
         for (c, q) in self.q.iter_mut().enumerate() {
-            *q = vector(quad, c / 4, |byte| i16::from(byte >> (2 * (c % 4)) & 3) - offset);
+            *q = vector(quad, at(c / 4), |byte| i16::from(byte >> (2 * (c % 4)) & 3) - offset);
         }
     }
 
     /// Pairs of 32 k, in the low halves and the high ones of eight vectors.
-    fn halves(&mut self, quad: &[u8]) {
+    fn halves(&mut self, quad: &[u8], part: usize, at: usize) {
         for (v, q) in self.q.iter_mut().enumerate() {
             let (pair, upper, c) = (v / 16, v % 16 / 8 == 1, v % 8);
-            *q = vector(quad, 8 * pair + c, |byte| half(byte, upper).into());
+            let at = part * (pair / 2) + at + 16 * (8 * (pair % 2) + c);
+            *q = vector(quad, at, |byte| half(byte, upper).into());
         }
     }
 
-    fn scales_and_mins(&mut self, quad: &[u8], scales: usize, mins: usize) {
-        self.scales = Self::by_sub(|sub, r| quad[scales + QUAD * (sub / 2) + r].into());
-        self.mins = Self::by_sub(|sub, r| quad[mins + 8 * (sub / 4) + 2 * r + sub / 2 % 2].into());
+    fn scales_and_mins(&mut self, quad: &[u8], part: usize, mins: usize) {
+        self.scales = Self::by_sub(|sub, r| quad[scale_at(part, sub / 2) + r].into());
+        self.mins = Self::by_sub(|sub, r| quad[min_at(part, mins, sub / 2) + 2 * r].into());
     }
 }
 
@@ -223,81 +240,88 @@ fn dot(q: &[Vector], chunks: &[Chunk]) -> [i32; QUAD] {
     std::array::from_fn(|r| sums[4 * r..4 * r + 4].iter().sum())
 }
 
-/// The dot products of a group of rows, packed as `ty`, with the activations of `T` tokens, along `walk`.
+/// The dot products of groups of rows, packed as `ty`, with the activations of `T` tokens, along `walk`. `y` has zeros.
 #[inline(never)]
 pub(crate) fn dots32<const T: usize>(
     ty: PackedType,
-    group: &[u8],
+    groups: &[&[u8]],
     walk: &Walk,
     x: [&[Block32<Chunk>]; T],
-) -> [[f32; GROUP]; T] {
-    assert!(group.len() == 2 * walk.n_blocks() * ty.quad_bytes());
-    let mut y = [[0.0; GROUP]; T];
-    for half in 0..2 {
-        for (index, &block) in walk.blocks().iter().enumerate() {
-            let w = Quad32::new(ty, &group[ty.quad_offset(block as usize, half)..]);
-            for t in 0..T {
-                let x = &x[t][index];
-                let sums = dot(&w.q, &x.chunks);
-                for r in 0..QUAD {
-                    let y = &mut y[t][QUAD * half + r];
-                    *y += sums[r] as f32 * (w.d[r] * x.d);
-                    *y += w.m[r] * x.sum;
+    y: &mut [Dots<T>],
+) {
+    for (group, y) in groups.iter().zip(y) {
+        assert!(group.len() == walk.n_blocks() * ty.pair_bytes());
+        for half in 0..2 {
+            for (index, &block) in walk.blocks().iter().enumerate() {
+                let w = Quad32::new(ty, &quad_of(ty, group, block as usize, half));
+                for t in 0..T {
+                    let x = &x[t][index];
+                    let sums = dot(&w.q, &x.chunks);
+                    for r in 0..QUAD {
+                        let y = &mut y[t][QUAD * half + r];
+                        *y += sums[r] as f32 * (w.d[r] * x.d);
+                        *y += w.m[r] * x.sum;
+                    }
                 }
             }
         }
     }
-    y
 }
 
 /// As [`dots32`], for the K-family.
 #[inline(never)]
 pub(crate) fn dots256<const T: usize>(
     ty: PackedType,
-    group: &[u8],
+    groups: &[&[u8]],
     walk: &Walk,
     x: [&[Block256<Chunk>]; T],
-) -> [[f32; GROUP]; T] {
-    assert!(group.len() == 2 * walk.n_blocks() * ty.quad_bytes());
-    let mut y = [[0.0; GROUP]; T];
-    for half in 0..2 {
-        for (index, &block) in walk.blocks().iter().enumerate() {
-            let w = Quad256::new(ty, &group[ty.quad_offset(block as usize, half)..]);
-            for t in 0..T {
-                let x = &x[t][index];
-                let (mut scaled, mut mins) = ([0; QUAD], [0; QUAD]);
-                for sub in 0..QK_K / 16 {
-                    let sums = dot(&w.q[4 * sub..4 * sub + 4], &x.chunks[4 * sub..4 * sub + 4]);
-                    let sum: i32 = x.pairs[sub].iter().map(|&pair| i32::from(pair)).sum();
-                    for r in 0..QUAD {
-                        scaled[r] += w.scales[sub][r] * sums[r];
-                        mins[r] += w.mins[sub][r] * sum;
+    y: &mut [Dots<T>],
+) {
+    for (group, y) in groups.iter().zip(y) {
+        assert!(group.len() == walk.n_blocks() * ty.pair_bytes());
+        for half in 0..2 {
+            for (index, &block) in walk.blocks().iter().enumerate() {
+                let w = Quad256::new(ty, &quad_of(ty, group, block as usize, half));
+                for t in 0..T {
+                    let x = &x[t][index];
+                    let (mut scaled, mut mins) = ([0; QUAD], [0; QUAD]);
+                    for sub in 0..QK_K / 16 {
+                        let sums = dot(&w.q[4 * sub..4 * sub + 4], &x.chunks[4 * sub..4 * sub + 4]);
+                        let sum: i32 = x.pairs[sub].iter().map(|&pair| i32::from(pair)).sum();
+                        for r in 0..QUAD {
+                            scaled[r] += w.scales[sub][r] * sums[r];
+                            mins[r] += w.mins[sub][r] * sum;
+                        }
                     }
-                }
-                for r in 0..QUAD {
-                    let y = &mut y[t][QUAD * half + r];
-                    *y += scaled[r] as f32 * (w.d[r] * x.d);
-                    *y -= mins[r] as f32 * (w.dmin[r] * x.d);
+                    for r in 0..QUAD {
+                        let y = &mut y[t][QUAD * half + r];
+                        *y += scaled[r] as f32 * (w.d[r] * x.d);
+                        *y -= mins[r] as f32 * (w.dmin[r] * x.d);
+                    }
                 }
             }
         }
     }
-    y
 }
 
 /// As [`dots32`], for weights and activations that are numbers as they are.
 #[inline(never)]
-pub(crate) fn dots_float<const T: usize>(ty: PackedType, group: &[u8], x: [&[f32]; T]) -> [[f32; GROUP]; T] {
-    let mut y = [[0.0; GROUP]; T];
-    for (k, rows) in group.chunks_exact(GROUP * ty.file_bytes()).enumerate() {
-        for (row, w) in rows.chunks_exact(ty.file_bytes()).enumerate() {
-            let w = number(ty, w);
-            for t in 0..T {
-                y[t][row] += w * x[t][k];
+pub(crate) fn dots_float<const T: usize>(
+    ty: PackedType,
+    groups: &[&[u8]],
+    x: [&[f32]; T],
+    y: &mut [Dots<T>],
+) {
+    for (group, y) in groups.iter().zip(y) {
+        for (k, rows) in group.chunks_exact(GROUP * ty.file_bytes()).enumerate() {
+            for (row, w) in rows.chunks_exact(ty.file_bytes()).enumerate() {
+                let w = number(ty, w);
+                for t in 0..T {
+                    y[t][row] += w * x[t][k];
+                }
             }
         }
     }
-    y
 }
 
 /// The weights of row `row` of a group, `n_blocks` blocks of them.
@@ -305,7 +329,7 @@ pub(crate) fn unpack_row(ty: PackedType, group: &[u8], n_blocks: usize, row: usi
     let mut weights = Vec::with_capacity(n_blocks * ty.block_len());
     let (half, r) = (row / QUAD, row % QUAD);
     for block in 0..n_blocks {
-        let quad = &group[ty.quad_offset(block, half)..][..ty.quad_bytes()];
+        let quad = &quad_of(ty, group, block, half);
         let of_row = |q: &'_ Vector| -> [i16; 4] { std::array::from_fn(|i| q[4 * r + i]) };
         match ty.family() {
             Family::By32 => {

@@ -2,7 +2,7 @@
 //! has 7 bits, so that every engine gives the same integers.
 
 use super::activations::{Block32, Block256, Bytes, Walk};
-use super::layout::{GROUP, PackedType};
+use super::layout::{Dots, PackedType};
 use super::simd::{self, Constants, Dot};
 use core::arch::wasm32::*;
 
@@ -136,26 +136,28 @@ pub(super) fn mul_add(a: v128, b: v128, c: v128) -> v128 {
 /// As [`portable::dots32`](super::portable::dots32).
 pub(crate) fn dots32<const T: usize>(
     ty: PackedType,
-    group: &[u8],
+    groups: &[&[u8]],
     walk: &Walk,
     x: [&[Block32<Chunk>]; T],
-) -> [[f32; GROUP]; T] {
+    y: &mut [Dots<T>],
+) {
     match form::chosen() {
-        form::Form::Pairs16 => simd::dots32::<Pairs16, T>(ty, group, walk, x),
-        form::Form::Fours32 => simd::dots32::<Fours32, T>(ty, group, walk, x),
+        form::Form::Pairs16 => simd::dots32::<Pairs16, T>(ty, groups, walk, x, y),
+        form::Form::Fours32 => simd::dots32::<Fours32, T>(ty, groups, walk, x, y),
     }
 }
 
 /// As [`portable::dots256`](super::portable::dots256).
 pub(crate) fn dots256<const T: usize>(
     ty: PackedType,
-    group: &[u8],
+    groups: &[&[u8]],
     walk: &Walk,
     x: [&[Block256<Chunk>]; T],
-) -> [[f32; GROUP]; T] {
+    y: &mut [Dots<T>],
+) {
     match form::chosen() {
-        form::Form::Pairs16 => simd::dots256::<Pairs16, T>(ty, group, walk, x),
-        form::Form::Fours32 => simd::dots256::<Fours32, T>(ty, group, walk, x),
+        form::Form::Pairs16 => simd::dots256::<Pairs16, T>(ty, groups, walk, x, y),
+        form::Form::Fours32 => simd::dots256::<Fours32, T>(ty, groups, walk, x, y),
     }
 }
 

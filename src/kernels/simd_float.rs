@@ -5,7 +5,7 @@
 
 use super::isa::mul_add;
 use super::kv::{KV_BLOCK, KvType, bf16_to_f32};
-use super::layout::{GROUP, PackedType, QUAD};
+use super::layout::{Dots, GROUP, PackedType, QUAD, STREAMS};
 use super::portable::{F16_MAX, F16_MIN_NORMAL};
 use super::{Attend, HEAD_MULTIPLE, KvBlock, Spread};
 use core::arch::wasm32::*;
@@ -271,54 +271,71 @@ impl Float for F32 {
 
 /// As [`portable::dots_float`](super::portable::dots_float).
 #[inline(always)]
-pub(crate) fn dots_float<const T: usize>(ty: PackedType, group: &[u8], x: [&[f32]; T]) -> [[f32; GROUP]; T] {
-    assert!(x.iter().all(|x| group.len() == GROUP * ty.file_bytes() * x.len()));
-    let mut y = [[0.0; GROUP]; T];
+pub(crate) fn dots_float<const T: usize>(
+    ty: PackedType,
+    groups: &[&[u8]],
+    x: [&[f32]; T],
+    y: &mut [Dots<T>],
+) {
     let n_in = x[0].len();
+    assert!(x.iter().all(|x| x.len() == n_in) && groups.len() == y.len());
+    assert!(groups.iter().all(|group| group.len() == GROUP * ty.file_bytes() * n_in));
     let x = x.map(<[f32]>::as_ptr);
     // SAFETY: the lengths are checked above.
     unsafe {
         match ty {
-            PackedType::F16 => tile_float::<F16, T>(group.as_ptr(), x, n_in, &mut y),
-            PackedType::BF16 => tile_float::<BF16, T>(group.as_ptr(), x, n_in, &mut y),
-            PackedType::F32 => tile_float::<F32, T>(group.as_ptr(), x, n_in, &mut y),
+            PackedType::F16 => tile_float::<F16, T>(groups, x, n_in, y),
+            PackedType::BF16 => tile_float::<BF16, T>(groups, x, n_in, y),
+            PackedType::F32 => tile_float::<F32, T>(groups, x, n_in, y),
             _ => unreachable!("of another family"),
         }
     }
-    y
 }
 
-/// One group of rows by `T` tokens. For a token alone, even and odd k have sums of their own: one need not wait for the
-/// other.
+/// Columns of a group that a token alone meets before it goes on to the next group: an even number.
+const TURN: usize = 32;
+
+/// Groups of rows by `T` tokens. For a token alone, even and odd k have sums of their own: one need not wait for the other.
 ///
 /// # Safety
-/// `group` points to `GROUP * n_in` numbers, each of `x` to `n_in`.
+/// Each of `groups` has `GROUP * n_in` numbers, each of `x` points to `n_in`, and there are at most [`STREAMS`] groups.
 #[inline(never)]
 unsafe fn tile_float<F: Float, const T: usize>(
-    group: *const u8,
+    groups: &[&[u8]],
     x: [*const f32; T],
     n_in: usize,
-    y: &mut [[f32; GROUP]; T],
+    y: &mut [Dots<T>],
 ) {
     let c = &Constants::hidden();
     let zeros = [[f32x4_splat(0.0); 2]; T];
-    let mut sums = [zeros; 2];
-    let paired = if T == 1 { n_in / 2 * 2 } else { 0 };
-    // SAFETY: the caller's: `k` stays below `n_in`.
-    unsafe {
-        for k in (0..paired).step_by(2) {
-            add_column::<F, T>(group, x, k, &mut sums[0], c);
-            add_column::<F, T>(group, x, k + 1, &mut sums[1], c);
-        }
-        for k in paired..n_in {
-            add_column::<F, T>(group, x, k, &mut sums[0], c);
+    let mut sums = [[zeros; 2]; STREAMS];
+    let turn = if T == 1 { TURN } else { n_in };
+    for begin in (0..n_in).step_by(turn) {
+        let end = n_in.min(begin + turn);
+        for (group, sums) in groups.iter().zip(&mut sums) {
+            let [mut even, mut odd] = *sums;
+            let paired = if T == 1 { end / 2 * 2 } else { begin };
+            // SAFETY: the caller's: `k` stays below `n_in`.
+            unsafe {
+                for k in (begin..paired).step_by(2) {
+                    add_column::<F, T>(group.as_ptr(), x, k, &mut even, c);
+                    add_column::<F, T>(group.as_ptr(), x, k + 1, &mut odd, c);
+                }
+                for k in paired..end {
+                    add_column::<F, T>(group.as_ptr(), x, k, &mut even, c);
+                }
+            }
+            *sums = [even, odd];
         }
     }
-    for t in 0..T {
-        for r in 0..2 {
-            let sum = f32x4_add(sums[0][t][r], sums[1][t][r]);
-            // SAFETY: 8 numbers are two vectors.
-            unsafe { v128_store(y[t].as_mut_ptr().add(QUAD * r).cast(), sum) };
+    for ([even, odd], y) in sums.iter().zip(y) {
+        for t in 0..T {
+            for r in 0..2 {
+                // SAFETY: 8 numbers are two vectors.
+                unsafe {
+                    v128_store(y[t].as_mut_ptr().add(QUAD * r).cast(), f32x4_add(even[t][r], odd[t][r]))
+                };
+            }
         }
     }
 }

@@ -1,7 +1,7 @@
 //! Every kernel against the oracle, and the oracle against Candle, natively and in a browser.
 
 use super::activations::{Block, Block32, Block256, Chunk};
-use super::layout::{Family, LAYOUT_VERSION, PackedType, QK, QK_K};
+use super::layout::{Family, GROUP, LAYOUT_VERSION, PackedType, QK, QK_K};
 use super::{Activations, Attend, KV_BLOCK, KvBlock, KvType, Output, PackedMatrix, isa, portable};
 use crate::gguf::TensorType;
 use crate::threads::Pool;
@@ -169,7 +169,7 @@ fn multiply(matrix: &PackedMatrix, x: &[f32]) -> Vec<f32> {
     let stride = matrix.n_out() + 2;
     let mut y = vec![f32::NAN; n_tok * stride];
     let x = Activations::new(matrix.family(), x, matrix.n_in(), &Pool::single()).expect("activations");
-    matrix.multiply(&x, 0..matrix.n_groups(), Output::new(&mut y, n_tok), 1);
+    matrix.multiply(&x, 0..matrix.n_items(n_tok), Output::new(&mut y, n_tok), 1);
     assert!(y.chunks_exact(stride).all(|y| y[0].is_nan() && y[stride - 1].is_nan()));
     y.chunks_exact(stride).flat_map(|y| &y[1..stride - 1]).copied().collect()
 }
@@ -249,7 +249,7 @@ fn a_layout_has_its_version() {
             hash = (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01B3);
         }
     }
-    let expected = (1, 0x4AA9_A9C0_7BAE_DC65);
+    let expected = (2, 0x4C89_1575_FD27_3C6D);
     assert_eq!((LAYOUT_VERSION, hash), expected, "a new layout needs a new version, and its hash here");
 }
 
@@ -409,20 +409,21 @@ fn oracle(matrix: &PackedMatrix, x: &[f32]) -> Vec<f32> {
         let prepared = Activations::new(matrix.family(), x, n_in, &Pool::single()).expect("activations");
         let groups = (0..matrix.n_groups()).flat_map(|group| {
             let group = matrix.group_bytes(group);
-            let [dots] = match &prepared {
-                Activations::Float(x) => portable::dots_float(ty, group, [x]),
+            let (groups, mut dots) = (&[group], [[[0.0; GROUP]]]);
+            match &prepared {
+                Activations::Float(x) => portable::dots_float(ty, groups, [x], &mut dots),
                 Activations::By32(x) => {
                     let (tile, _) = x.tile_of(0);
                     let blocks: Vec<_> = tile.token(0).iter().copied().map(Block32::to_bytes).collect();
-                    portable::dots32(ty, group, &tile.walk, [&blocks])
+                    portable::dots32(ty, groups, &tile.walk, [&blocks], &mut dots);
                 }
                 Activations::By256(x) => {
                     let (tile, _) = x.tile_of(0);
                     let blocks: Vec<_> = tile.token(0).iter().copied().map(Block256::to_bytes).collect();
-                    portable::dots256(ty, group, &tile.walk, [&blocks])
+                    portable::dots256(ty, groups, &tile.walk, [&blocks], &mut dots);
                 }
-            };
-            dots
+            }
+            dots[0][0]
         });
         y.extend(groups.take(n_out));
     }

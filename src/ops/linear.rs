@@ -48,7 +48,7 @@ fn project(x: &[f32], n_tok: usize, parts: &[Projection], pool: &Pool) -> Result
     // Prepared once for each family of weights.
     let prepared: [OnceCell<Activations>; 3] = Default::default();
     let mut placed = Vec::with_capacity(parts.len());
-    let (mut column, mut n_groups) = (0, 0);
+    let (mut column, mut n_items) = (0, 0);
     for Projection { weight, .. } in parts {
         let (n_in, family) = (weight.n_in(), weight.family());
         if x.len() != n_tok * n_in {
@@ -62,13 +62,13 @@ fn project(x: &[f32], n_tok: usize, parts: &[Projection], pool: &Pool) -> Result
                 prepared.get_or_init(|| x)
             }
         };
-        let groups = n_groups..n_groups + weight.n_groups();
-        n_groups = groups.end;
-        placed.push(Placed { matrix: weight, x, groups, column });
+        let items = n_items..n_items + weight.n_items(n_tok);
+        n_items = items.end;
+        placed.push(Placed { matrix: weight, x, items, column });
         column += weight.n_out();
     }
     let output = Output::new(&mut y, n_tok);
-    pool.run(n_groups, &|range| placed.iter().for_each(|placed| placed.multiply(&range, output)))
+    pool.run(n_items, &|range| placed.iter().for_each(|placed| placed.multiply(&range, output)))
         .map_err(lost)?;
     add_biases(parts, &mut y, width);
     Ok(y)
@@ -78,8 +78,8 @@ fn project(x: &[f32], n_tok: usize, parts: &[Projection], pool: &Pool) -> Result
 struct Placed<'a> {
     matrix: &'a PackedMatrix,
     x: &'a Activations,
-    /// Its groups of rows among all groups.
-    groups: Range<usize>,
+    /// Its items among those of all.
+    items: Range<usize>,
     /// Where its outputs begin.
     column: usize,
 }
@@ -87,10 +87,10 @@ struct Placed<'a> {
 impl Placed<'_> {
     /// Multiplies what of `range` is its own.
     fn multiply(&self, range: &Range<usize>, y: Output) {
-        let begin = range.start.max(self.groups.start);
-        let end = range.end.min(self.groups.end);
+        let begin = range.start.max(self.items.start);
+        let end = range.end.min(self.items.end);
         if begin < end {
-            let own = begin - self.groups.start..end - self.groups.start;
+            let own = begin - self.items.start..end - self.items.start;
             self.matrix.multiply(self.x, own, y, self.column);
         }
     }

@@ -2,7 +2,7 @@
 
 use super::{Constants, Dot, add_each, bit_at, half_bytes, iq4_values, load, load_each};
 use crate::kernels::activations::{Block256, Walk};
-use crate::kernels::layout::{GROUP, QUAD, iq4_xs, q2_k, q3_k, q4_k, q5_k, q6_k};
+use crate::kernels::layout::{Dots, QUAD, iq4_xs, q2_k, q3_k, q4_k, q5_k, q6_k};
 use core::arch::wasm32::*;
 
 /// A type of the K-family: sums of products of `R` quads side by side, scaled.
@@ -27,10 +27,11 @@ pub(super) trait Format256 {
     }
 }
 
-/// Mins of Q4_K and Q5_K, `at` a quad's beginning: one for each 32.
+/// Mins of Q4_K and Q5_K, `at` the beginning of each part of `part` bytes: one for each 32.
 #[inline(always)]
 unsafe fn mins_of_32s<D: Dot, const T: usize, const R: usize>(
     w: [*const u8; R],
+    part: usize,
     at: usize,
     x: [*const Block256<D::Chunk>; T],
 ) -> [[v128; R]; T] {
@@ -41,7 +42,7 @@ unsafe fn mins_of_32s<D: Dot, const T: usize, const R: usize>(
             for t in 0..T {
                 let of_pair = v128_load32_splat((&raw const (*x[t]).sums).cast::<u32>().add(pair));
                 for r in 0..R {
-                    let min = i16x8_load_extend_u8x8(w[r].add(at + 8 * pair));
+                    let min = i16x8_load_extend_u8x8(w[r].add(part * (pair / 2) + at + 8 * (pair % 2)));
                     sums[t][r] = i32x4_add(sums[t][r], i32x4_dot_i16x8(of_pair, min));
                 }
             }
@@ -118,8 +119,8 @@ impl Format256 for Q2K {
             'block: {
                 unroll!(S in [0 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15] {
                     step!(c, 'block, S);
-                    let q = fields(load_each(w, 16 * S), c);
-                    let mut scales = load_each(w, q2_k::SCALES_AND_MINS + 16 * (S / 4));
+                    let q = fields(load_each(w, q2_k::PART * (S / 4) + q2_k::FIELDS + 16 * (S % 4)), c);
+                    let mut scales = load_each(w, q2_k::PART * (S / 4));
                     for r in 0..R {
                         scales[r] = half_bytes(scales[r], 0, c);
                     }
@@ -144,7 +145,7 @@ impl Format256 for Q2K {
             'block: {
                 unroll!(S in [0 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15] {
                     step!(c, 'block, S);
-                    let fours = load_each(w, q2_k::SCALES_AND_MINS + 16 * (S / 4));
+                    let fours = load_each(w, q2_k::PART * (S / 4));
                     for t in 0..T {
                         let sum = D::start((&raw const (*x[t]).pairs).cast::<[i16; 2]>().add(S), -1);
                         for r in 0..R {
@@ -176,15 +177,16 @@ impl Format256 for Q3K {
             'block: {
                 unroll!(S in [0 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15] {
                     step!(c, 'block, S);
-                    let mut q = fields(load_each(w, 16 * S), c);
-                    let high = load_each(w, q3_k::HIGH + 16 * (S / 2));
+                    let at = q3_k::PART * (S / 4) + q3_k::PER_32 * (S % 4 / 2);
+                    let mut q = fields(load_each(w, at + q3_k::FIELDS + 16 * (S % 2)), c);
+                    let high = load_each(w, at + q3_k::HIGH);
                     unroll!(I in [0 1 2 3] {
                         for r in 0..R {
                             let bit = bit_at(2, c.bit_2, high[r], (4 * (S % 2) + I) as u32);
                             q[I][r] = v128_or(q[I][r], bit);
                         }
                     });
-                    let scales = load_each(w, q3_k::SCALES + 16 * (S / 4));
+                    let scales = load_each(w, q3_k::PART * (S / 4));
                     add_sixteen::<D, T, R>(&mut scaled, x, S, 4, &q, |sum, r| {
                         D::scaled_signed(sum, scales[r], S % 4, c)
                     });
@@ -214,7 +216,7 @@ impl Format256 for Iq4Xs {
                     let mut sums = [[i32x4_splat(0); R]; T];
                     unroll!(C in [0 1 2 3] {
                         step!(c, 'block, 4 * S + C);
-                        let v = load_each(w, 16 * (4 * S + C));
+                        let v = load_each(w, iq4_xs::PART * (S / 4) + iq4_xs::HALVES + 16 * (4 * (S % 4) + C));
                         unroll!(HALF in [0 1] {
                             let mut q = v;
                             for r in 0..R {
@@ -223,7 +225,7 @@ impl Format256 for Iq4Xs {
                             add_each(&mut sums, x, 8 * S + 4 * HALF + C, &q, |sum, a, q| D::add_signed(sum, a, q, c));
                         });
                     });
-                    let scales = load_each(w, iq4_xs::SCALES + 16 * (S / 4));
+                    let scales = load_each(w, iq4_xs::PART * (S / 4));
                     for r in 0..R {
                         let scales = i32x4_shr(i8x16_swizzle(scales[r], c.signed_32[S % 4]), 24);
                         for t in 0..T {
@@ -256,7 +258,7 @@ impl Format256 for Q4K {
                     let mut sums = [[[i32x4_splat(0); R]; T]; 2];
                     unroll!(C in [0 1 2 3 4 5 6 7] {
                         step!(c, 'block, 8 * J + C);
-                        let v = load_each(w, 16 * (8 * J + C));
+                        let v = load_each(w, q4_k::PART * (J / 2) + q4_k::HALVES + 16 * (8 * (J % 2) + C));
                         unroll!(HALF in [0 1] {
                             let mut q = v;
                             for r in 0..R {
@@ -265,7 +267,7 @@ impl Format256 for Q4K {
                             add_each(&mut sums[HALF], x, 16 * J + 8 * HALF + C, &q, |sum, a, q| D::add(sum, a, q));
                         });
                     });
-                    add_scaled::<D, T, R>(&mut scaled, &sums, w, q4_k::SCALES, J, c);
+                    add_scaled::<D, T, R>(&mut scaled, &sums, w, q4_k::PART, J, c);
                 });
             }
         }
@@ -279,7 +281,7 @@ impl Format256 for Q4K {
         _: &Constants,
     ) -> [[v128; R]; T] {
         // SAFETY: the caller's: `w` points to quads, `x` to blocks.
-        unsafe { mins_of_32s::<D, T, R>(w, q4_k::MINS, x) }
+        unsafe { mins_of_32s::<D, T, R>(w, q4_k::PART, q4_k::MINS, x) }
     }
 }
 
@@ -289,12 +291,12 @@ unsafe fn add_scaled<D: Dot, const T: usize, const R: usize>(
     scaled: &mut [[v128; R]; T],
     sums: &[[[v128; R]; T]; 2],
     w: [*const u8; R],
-    scales_at: usize,
+    part: usize,
     pair: usize,
     c: &Constants,
 ) {
     // SAFETY: the caller's: `w` points to quads.
-    let scales = unsafe { load_each(w, scales_at + 16 * (pair / 2)) };
+    let scales = unsafe { load_each(w, part * (pair / 2)) };
     for t in 0..T {
         for half in 0..2 {
             for r in 0..R {
@@ -327,18 +329,18 @@ impl Format256 for Q5K {
                         unroll!(C in [0 1 2 3] {
                             const V: usize = 4 * H + C;
                             step!(c, 'block, 8 * J + V);
-                            let v = load_each(w, 16 * (8 * J + V));
-                            let high = load_each(w, q5_k::HIGH + 16 * V);
+                            let v = load_each(w, q5_k::PART * (J / 2) + q5_k::HALVES + 16 * (8 * (J % 2) + V));
+                            let high = load_each(w, q5_k::PART * (J / 2) + q5_k::HIGH + 16 * C);
                             unroll!(HALF in [0 1] {
                                 let mut q = v;
                                 for r in 0..R {
-                                    let bit = bit_at(4, c.bit_4, high[r], (2 * J + HALF) as u32);
+                                    let bit = bit_at(4, c.bit_4, high[r], (4 * H + 2 * (J % 2) + HALF) as u32);
                                     q[r] = v128_or(half_bytes(v[r], HALF, c), bit);
                                 }
                                 add_each(&mut sums[HALF], x, 16 * J + 8 * HALF + V, &q, |sum, a, q| D::add(sum, a, q));
                             });
                         });
-                        add_scaled::<D, T, R>(&mut scaled, &sums, w, q5_k::SCALES, J, c);
+                        add_scaled::<D, T, R>(&mut scaled, &sums, w, q5_k::PART, J, c);
                     });
                 });
             }
@@ -353,7 +355,7 @@ impl Format256 for Q5K {
         _: &Constants,
     ) -> [[v128; R]; T] {
         // SAFETY: the caller's: `w` points to quads, `x` to blocks.
-        unsafe { mins_of_32s::<D, T, R>(w, q5_k::MINS, x) }
+        unsafe { mins_of_32s::<D, T, R>(w, q5_k::PART, q5_k::MINS, x) }
     }
 }
 
@@ -375,8 +377,8 @@ impl Format256 for Q6K {
             'block: {
                 unroll!(S in [0 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15] {
                     step!(c, 'block, S);
-                    let planes =
-                        [load_each(w, 48 * S), load_each(w, 48 * S + 16), load_each(w, 48 * S + 32)];
+                    let at = q6_k::PART * (S / 4) + q6_k::PLANES + 48 * (S % 4);
+                    let planes = [load_each(w, at), load_each(w, at + 16), load_each(w, at + 32)];
                     let mut q = [planes[0]; 4];
                     for r in 0..R {
                         q[0][r] = v128_and(planes[0][r], c.low_6);
@@ -390,7 +392,7 @@ impl Format256 for Q6K {
                             v128_and(u16x8_shr(planes[2][r], 2), c.pair[2]),
                         );
                     }
-                    let scales = load_each(w, q6_k::SCALES + 16 * (S / 4));
+                    let scales = load_each(w, q6_k::PART * (S / 4));
                     add_sixteen::<D, T, R>(&mut scaled, x, S, 32, &q, |sum, r| {
                         D::scaled_signed(sum, scales[r], S % 4, c)
                     });
@@ -401,45 +403,69 @@ impl Format256 for Q6K {
     }
 }
 
-/// As [`tile32`](super::tile32). Where sums are of 16 bits, a token alone goes over both quads of a block at once, which
-/// share its loads. Several tokens have too many sums for that, and so do plain dots (15 instead of 17 GMAC/s): they go
-/// over one quad after the other.
+/// As [`tile32`](super::tile32). Where sums are of 16 bits, a token alone goes over two quads at once, which share its
+/// loads: of two groups, so that both are read in turns. Several tokens have too many sums for that, and so do plain dots
+/// (15 instead of 17 GMAC/s): they go over one quad after the other.
 #[inline(never)]
 pub(super) unsafe fn tile256<F: Format256, D: Dot, const T: usize>(
-    group: *const u8,
+    groups: &[&[u8]],
     walk: &Walk,
     mut x: [*const Block256<D::Chunk>; T],
-    y: &mut [[f32; GROUP]; T],
+    y: &mut [Dots<T>],
 ) {
     let c = Constants::hidden::<D>();
     for &block in walk.blocks() {
         // SAFETY: the caller's; pointers advance once per block.
-        unsafe {
-            let w = group.add(block as usize * 2 * F::BYTES);
-            if T == 1 && D::BOTH_QUADS {
-                add_block::<F, D, T, 2>([w, w.add(F::BYTES)], x, y, 0, c);
-            } else {
-                for half in 0..c.n_quads {
-                    add_block::<F, D, T, 1>([w.add(half * F::BYTES)], x, y, QUAD * half, c);
+        let quad = |group: usize, half: usize| unsafe {
+            groups[group].as_ptr().add((2 * block as usize + half) * F::BYTES)
+        };
+        for group in 0..groups.len() {
+            // SAFETY: as above.
+            unsafe {
+                if T == 1 && D::BOTH_QUADS {
+                    let (first, second) = match group ^ 1 {
+                        other if other < groups.len() => {
+                            ((group.min(other), group % 2), (group.max(other), group % 2))
+                        }
+                        _ => ((group, 0), (group, 1)),
+                    };
+                    let w = [quad(first.0, first.1), quad(second.0, second.1)];
+                    let y = [rows_of(&mut y[first.0], first.1), rows_of(&mut y[second.0], second.1)];
+                    add_block::<F, D, T, 2>(w, x, y, c);
+                } else {
+                    for half in 0..c.n_quads {
+                        add_block::<F, D, T, 1>([quad(group, half)], x, [rows_of(&mut y[group], half)], c);
+                    }
                 }
             }
-            for x in &mut x {
-                *x = x.add(1);
-            }
+        }
+        for x in &mut x {
+            // SAFETY: as above.
+            *x = unsafe { x.add(1) };
         }
     }
 }
 
-/// Adds a block's products to the rows from `row` on.
+/// Where the rows of quad `half` of each token are. A check would tell the compiler how many halves there are.
+#[inline(always)]
+unsafe fn rows_of<const T: usize>(y: &mut Dots<T>, half: usize) -> [*mut v128; T] {
+    let mut rows = [core::ptr::null_mut(); T];
+    for t in 0..T {
+        // SAFETY: the caller's: `half` is 0 or 1.
+        rows[t] = unsafe { y[t].as_mut_ptr().add(QUAD * half) }.cast();
+    }
+    rows
+}
+
+/// Adds a block's products to `y`, of each quad and token.
 #[inline(always)]
 unsafe fn add_block<F: Format256, D: Dot, const T: usize, const R: usize>(
     w: [*const u8; R],
     x: [*const Block256<D::Chunk>; T],
-    y: &mut [[f32; GROUP]; T],
-    row: usize,
+    y: [[*mut v128; T]; R],
     c: &Constants,
 ) {
-    // SAFETY: the caller's: `w` points to quads, `x` to blocks, and `R` quads of rows begin at `row`.
+    // SAFETY: the caller's: `w` points to quads, `x` to blocks.
     unsafe {
         let sums = F::sums::<D, T, R>(w, x, c);
         let mins = F::mins::<D, T, R>(w, x, c);
@@ -447,14 +473,13 @@ unsafe fn add_block<F: Format256, D: Dot, const T: usize, const R: usize>(
             let d = load(w[r].add(F::D));
             for t in 0..T {
                 let d_x = v128_load32_splat((&raw const (*x[t]).d).cast());
-                let y: *mut v128 = y[t].as_mut_ptr().add(row + QUAD * r).cast();
-                let mut sum = v128_load(y);
+                let mut sum = v128_load(y[r][t]);
                 sum = D::mul_add(f32x4_convert_i32x4(sums[t][r]), f32x4_mul(d, d_x), sum);
                 if let Some(dmin_at) = F::DMIN {
                     let dmin = f32x4_neg(load(w[r].add(dmin_at)));
                     sum = D::mul_add(f32x4_convert_i32x4(mins[t][r]), f32x4_mul(dmin, d_x), sum);
                 }
-                v128_store(y, sum);
+                v128_store(y[r][t], sum);
             }
         }
     }

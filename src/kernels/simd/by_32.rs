@@ -2,7 +2,7 @@
 
 use super::{Constants, Dot, add_each, bit_at, half_bytes, iq4_values, load_each};
 use crate::kernels::activations::{Block32, Walk};
-use crate::kernels::layout::{GROUP, q4_0, q4_1, q5_0, q5_1, q8_0};
+use crate::kernels::layout::{Dots, QUAD, q4_0, q4_1, q5_0, q5_1, q8_0};
 use core::arch::wasm32::*;
 
 /// Four f16, finite, as f32.
@@ -193,51 +193,98 @@ impl Format32 for Iq4Nl {
     }
 }
 
-/// One group of rows by `T` tokens.
+/// Groups of rows by `T` tokens. A token alone goes over all groups block by block, so that they are read in turns; several
+/// have as many sums as registers hold, and go over one group after the other.
 ///
 /// # Safety
-/// `group` points to twice as many quads as a row has blocks, of which `walk` has no others; each of `x` to as many
-/// blocks as `walk` goes over.
+/// Each of `groups` has twice as many quads as a row has blocks, of which `walk` has no others; each of `x` points to as
+/// many blocks as `walk` goes over.
 #[inline(never)]
 pub(super) unsafe fn tile32<F: Format32, D: Dot, const T: usize>(
-    group: *const u8,
+    groups: &[&[u8]],
     walk: &Walk,
-    mut x: [*const Block32<D::Chunk>; T],
-    y: &mut [[f32; GROUP]; T],
+    x: [*const Block32<D::Chunk>; T],
+    y: &mut [Dots<T>],
 ) {
-    let mut acc = [[f32x4_splat(0.0); 2]; T];
     let c = Constants::hidden::<D>();
-    for &block in walk.blocks() {
-        // SAFETY: the caller's; pointers advance once per block.
-        unsafe {
-            let first = group.add(block as usize * 2 * F::BYTES);
-            let w = [first, first.add(F::BYTES)];
-            let sums = F::sums::<D, T>(w, x, c);
-            let d = [load_f16(w[0].add(F::D), c), load_f16(w[1].add(F::D), c)];
-            for t in 0..T {
-                let d_x = v128_load32_splat((&raw const (*x[t]).d).cast());
-                for r in 0..2 {
-                    acc[t][r] = D::mul_add(f32x4_convert_i32x4(sums[t][r]), f32x4_mul(d[r], d_x), acc[t][r]);
+    let blocks = walk.blocks().iter().enumerate();
+    // SAFETY: the caller's.
+    unsafe {
+        if T == 1 {
+            for (index, &block) in blocks {
+                for (group, y) in groups.iter().zip(&mut *y) {
+                    let mut sums = load_sums(y);
+                    add_block::<F, D, T>(group.as_ptr(), block, x, index, &mut sums, c);
+                    store_sums(&sums, y);
                 }
             }
-            if let Some(m_at) = F::M {
-                let m = [load_f16(w[0].add(m_at), c), load_f16(w[1].add(m_at), c)];
-                for t in 0..T {
-                    let sum = v128_load32_splat((&raw const (*x[t]).sum).cast());
-                    for r in 0..2 {
-                        acc[t][r] = D::mul_add(m[r], sum, acc[t][r]);
-                    }
+        } else {
+            for (group, y) in groups.iter().zip(y) {
+                let mut sums = load_sums(y);
+                for (index, &block) in blocks.clone() {
+                    add_block::<F, D, T>(group.as_ptr(), block, x, index, &mut sums, c);
                 }
-            }
-            for x in &mut x {
-                *x = x.add(1);
+                store_sums(&sums, y);
             }
         }
     }
+}
+
+#[inline(always)]
+fn load_sums<const T: usize>(y: &Dots<T>) -> [[v128; 2]; T] {
+    let mut sums = [[i32x4_splat(0); 2]; T];
     for t in 0..T {
         for r in 0..2 {
             // SAFETY: 8 numbers are two vectors.
-            unsafe { v128_store(y[t].as_mut_ptr().add(4 * r).cast(), acc[t][r]) };
+            sums[t][r] = unsafe { v128_load(y[t].as_ptr().add(QUAD * r).cast()) };
+        }
+    }
+    sums
+}
+
+#[inline(always)]
+fn store_sums<const T: usize>(sums: &[[v128; 2]; T], y: &mut Dots<T>) {
+    for t in 0..T {
+        for r in 0..2 {
+            // SAFETY: as above.
+            unsafe { v128_store(y[t].as_mut_ptr().add(QUAD * r).cast(), sums[t][r]) };
+        }
+    }
+}
+
+/// Adds the products of block `block` of a group with the activations' blocks at `index`.
+#[inline(always)]
+unsafe fn add_block<F: Format32, D: Dot, const T: usize>(
+    group: *const u8,
+    block: u32,
+    mut x: [*const Block32<D::Chunk>; T],
+    index: usize,
+    y: &mut [[v128; 2]; T],
+    c: &Constants,
+) {
+    // SAFETY: the caller's.
+    unsafe {
+        for x in &mut x {
+            *x = x.add(index);
+        }
+        let first = group.add(block as usize * 2 * F::BYTES);
+        let w = [first, first.add(F::BYTES)];
+        let sums = F::sums::<D, T>(w, x, c);
+        let d = [load_f16(w[0].add(F::D), c), load_f16(w[1].add(F::D), c)];
+        for t in 0..T {
+            let d_x = v128_load32_splat((&raw const (*x[t]).d).cast());
+            for r in 0..2 {
+                y[t][r] = D::mul_add(f32x4_convert_i32x4(sums[t][r]), f32x4_mul(d[r], d_x), y[t][r]);
+            }
+        }
+        if let Some(m_at) = F::M {
+            let m = [load_f16(w[0].add(m_at), c), load_f16(w[1].add(m_at), c)];
+            for t in 0..T {
+                let sum = v128_load32_splat((&raw const (*x[t]).sum).cast());
+                for r in 0..2 {
+                    y[t][r] = D::mul_add(m[r], sum, y[t][r]);
+                }
+            }
         }
     }
 }

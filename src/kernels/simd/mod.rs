@@ -9,7 +9,7 @@
 #![allow(clippy::needless_range_loop)]
 
 use super::activations::{Block32, Block256, Chunk, Walk};
-use super::layout::{GROUP, IQ4_VALUES, PackedType, QUAD};
+use super::layout::{Dots, GROUP, IQ4_VALUES, PackedType, QUAD};
 use super::simd_float::QUERY_SCALE;
 use by_32::{Iq4Nl, Q4_0, Q4_1, Q5_0, Q5_1, Q8, tile32};
 use by_256::{Iq4Xs, Q2K, Q3K, Q4K, Q5K, Q6K, tile256};
@@ -240,33 +240,34 @@ fn iq4_values(halves: v128, c: &Constants) -> v128 {
     i8x16_swizzle(c.iq4, halves)
 }
 
-type Tile<B, const T: usize> = unsafe fn(*const u8, &Walk, [*const B; T], &mut [[f32; GROUP]; T]);
+type Tile<B, const T: usize> = unsafe fn(&[&[u8]], &Walk, [*const B; T], &mut [Dots<T>]);
 
 /// Runs `tile` where lengths are as its contract wants them.
 #[inline(always)]
 fn run<B, const T: usize>(
     tile: Tile<B, T>,
     ty: PackedType,
-    group: &[u8],
+    groups: &[&[u8]],
     walk: &Walk,
     x: [&[B]; T],
-) -> [[f32; GROUP]; T] {
-    assert!(group.len() == 2 * walk.n_blocks() * ty.quad_bytes());
+    y: &mut [Dots<T>],
+) {
+    assert!(groups.len() == y.len());
+    assert!(groups.iter().all(|group| group.len() == walk.n_blocks() * ty.pair_bytes()));
     assert!(x.iter().all(|x| x.len() == walk.blocks().len()));
-    let mut y = [[0.0; GROUP]; T];
     // SAFETY: by the checks above and what a walk promises.
-    unsafe { tile(group.as_ptr(), walk, x.map(<[_]>::as_ptr), &mut y) };
-    y
+    unsafe { tile(groups, walk, x.map(<[_]>::as_ptr), y) };
 }
 
 /// As [`portable::dots32`](super::portable::dots32).
 #[inline(always)]
 pub(super) fn dots32<D: Dot, const T: usize>(
     ty: PackedType,
-    group: &[u8],
+    groups: &[&[u8]],
     walk: &Walk,
     x: [&[Block32<D::Chunk>]; T],
-) -> [[f32; GROUP]; T] {
+    y: &mut [Dots<T>],
+) {
     let tile: Tile<Block32<D::Chunk>, T> = match ty {
         PackedType::Q4_0 => tile32::<Q4_0, D, T>,
         PackedType::Q4_1 => tile32::<Q4_1, D, T>,
@@ -276,17 +277,18 @@ pub(super) fn dots32<D: Dot, const T: usize>(
         PackedType::IQ4_NL => tile32::<Iq4Nl, D, T>,
         _ => unreachable!("of another family"),
     };
-    run(tile, ty, group, walk, x)
+    run(tile, ty, groups, walk, x, y)
 }
 
 /// As [`portable::dots256`](super::portable::dots256).
 #[inline(always)]
 pub(super) fn dots256<D: Dot, const T: usize>(
     ty: PackedType,
-    group: &[u8],
+    groups: &[&[u8]],
     walk: &Walk,
     x: [&[Block256<D::Chunk>]; T],
-) -> [[f32; GROUP]; T] {
+    y: &mut [Dots<T>],
+) {
     let tile: Tile<Block256<D::Chunk>, T> = match ty {
         PackedType::Q2_K => tile256::<Q2K, D, T>,
         PackedType::Q3_K => tile256::<Q3K, D, T>,
@@ -296,7 +298,7 @@ pub(super) fn dots256<D: Dot, const T: usize>(
         PackedType::IQ4_XS => tile256::<Iq4Xs, D, T>,
         _ => unreachable!("of another family"),
     };
-    run(tile, ty, group, walk, x)
+    run(tile, ty, groups, walk, x, y)
 }
 
 /// The largest magnitude; the length is a multiple of 4.
