@@ -112,9 +112,13 @@ impl PackedMatrix {
         self.n_out.div_ceil(GROUP)
     }
 
-    /// What [`multiply`](Self::multiply) goes by: a group, or for a token alone [`STREAMS`] groups as far apart as can be.
-    pub(crate) fn n_items(&self, n_tok: usize) -> usize {
-        self.n_groups().div_ceil(if n_tok == 1 { STREAMS } else { 1 })
+    /// In how many items [`multiply`](Self::multiply) goes over the rows: a group each, or for a token alone up to
+    /// [`STREAMS`] groups as far apart as can be, if each of `n_threads` still has a few items.
+    pub(crate) fn n_items(&self, n_tok: usize, n_threads: usize) -> usize {
+        const ITEMS_OF_THREAD: usize = 4;
+        let n_groups = self.n_groups();
+        let together = if n_tok == 1 { n_groups / (ITEMS_OF_THREAD * n_threads) } else { 1 };
+        n_groups.div_ceil(together.clamp(1, STREAMS))
     }
 
     fn n_blocks(&self) -> usize {
@@ -149,49 +153,56 @@ impl PackedMatrix {
         isa::unpack_row(self.ty, self.group_bytes(row / GROUP), self.n_blocks(), row % GROUP)
     }
 
-    /// The products of the rows of `items`, of [`n_items`](Self::n_items), with all tokens of `x`, which
-    /// [`Activations::new`] made for this family and width, to the columns of `y` from `column` on. Threads may share `y`
-    /// if their items differ.
-    pub(crate) fn multiply(&self, x: &Activations, items: Range<usize>, y: Output, column: usize) {
-        match x {
-            Activations::Float(x) => {
-                self.multiply_by(&Floats { ty: self.ty, n_in: self.n_in, x }, items, y, column)
+    /// The products of all tokens of `x`, which [`Activations::new`] made for this family and width, with the rows of
+    /// `items` to the columns of `y` from `column` on. Item i of `n_items`, see [`n_items`](Self::n_items), is every
+    /// `n_items`th group from the ith on. Threads may share `y` if their items differ.
+    pub(crate) fn multiply(
+        &self,
+        x: &Activations,
+        items: Range<usize>,
+        n_items: usize,
+        y: Output,
+        column: usize,
+    ) {
+        for item in items {
+            let groups = (item..self.n_groups()).step_by(n_items);
+            match x {
+                Activations::Float(x) => {
+                    self.multiply_by(&Floats { ty: self.ty, n_in: self.n_in, x }, groups, y, column);
+                }
+                Activations::By32(x) => self.multiply_by(&Blocks { ty: self.ty, x }, groups, y, column),
+                Activations::By256(x) => self.multiply_by(&Blocks { ty: self.ty, x }, groups, y, column),
             }
-            Activations::By32(x) => self.multiply_by(&Blocks { ty: self.ty, x }, items, y, column),
-            Activations::By256(x) => self.multiply_by(&Blocks { ty: self.ty, x }, items, y, column),
         }
     }
 
-    fn multiply_by(&self, x: &impl Products, items: Range<usize>, y: Output, column: usize) {
+    fn multiply_by(&self, x: &impl Products, groups: Groups, y: Output, column: usize) {
         if y.n_tok == 1 {
-            return items.for_each(|item| self.multiply_tile::<1, STREAMS>(x, item, 0, y, column));
+            return self.multiply_tile::<1, STREAMS>(x, groups, 0, y, column);
         }
-        for group in items {
-            let mut tok = 0;
-            while tok + TILE <= y.n_tok {
-                self.multiply_tile::<TILE, 1>(x, group, tok, y, column);
-                tok += TILE;
-            }
-            if tok + 2 <= y.n_tok {
-                self.multiply_tile::<2, 1>(x, group, tok, y, column);
-                tok += 2;
-            }
-            for tok in tok..y.n_tok {
-                self.multiply_tile::<1, 1>(x, group, tok, y, column);
-            }
+        let mut tok = 0;
+        while tok + TILE <= y.n_tok {
+            self.multiply_tile::<TILE, 1>(x, groups.clone(), tok, y, column);
+            tok += TILE;
+        }
+        if tok + 2 <= y.n_tok {
+            self.multiply_tile::<2, 1>(x, groups.clone(), tok, y, column);
+            tok += 2;
+        }
+        for tok in tok..y.n_tok {
+            self.multiply_tile::<1, 1>(x, groups.clone(), tok, y, column);
         }
     }
 
-    /// `T` tokens from `tok` on by the groups of an item, at most `G`.
+    /// `T` tokens from `tok` on by `groups`, at most `G`.
     fn multiply_tile<const T: usize, const G: usize>(
         &self,
         x: &impl Products,
-        item: usize,
+        groups: Groups,
         tok: usize,
         y: Output,
         column: usize,
     ) {
-        let groups = (item..self.n_groups()).step_by(self.n_items(y.n_tok));
         let mut weights: [&[u8]; G] = [&[]; G];
         for (weights, group) in weights.iter_mut().zip(groups.clone()) {
             *weights = self.group_bytes(group);
@@ -204,6 +215,9 @@ impl PackedMatrix {
         }
     }
 }
+
+/// The groups of an item.
+type Groups = std::iter::StepBy<Range<usize>>;
 
 /// Dot products of groups of rows with some tokens of what it was made of.
 trait Products {

@@ -37,11 +37,12 @@ pub fn measure(ty: TensorType, n_tok: usize, time: Duration) -> Result<f64> {
     // None stands out of its block.
     let x: Vec<f32> = (0..n_tok * N_IN).map(|i| if i % 3 == 0 { -1.0 } else { 1.0 }).collect();
     let x = Activations::new(matrix.family(), &x, N_IN, &Pool::single())?;
+    let n_items = matrix.n_items(n_tok, 1);
     let mut y = vec![0.0; n_tok * N_OUT];
     let mut run = || {
         let begun = Instant::now();
         for _ in 0..RUNS_AT_ONCE {
-            matrix.multiply(&x, 0..matrix.n_items(n_tok), Output::new(&mut y, n_tok), 0);
+            matrix.multiply(&x, 0..n_items, n_items, Output::new(&mut y, n_tok), 0);
         }
         begun.elapsed()
     };

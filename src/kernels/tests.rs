@@ -1,7 +1,7 @@
 //! Every kernel against the oracle, and the oracle against Candle, natively and in a browser.
 
 use super::activations::{Block, Block32, Block256, Chunk};
-use super::layout::{Family, GROUP, LAYOUT_VERSION, PackedType, QK, QK_K};
+use super::layout::{Family, GROUP, LAYOUT_VERSION, PackedType, QK, QK_K, STREAMS};
 use super::{Activations, Attend, KV_BLOCK, KvBlock, KvType, Output, PackedMatrix, isa, portable};
 use crate::gguf::TensorType;
 use crate::threads::Pool;
@@ -163,15 +163,39 @@ fn iq4_weights(ty: PackedType, block: &[u8]) -> Vec<f32> {
         .collect()
 }
 
+/// The product; a token alone has the same bits whichever groups go together.
 fn multiply(matrix: &PackedMatrix, x: &[f32]) -> Vec<f32> {
     let n_tok = x.len() / matrix.n_in();
-    // A column before and one behind stay as they are.
-    let stride = matrix.n_out() + 2;
-    let mut y = vec![f32::NAN; n_tok * stride];
     let x = Activations::new(matrix.family(), x, matrix.n_in(), &Pool::single()).expect("activations");
-    matrix.multiply(&x, 0..matrix.n_items(n_tok), Output::new(&mut y, n_tok), 1);
-    assert!(y.chunks_exact(stride).all(|y| y[0].is_nan() && y[stride - 1].is_nan()));
-    y.chunks_exact(stride).flat_map(|y| &y[1..stride - 1]).copied().collect()
+    let by = |n_items: usize| -> Vec<f32> {
+        // A column before and one behind stay as they are.
+        let stride = matrix.n_out() + 2;
+        let mut y = vec![f32::NAN; n_tok * stride];
+        matrix.multiply(&x, 0..n_items, n_items, Output::new(&mut y, n_tok), 1);
+        assert!(y.chunks_exact(stride).all(|y| y[0].is_nan() && y[stride - 1].is_nan()));
+        y.chunks_exact(stride).flat_map(|y| &y[1..stride - 1]).copied().collect()
+    };
+    let y = by(matrix.n_groups());
+    if n_tok == 1 {
+        for n_items in matrix.n_groups().div_ceil(STREAMS)..matrix.n_groups() {
+            assert_eq!(by(n_items), y, "{n_items} items of {} groups", matrix.n_groups());
+        }
+    }
+    y
+}
+
+#[test]
+fn a_token_alone_goes_over_groups_together_where_threads_have_enough_of_them() {
+    let n_items = |n_out: usize, n_tok: usize, n_threads: usize| {
+        PackedMatrix::new(PackedType::Q4_0, n_out, QK).expect("a matrix").n_items(n_tok, n_threads)
+    };
+    assert_eq!(n_items(72 * GROUP, 1, 1), 18);
+    assert_eq!(n_items(72 * GROUP, 1, 2), 18);
+    assert_eq!(n_items(72 * GROUP, 1, 8), 36);
+    assert_eq!(n_items(72 * GROUP, 1, 64), 72);
+    assert_eq!(n_items(23 * GROUP - 1, 1, 2), 12);
+    assert_eq!(n_items(1, 1, 1), 1);
+    assert_eq!(n_items(72 * GROUP, 2, 1), 72);
 }
 
 /// Rows at the seams of quads and groups; columns of one, three and five blocks, or any; tokens at the seams of tiles.
@@ -180,7 +204,7 @@ fn shapes(ty: PackedType) -> impl Iterator<Item = (usize, usize, usize)> {
         Family::Float => [1, 2, 37],
         Family::By32 | Family::By256 => [1, 3, 5].map(|n_blocks| n_blocks * ty.block_len()),
     };
-    [1, 3, 4, 5, 7, 8, 9, 12, 17].into_iter().flat_map(move |n_out| {
+    [1, 3, 4, 5, 7, 8, 9, 12, 17, 25, 37].into_iter().flat_map(move |n_out| {
         columns
             .into_iter()
             .flat_map(move |n_in| [1, 3, 4, 5, 9, 17].into_iter().map(move |n_tok| (n_out, n_in, n_tok)))

@@ -62,7 +62,7 @@ fn project(x: &[f32], n_tok: usize, parts: &[Projection], pool: &Pool) -> Result
                 prepared.get_or_init(|| x)
             }
         };
-        let items = n_items..n_items + weight.n_items(n_tok);
+        let items = n_items..n_items + weight.n_items(n_tok, pool.n_threads());
         n_items = items.end;
         placed.push(Placed { matrix: weight, x, items, column });
         column += weight.n_out();
@@ -91,7 +91,7 @@ impl Placed<'_> {
         let end = range.end.min(self.items.end);
         if begin < end {
             let own = begin - self.items.start..end - self.items.start;
-            self.matrix.multiply(self.x, own, y, self.column);
+            self.matrix.multiply(self.x, own, self.items.len(), y, self.column);
         }
     }
 }
