@@ -166,50 +166,55 @@ impl PackedMatrix {
     ) {
         for item in items {
             let groups = (item..self.n_groups()).step_by(n_items);
+            let mut together = Together { groups: [0; STREAMS], weights: [&[]; STREAMS], n: groups.len() };
+            for (i, group) in groups.enumerate() {
+                (together.groups[i], together.weights[i]) = (group, self.group_bytes(group));
+            }
             match x {
                 Activations::Float(x) => {
-                    self.multiply_by(&Floats { ty: self.ty, n_in: self.n_in, x }, groups, y, column);
+                    self.multiply_by(&Floats { ty: self.ty, n_in: self.n_in, x }, &together, y, column);
                 }
-                Activations::By32(x) => self.multiply_by(&Blocks { ty: self.ty, x }, groups, y, column),
-                Activations::By256(x) => self.multiply_by(&Blocks { ty: self.ty, x }, groups, y, column),
+                Activations::By32(x) => {
+                    self.multiply_by(&Blocks { ty: self.ty, x }, &together, y, column);
+                }
+                Activations::By256(x) => {
+                    self.multiply_by(&Blocks { ty: self.ty, x }, &together, y, column);
+                }
             }
         }
     }
 
-    fn multiply_by(&self, x: &impl Products, groups: Groups, y: Output, column: usize) {
+    fn multiply_by(&self, x: &impl Products, together: &Together, y: Output, column: usize) {
         if y.n_tok == 1 {
-            return self.multiply_tile::<1, STREAMS>(x, groups, 0, y, column);
+            return self.multiply_tile::<1, STREAMS>(x, together, 0, y, column);
         }
         let mut tok = 0;
         while tok + TILE <= y.n_tok {
-            self.multiply_tile::<TILE, 1>(x, groups.clone(), tok, y, column);
+            self.multiply_tile::<TILE, 1>(x, together, tok, y, column);
             tok += TILE;
         }
         if tok + 2 <= y.n_tok {
-            self.multiply_tile::<2, 1>(x, groups.clone(), tok, y, column);
+            self.multiply_tile::<2, 1>(x, together, tok, y, column);
             tok += 2;
         }
         for tok in tok..y.n_tok {
-            self.multiply_tile::<1, 1>(x, groups.clone(), tok, y, column);
+            self.multiply_tile::<1, 1>(x, together, tok, y, column);
         }
     }
 
-    /// `T` tokens from `tok` on by `groups`, at most `G`.
+    /// `T` tokens from `tok` on by groups, at most `G`.
     fn multiply_tile<const T: usize, const G: usize>(
         &self,
         x: &impl Products,
-        groups: Groups,
+        together: &Together,
         tok: usize,
         y: Output,
         column: usize,
     ) {
-        let mut weights: [&[u8]; G] = [&[]; G];
-        for (weights, group) in weights.iter_mut().zip(groups.clone()) {
-            *weights = self.group_bytes(group);
-        }
+        let &Together { ref groups, ref weights, n } = together;
         let mut dots = [[[0.0; GROUP]; T]; G];
-        x.dots(&weights[..groups.len()], tok, &mut dots[..groups.len()]);
-        for (group, dots) in groups.zip(&dots) {
+        x.dots(&weights[..n], tok, &mut dots[..n]);
+        for (group, dots) in groups[..n].iter().zip(&dots) {
             let row = group * GROUP;
             y.store_rows(tok, column + row, dots, GROUP.min(self.n_out - row));
         }
@@ -217,7 +222,11 @@ impl PackedMatrix {
 }
 
 /// The groups of an item.
-type Groups = std::iter::StepBy<Range<usize>>;
+struct Together<'m> {
+    groups: [usize; STREAMS],
+    weights: [&'m [u8]; STREAMS],
+    n: usize,
+}
 
 /// Dot products of groups of rows with some tokens of what it was made of.
 trait Products {

@@ -532,7 +532,7 @@ impl Four<'_> {
         let c = &Constants::hidden();
         let mut scores = [f32x4_splat(0.0); TILE];
         // SAFETY: the caller's: `Q` queries.
-        unsafe { scores_of::<N, Q>(self.q.as_ptr(), k, self.width, n, &mut scores, c) };
+        unsafe { scores_of::<N, Q>(self.q.as_ptr(), k, v, self.width, n, &mut scores, c) };
         let shrink = self.soften(begin, n, &mut scores, c);
         if !i32x4_all_true(f32x4_eq(shrink, c.exp.one)) {
             self.scale(shrink);
@@ -602,11 +602,22 @@ fn sums_of(v: [v128; 4]) -> v128 {
     f32x4_add(i32x4_shuffle::<0, 1, 4, 5>(low, high), i32x4_shuffle::<2, 3, 6, 7>(low, high))
 }
 
-/// The products of `Q` queries, one to a lane, with `n` keys, two keys at a time.
+/// Reads a little of each cache line, so that what is needed soon comes while something else is computed.
+#[inline(always)]
+unsafe fn ask_for<N>(at: *const N, n: usize) {
+    const CACHE_LINE: usize = 64;
+    for byte in (0..n * size_of::<N>()).step_by(CACHE_LINE) {
+        // SAFETY: the caller's: `n` numbers are at `at`.
+        unsafe { core::ptr::read_volatile(at.cast::<u8>().add(byte)) };
+    }
+}
+
+/// The products of `Q` queries, one to a lane, with `n` keys, two keys at a time. Their values, at `v`, come meanwhile.
 #[inline(always)]
 unsafe fn scores_of<N: Number, const Q: usize>(
     q: *const f32,
     k: *const N,
+    v: *const N,
     width: usize,
     n: usize,
     scores: &mut [v128; TILE],
@@ -618,6 +629,7 @@ unsafe fn scores_of<N: Number, const Q: usize>(
         // SAFETY: the caller's; widths are multiples of HEAD_MULTIPLE.
         unsafe {
             let keys = [k.add(pos * width), k.add((pos + second) * width)];
+            ask_for(v.add(pos * width), (1 + second) * width);
             for d in (0..width).step_by(HEAD_MULTIPLE) {
                 for d in [d, d + 4, d + 8, d + 12] {
                     let k = [N::load(keys[0].add(d), c), N::load(keys[1].add(d), c)];
