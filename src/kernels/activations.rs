@@ -132,6 +132,11 @@ impl<B: Block> Tile<B> {
         Self { blocks, walk }
     }
 
+    /// Tokens of this tile.
+    pub(super) fn n_tok(&self) -> usize {
+        self.blocks.len() / self.walk.blocks.len()
+    }
+
     /// The blocks of the tile's token `tok`, as [`walk`](Self::walk) goes.
     pub(super) fn token(&self, tok: usize) -> &[B] {
         let n = self.walk.blocks.len();

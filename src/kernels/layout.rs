@@ -371,6 +371,7 @@ impl Lane<'_> {
     }
 
     /// Bytes by fours, to this row's lane of the vectors from `at` on.
+    #[inline(never)]
     fn spread(&mut self, at: usize, bytes: &[u8]) {
         for (v, four) in bytes.chunks_exact(4).enumerate() {
             self.write(at + 16 * v + 4 * self.lane(), four);
@@ -378,6 +379,7 @@ impl Lane<'_> {
     }
 
     /// Bytes by fours, to this row's lane of the vectors from `at` on of each part, 16 of them in each.
+    #[inline(never)]
     fn parts(&mut self, part: usize, at: usize, bytes: &[u8]) {
         for (i, bytes) in bytes.chunks_exact(64).enumerate() {
             self.spread(part * i + at, bytes);
@@ -385,6 +387,7 @@ impl Lane<'_> {
     }
 
     /// A byte for each `sub`, four to the beginning of each part.
+    #[inline(never)]
     fn scales(&mut self, part: usize, bytes: &[u8]) {
         for (sub, &byte) in bytes.iter().enumerate() {
             self.write(scale_at(part, sub) + self.lane(), &[byte]);
@@ -400,11 +403,13 @@ impl Lane<'_> {
     }
 
     /// An f16, as it is.
+    #[inline(never)]
     fn words(&mut self, at: usize, f16: &[u8]) {
         self.write(at + 2 * self.lane(), f16);
     }
 
     /// An f16 as f32.
+    #[inline(never)]
     fn f32(&mut self, at: usize, f16: &[u8]) {
         let value = f16_to_f32(u16::from_le_bytes([f16[0], f16[1]]));
         self.write(at + 4 * self.lane(), &value.to_le_bytes());
@@ -419,6 +424,7 @@ impl Lane<'_> {
     }
 
     /// The scales and mins of 6 bits of a block of Q4_K or Q5_K.
+    #[inline(never)]
     fn scales_and_mins(&mut self, part: usize, mins: usize, packed: &[u8]) {
         for sub in 0..8 {
             let (scale, min) = scale_and_min(packed, sub);

@@ -37,6 +37,7 @@ impl<'y> Output<'y> {
     }
 
     /// Writes the first `n_rows` dots of each token from `tok` on.
+    #[inline(never)]
     fn store_rows(&self, tok: usize, column: usize, dots: &[[f32; GROUP]], n_rows: usize) {
         for (t, dots) in dots.iter().enumerate() {
             self.store(tok + t, column, &dots[..n_rows]);
@@ -184,39 +185,39 @@ impl PackedMatrix {
         }
     }
 
+    /// Tokens by tiles. A few that are left over go one by one; where they are most of a tile, they go as one.
     fn multiply_by(&self, x: &impl Products, together: &Together, y: Output, column: usize) {
         if y.n_tok == 1 {
-            return self.multiply_tile::<1, STREAMS>(x, together, 0, y, column);
+            return self.multiply_tile::<1, STREAMS>(x, together, 0..1, y, column);
         }
         let mut tok = 0;
-        while tok + TILE <= y.n_tok {
-            self.multiply_tile::<TILE, 1>(x, together, tok, y, column);
-            tok += TILE;
-        }
-        if tok + 2 <= y.n_tok {
-            self.multiply_tile::<2, 1>(x, together, tok, y, column);
-            tok += 2;
-        }
-        for tok in tok..y.n_tok {
-            self.multiply_tile::<1, 1>(x, together, tok, y, column);
+        while tok < y.n_tok {
+            let rest = TILE.min(y.n_tok - tok);
+            if 2 * rest > TILE {
+                self.multiply_tile::<TILE, 1>(x, together, tok..tok + rest, y, column);
+                tok += rest;
+            } else {
+                self.multiply_tile::<1, 1>(x, together, tok..tok + 1, y, column);
+                tok += 1;
+            }
         }
     }
 
-    /// `T` tokens from `tok` on by groups, at most `G`.
+    /// Up to `T` tokens by groups, at most `G`.
     fn multiply_tile<const T: usize, const G: usize>(
         &self,
         x: &impl Products,
         together: &Together,
-        tok: usize,
+        toks: Range<usize>,
         y: Output,
         column: usize,
     ) {
         let &Together { ref groups, ref weights, n } = together;
         let mut dots = [[[0.0; GROUP]; T]; G];
-        x.dots(&weights[..n], tok, &mut dots[..n]);
+        x.dots(&weights[..n], toks.start, &mut dots[..n]);
         for (group, dots) in groups[..n].iter().zip(&dots) {
             let row = group * GROUP;
-            y.store_rows(tok, column + row, dots, GROUP.min(self.n_out - row));
+            y.store_rows(toks.start, column + row, &dots[..toks.len()], GROUP.min(self.n_out - row));
         }
     }
 }
@@ -230,7 +231,7 @@ struct Together<'m> {
 
 /// Dot products of groups of rows with some tokens of what it was made of.
 trait Products {
-    /// Adds those with the `T` tokens from `tok` on to `y`.
+    /// Adds those with the `T` tokens from `tok` on to `y`, those with the last token for each that is missing.
     fn dots<const T: usize>(&self, groups: &[&[u8]], tok: usize, y: &mut [Dots<T>]);
 }
 
@@ -242,7 +243,8 @@ struct Blocks<'x, B> {
 impl<B: Block> Products for Blocks<'_, B> {
     fn dots<const T: usize>(&self, groups: &[&[u8]], tok: usize, y: &mut [Dots<T>]) {
         let (tile, first) = self.x.tile_of(tok);
-        B::dots(self.ty, groups, &tile.walk, std::array::from_fn(|t| tile.token(first + t)), y);
+        let last = tile.n_tok() - 1;
+        B::dots(self.ty, groups, &tile.walk, std::array::from_fn(|t| tile.token(last.min(first + t))), y);
     }
 }
 
@@ -254,7 +256,8 @@ struct Floats<'x> {
 
 impl Products for Floats<'_> {
     fn dots<const T: usize>(&self, groups: &[&[u8]], tok: usize, y: &mut [Dots<T>]) {
+        let last = self.x.len() / self.n_in - 1;
         let token = |tok: usize| &self.x[tok * self.n_in..(tok + 1) * self.n_in];
-        isa::dots_float(self.ty, groups, std::array::from_fn(|t| token(tok + t)), y);
+        isa::dots_float(self.ty, groups, std::array::from_fn(|t| token(last.min(tok + t))), y);
     }
 }

@@ -30,6 +30,7 @@ pub(super) fn f16_to_f32(bits: u16) -> f32 {
 }
 
 /// The bytes of rows 0 to 3 of a group's block or, with `half` 1, of rows 4 to 7.
+#[inline(never)]
 fn quad_of(ty: PackedType, group: &[u8], block: usize, half: usize) -> [u8; q6_k::BYTES] {
     let pair = &group[block * ty.pair_bytes()..][..ty.pair_bytes()];
     let mut quad = [0; q6_k::BYTES];

@@ -205,9 +205,9 @@ fn shapes(ty: PackedType) -> impl Iterator<Item = (usize, usize, usize)> {
         Family::By32 | Family::By256 => [1, 3, 5].map(|n_blocks| n_blocks * ty.block_len()),
     };
     [1, 3, 4, 5, 7, 8, 9, 12, 17, 25, 37].into_iter().flat_map(move |n_out| {
-        columns
-            .into_iter()
-            .flat_map(move |n_in| [1, 3, 4, 5, 9, 17].into_iter().map(move |n_tok| (n_out, n_in, n_tok)))
+        columns.into_iter().flat_map(move |n_in| {
+            [1, 2, 3, 4, 6, 7, 17, 27].into_iter().map(move |n_tok| (n_out, n_in, n_tok))
+        })
     })
 }
 

@@ -1,7 +1,7 @@
 //! Our own threads: [`Pool::run`] splits a job's items over threads that stay. std threads natively, module workers
 //! in wasm, which join through `src/wasm/threads.rs`.
 //!
-//! A thread owns one contiguous part of the items, takes it in some eight chunks, so that it reads one stream, and then
+//! A thread owns one contiguous part of the items, takes it in some eight chunks, so that it reads forward, and then
 //! takes chunks of the others' parts. The caller is thread 0. It waits only for those threads that have entered the
 //! job: one that the system did not run in time finds the gate closed, and its part done by the rest.
 //!
