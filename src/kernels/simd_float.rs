@@ -295,7 +295,8 @@ pub(crate) fn dots_float<const T: usize>(
 /// Columns of a group that a token alone meets before it goes on to the next group: an even number.
 const TURN: usize = 32;
 
-/// Groups of rows by `T` tokens. For a token alone, even and odd k have sums of their own: one need not wait for the other.
+/// Groups of rows by `T` tokens. Even and odd k have sums of their own, so that for a token alone one need not wait for the
+/// other; and for several too, so that a token's bits are its own.
 ///
 /// # Safety
 /// Each of `groups` has `GROUP * n_in` numbers, each of `x` points to `n_in`, and there are at most [`STREAMS`] groups.
@@ -314,7 +315,7 @@ unsafe fn tile_float<F: Float, const T: usize>(
         let end = n_in.min(begin + turn);
         for (group, sums) in groups.iter().zip(&mut sums) {
             let [mut even, mut odd] = *sums;
-            let paired = if T == 1 { end / 2 * 2 } else { begin };
+            let paired = end / 2 * 2;
             // SAFETY: the caller's: `k` stays below `n_in`.
             unsafe {
                 for k in (begin..paired).step_by(2) {
