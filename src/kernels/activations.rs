@@ -62,6 +62,27 @@ impl Walk {
     }
 }
 
+/// What products are of: groups of rows, packed as `ty`, and of each of `T` tokens the blocks of activations that they
+/// meet along `walk`.
+#[derive(Clone, Copy)]
+pub(crate) struct Operands<'a, B, const T: usize> {
+    pub(super) ty: PackedType,
+    pub(super) groups: &'a [&'a [u8]],
+    pub(super) walk: &'a Walk,
+    pub(super) x: [&'a [B]; T],
+}
+
+impl<B, const T: usize> Operands<'_, B, T> {
+    /// Checks the lengths.
+    #[inline(always)]
+    pub(super) fn check(&self, y: &[Dots<T>]) {
+        let &Self { ty, groups, walk, x } = self;
+        assert!(groups.len() == y.len());
+        assert!(groups.iter().all(|group| group.len() == 2 * walk.n_blocks() * ty.quad_bytes()));
+        assert!(x.iter().all(|x| x.len() == walk.blocks().len()));
+    }
+}
+
 impl Activations {
     /// Prepares `x`, `(n_tok, n_in)`, for weights of `family`.
     ///
@@ -222,14 +243,8 @@ pub(crate) trait Block: Copy + Send + Sync {
     fn step(&self) -> f32;
     /// What rounding `x` to this block left, rounded.
     fn rest(&self, x: &[f32]) -> Self;
-    /// Adds to `y` the dot products of groups of rows, packed as `ty`, with the activations of `T` tokens, along `walk`.
-    fn dots<const T: usize>(
-        ty: PackedType,
-        groups: &[&[u8]],
-        walk: &Walk,
-        x: [&[Self]; T],
-        y: &mut [Dots<T>],
-    );
+    /// Adds the dot products to `y`.
+    fn dots<const T: usize>(operands: &Operands<Self, T>, y: &mut [Dots<T>]);
 }
 
 /// The scale, and the numbers by fours.
@@ -269,14 +284,8 @@ impl Block for Block32<isa::Chunk> {
         Self::quantize(&rest::<QK>(x, &self.chunks, self.d))
     }
 
-    fn dots<const T: usize>(
-        ty: PackedType,
-        groups: &[&[u8]],
-        walk: &Walk,
-        x: [&[Self]; T],
-        y: &mut [Dots<T>],
-    ) {
-        isa::dots32(ty, groups, walk, x, y);
+    fn dots<const T: usize>(operands: &Operands<Self, T>, y: &mut [Dots<T>]) {
+        isa::dots32(operands, y);
     }
 }
 
@@ -304,13 +313,7 @@ impl Block for Block256<isa::Chunk> {
         Self::quantize(&rest::<QK_K>(x, &self.chunks, self.d))
     }
 
-    fn dots<const T: usize>(
-        ty: PackedType,
-        groups: &[&[u8]],
-        walk: &Walk,
-        x: [&[Self]; T],
-        y: &mut [Dots<T>],
-    ) {
-        isa::dots256(ty, groups, walk, x, y);
+    fn dots<const T: usize>(operands: &Operands<Self, T>, y: &mut [Dots<T>]) {
+        isa::dots256(operands, y);
     }
 }

@@ -75,51 +75,83 @@ pub(super) mod q8_0 {
     pub(crate) const D: usize = 128;
     pub(crate) const BYTES: usize = 136;
 }
-/// The blocks of the K-family are parts of `PART` bytes, which begin with a vector of four scales, and what follows those.
+// The blocks of the K-family are parts of `PART` bytes, which begin with a vector of scales: \[sub\]\[row\], four `sub`.
 pub(super) mod q2_k {
     pub(crate) const PART: usize = 80;
-    pub(crate) const FIELDS: usize = 16;
     pub(crate) const D: usize = 320;
     pub(crate) const DMIN: usize = 336;
     pub(crate) const BYTES: usize = 352;
+    /// The fields of 16 k.
+    pub(crate) const fn fields(sub: usize) -> usize {
+        PART * (sub / 4) + 16 + 16 * (sub % 4)
+    }
 }
 pub(super) mod q3_k {
     pub(crate) const PART: usize = 112;
-    /// For each 32 k the upper bits, then two vectors of fields.
-    pub(crate) const HIGH: usize = 16;
-    pub(crate) const FIELDS: usize = 32;
-    pub(crate) const PER_32: usize = 48;
     pub(crate) const D: usize = 448;
     pub(crate) const BYTES: usize = 464;
+    /// The upper bits of the 32 k that these 16 are of.
+    pub(crate) const fn high(sub: usize) -> usize {
+        PART * (sub / 4) + 16 + 48 * (sub % 4 / 2)
+    }
+    /// The fields of 16 k.
+    pub(crate) const fn fields(sub: usize) -> usize {
+        high(sub) + 16 + 16 * (sub % 2)
+    }
 }
 pub(super) mod q4_k {
     pub(crate) const PART: usize = 288;
-    pub(crate) const HALVES: usize = 16;
     pub(crate) const MINS: usize = 272;
     pub(crate) const D: usize = 576;
     pub(crate) const DMIN: usize = 592;
     pub(crate) const BYTES: usize = 608;
+    /// A vector of halves.
+    pub(crate) const fn halves(v: usize) -> usize {
+        PART * (v / 16) + 16 + 16 * (v % 16)
+    }
 }
 pub(super) mod q5_k {
     pub(crate) const PART: usize = 352;
-    pub(crate) const HIGH: usize = 16;
-    pub(crate) const HALVES: usize = 80;
     pub(crate) const MINS: usize = 336;
     pub(crate) const D: usize = 704;
     pub(crate) const DMIN: usize = 720;
     pub(crate) const BYTES: usize = 736;
+    /// The upper bits of vector v of halves.
+    pub(crate) const fn high(v: usize) -> usize {
+        PART * (v / 16) + 16 + 16 * (v % 4)
+    }
+    /// A vector of halves.
+    pub(crate) const fn halves(v: usize) -> usize {
+        PART * (v / 16) + 80 + 16 * (v % 16)
+    }
 }
 pub(super) mod q6_k {
     pub(crate) const PART: usize = 208;
-    pub(crate) const PLANES: usize = 16;
     pub(crate) const D: usize = 832;
     pub(crate) const BYTES: usize = 848;
+    /// The three planes of 16 k.
+    pub(crate) const fn planes(sub: usize) -> usize {
+        PART * (sub / 4) + 16 + 48 * (sub % 4)
+    }
 }
 pub(super) mod iq4_xs {
     pub(crate) const PART: usize = 272;
-    pub(crate) const HALVES: usize = 16;
     pub(crate) const D: usize = 544;
     pub(crate) const BYTES: usize = 560;
+    /// A vector of halves.
+    pub(crate) const fn halves(v: usize) -> usize {
+        PART * (v / 16) + 16 + 16 * (v % 16)
+    }
+}
+
+/// Where row 0's scale of a block of the K-family is.
+pub(super) const fn scale_at(part: usize, sub: usize) -> usize {
+    part * (sub / 4) + QUAD * (sub % 4)
+}
+
+/// Where row 0's min of Q4_K or Q5_K is: \[sub / 2\]\[row\]\[sub % 2\] from `mins` on.
+pub(super) const fn min_at(part: usize, mins: usize, sub: usize) -> usize {
+    part * (sub / 4) + mins + 2 * QUAD * (sub % 4 / 2) + sub % 2
 }
 
 /// What the halves of IQ4_NL and IQ4_XS stand for. Source: `kvalues_iq4nl` in GGML's `ggml-common.h`.
@@ -239,19 +271,14 @@ impl PackedType {
         }
     }
 
-    /// Bytes of a packed block of a group: a pair of quads.
-    pub(super) fn pair_bytes(self) -> usize {
-        (GROUP / QUAD) * self.quad_bytes()
+    /// Where in a group the quad of `block` and rows 0 to 3 or, with `half` 1, rows 4 to 7 begins.
+    pub(crate) fn quad_offset(self, block: usize, half: usize) -> usize {
+        (2 * block + half) * self.quad_bytes()
     }
 
-    /// Where in a pair byte `at` of the quad of rows 0 to 3 or, with `half` 1, rows 4 to 7 is.
-    pub(super) fn place(self, half: usize, at: usize) -> usize {
-        half * self.quad_bytes() + at
-    }
-
-    /// Packs row `row` (0 to 7) of a pair of quads: `file` is its block as in the file.
-    pub(super) fn pack(self, file: &[u8], row: usize, pair: &mut [u8]) {
-        let mut lane = Lane { ty: self, pair, row };
+    /// Packs row `row` (0 to 3) of a quad: `file` is its block as in the file.
+    pub(super) fn pack(self, file: &[u8], row: usize, quad: &mut [u8]) {
+        let mut lane = Lane { quad, row };
         match self {
             Self::Q4_0 | Self::IQ4_NL => {
                 lane.words(q4_0::D, &file[..2]);
@@ -283,8 +310,7 @@ impl PackedType {
             Self::Q2_K => {
                 let (scales_and_mins, rest) = file.split_at(16);
                 let (fields, scale) = rest.split_at(64);
-                let at = |v: usize| q2_k::PART * (v / 4) + q2_k::FIELDS + 16 * (v % 4);
-                lane.fields(at, |k| q2_k_weight(fields, k));
+                lane.fields(q2_k::fields, |k| q2_k_weight(fields, k));
                 lane.scales(q2_k::PART, scales_and_mins);
                 lane.f32(q2_k::D, &scale[..2]);
                 lane.f32(q2_k::DMIN, &scale[2..]);
@@ -293,13 +319,11 @@ impl PackedType {
                 let (high, rest) = file.split_at(32);
                 let (fields, rest) = rest.split_at(64);
                 let (scales, d) = rest.split_at(12);
-                let part = |s: usize| q3_k::PART * (s / 2) + q3_k::PER_32 * (s % 2);
-                let at = |v: usize| part(v / 2) + q3_k::FIELDS + 16 * (v % 2);
-                lane.fields(at, |k| q2_k_weight(fields, k));
+                lane.fields(q3_k::fields, |k| q2_k_weight(fields, k));
                 for v in 0..8 {
                     let bit = |k: usize| high[k % 32] >> (k / 32) & 1;
                     let of = |i: usize| (0..8).fold(0, |byte, c| byte | bit(32 * v + 4 * c + i) << c);
-                    lane.spread(part(v) + q3_k::HIGH, &std::array::from_fn::<u8, 4, _>(of));
+                    lane.spread(q3_k::high(2 * v), &std::array::from_fn::<u8, 4, _>(of));
                 }
                 lane.scales(
                     q3_k::PART,
@@ -311,7 +335,7 @@ impl PackedType {
                 lane.scales_and_mins(q4_k::PART, q4_k::MINS, &file[4..16]);
                 lane.f32(q4_k::D, &file[..2]);
                 lane.f32(q4_k::DMIN, &file[2..4]);
-                lane.parts(q4_k::PART, q4_k::HALVES, &file[16..]);
+                lane.parts(q4_k::halves, &file[16..]);
             }
             Self::Q5_K => {
                 lane.scales_and_mins(q5_k::PART, q5_k::MINS, &file[4..16]);
@@ -321,9 +345,9 @@ impl PackedType {
                 for part in 0..2 {
                     let four = |i: usize| high[i] >> (4 * part) & 0x0F;
                     let bits: [u8; 16] = std::array::from_fn(|i| four(i) | four(16 + i) << 4);
-                    lane.spread(q5_k::PART * part + q5_k::HIGH, &bits);
+                    lane.spread(q5_k::high(16 * part), &bits);
                 }
-                lane.parts(q5_k::PART, q5_k::HALVES, halves);
+                lane.parts(q5_k::halves, halves);
             }
             Self::Q6_K => {
                 for sub in 0..QK_K / 16 {
@@ -332,7 +356,7 @@ impl PackedType {
                         let (c, i) = (k / 4, k % 4);
                         w[k] | ((w[12 + i] >> (2 * c)) & 3) << 6
                     });
-                    lane.spread(q6_k::PART * (sub / 4) + q6_k::PLANES + 48 * (sub % 4), &planes);
+                    lane.spread(q6_k::planes(sub), &planes);
                 }
                 lane.scales(q6_k::PART, &file[192..208]);
                 lane.f32(q6_k::D, &file[208..]);
@@ -343,54 +367,41 @@ impl PackedType {
                     iq4_xs::PART,
                     &std::array::from_fn::<u8, 8, _>(|sub| iq4_xs_scale(file, sub) as u8),
                 );
-                lane.parts(iq4_xs::PART, iq4_xs::HALVES, &file[8..]);
+                lane.parts(iq4_xs::halves, &file[8..]);
             }
             Self::F16 | Self::BF16 | Self::F32 => {
-                lane.write(row % QUAD * file.len(), file);
+                lane.quad[row * file.len()..(row + 1) * file.len()].copy_from_slice(file);
             }
         }
     }
 }
 
-/// A row of a pair of quads being packed.
-struct Lane<'p> {
-    ty: PackedType,
-    pair: &'p mut [u8],
+/// A row of a quad being packed.
+struct Lane<'q> {
+    quad: &'q mut [u8],
     row: usize,
 }
 
 impl Lane<'_> {
-    /// To byte `at` of this row's quad and those after it, which lie in one vector.
-    fn write(&mut self, at: usize, bytes: &[u8]) {
-        let at = self.ty.place(self.row / QUAD, at);
-        self.pair[at..at + bytes.len()].copy_from_slice(bytes);
-    }
-
-    fn lane(&self) -> usize {
-        self.row % QUAD
-    }
-
     /// Bytes by fours, to this row's lane of the vectors from `at` on.
-    #[inline(never)]
     fn spread(&mut self, at: usize, bytes: &[u8]) {
         for (v, four) in bytes.chunks_exact(4).enumerate() {
-            self.write(at + 16 * v + 4 * self.lane(), four);
+            let lane = at + 16 * v + 4 * self.row;
+            self.quad[lane..lane + 4].copy_from_slice(four);
         }
     }
 
-    /// Bytes by fours, to this row's lane of the vectors from `at` on of each part, 16 of them in each.
-    #[inline(never)]
-    fn parts(&mut self, part: usize, at: usize, bytes: &[u8]) {
-        for (i, bytes) in bytes.chunks_exact(64).enumerate() {
-            self.spread(part * i + at, bytes);
+    /// Bytes by fours, to this row's lane of vectors, of which number v is at `at(v)`; 16 of them lie together.
+    fn parts(&mut self, at: impl Fn(usize) -> usize, bytes: &[u8]) {
+        for (part, bytes) in bytes.chunks_exact(64).enumerate() {
+            self.spread(at(16 * part), bytes);
         }
     }
 
-    /// A byte for each `sub`, four to the beginning of each part.
-    #[inline(never)]
+    /// A byte for each `sub`, to the scales of parts of `part` bytes.
     fn scales(&mut self, part: usize, bytes: &[u8]) {
-        for (sub, &byte) in bytes.iter().enumerate() {
-            self.write(scale_at(part, sub) + self.lane(), &[byte]);
+        for (sub, byte) in bytes.iter().enumerate() {
+            self.quad[scale_at(part, sub) + self.row] = *byte;
         }
     }
 
@@ -403,16 +414,16 @@ impl Lane<'_> {
     }
 
     /// An f16, as it is.
-    #[inline(never)]
     fn words(&mut self, at: usize, f16: &[u8]) {
-        self.write(at + 2 * self.lane(), f16);
+        let at = at + 2 * self.row;
+        self.quad[at..at + 2].copy_from_slice(f16);
     }
 
     /// An f16 as f32.
-    #[inline(never)]
     fn f32(&mut self, at: usize, f16: &[u8]) {
+        let at = at + 4 * self.row;
         let value = f16_to_f32(u16::from_le_bytes([f16[0], f16[1]]));
-        self.write(at + 4 * self.lane(), &value.to_le_bytes());
+        self.quad[at..at + 4].copy_from_slice(&value.to_le_bytes());
     }
 
     /// 32 bits, one per k, to bit c of the byte of k = 4c + i.
@@ -424,24 +435,13 @@ impl Lane<'_> {
     }
 
     /// The scales and mins of 6 bits of a block of Q4_K or Q5_K.
-    #[inline(never)]
     fn scales_and_mins(&mut self, part: usize, mins: usize, packed: &[u8]) {
         for sub in 0..8 {
             let (scale, min) = scale_and_min(packed, sub);
-            self.write(scale_at(part, sub) + self.lane(), &[scale]);
-            self.write(min_at(part, mins, sub) + 2 * self.lane(), &[min]);
+            self.quad[scale_at(part, sub) + self.row] = scale;
+            self.quad[min_at(part, mins, sub) + 2 * self.row] = min;
         }
     }
-}
-
-/// Where the scale of row 0 is, of those that are bytes: \[sub\]\[row\], four `sub` to a part.
-pub(super) fn scale_at(part: usize, sub: usize) -> usize {
-    part * (sub / 4) + QUAD * (sub % 4)
-}
-
-/// Where Q4_K's and Q5_K's min of row 0 is: \[sub / 2\]\[row\]\[sub % 2\] from `mins` on, four `sub` to a part.
-pub(super) fn min_at(part: usize, mins: usize, sub: usize) -> usize {
-    part * (sub / 4) + mins + 2 * QUAD * (sub % 4 / 2) + sub % 2
 }
 
 /// GGML's `get_scale_min_k4`: eight scales and eight mins of 6 bits in 12 bytes.

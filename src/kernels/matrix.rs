@@ -1,8 +1,8 @@
 //! A matrix of packed weights: filled row by row as its file arrives, multiplied group by group.
 
-use super::activations::{Activations, Block, Rounded};
+use super::activations::{Activations, Block, Operands, Rounded};
 use super::isa::{self, TILE};
-use super::layout::{Dots, Family, GROUP, PackedType, STREAMS};
+use super::layout::{Dots, Family, GROUP, PackedType, QUAD, STREAMS};
 use std::ops::Range;
 
 /// A matrix `(n_out, n_in)`.
@@ -79,7 +79,8 @@ impl PackedMatrix {
 
     /// Bytes of such a matrix, if they can be counted.
     pub(crate) fn n_bytes(ty: PackedType, n_out: usize, n_in: usize) -> Option<usize> {
-        n_out.div_ceil(GROUP).checked_mul(n_in / ty.block_len())?.checked_mul(ty.pair_bytes())
+        let quads = n_out.div_ceil(GROUP) * (GROUP / QUAD);
+        quads.checked_mul(n_in / ty.block_len())?.checked_mul(ty.quad_bytes())
     }
 
     /// All groups, as [`layout`](super::layout) describes them.
@@ -127,7 +128,7 @@ impl PackedMatrix {
     }
 
     pub(super) fn group_bytes(&self, group: usize) -> &[u8] {
-        let len = self.n_blocks() * self.ty.pair_bytes();
+        let len = 2 * self.n_blocks() * self.ty.quad_bytes();
         &self.data[group * len..(group + 1) * len]
     }
 
@@ -140,12 +141,11 @@ impl PackedMatrix {
     pub(crate) fn set_row(&mut self, row: usize, file_row: &[u8]) {
         debug_assert!(row < self.n_out && file_row.len() == self.file_row_bytes());
         let ty = self.ty;
-        let len = self.n_blocks() * ty.pair_bytes();
+        let len = 2 * self.n_blocks() * ty.quad_bytes();
         let group = &mut self.data[row / GROUP * len..][..len];
-        for (file, pair) in
-            file_row.chunks_exact(ty.file_bytes()).zip(group.chunks_exact_mut(ty.pair_bytes()))
-        {
-            ty.pack(file, row % GROUP, pair);
+        for (block, file) in file_row.chunks_exact(ty.file_bytes()).enumerate() {
+            let at = ty.quad_offset(block, row % GROUP / QUAD);
+            ty.pack(file, row % QUAD, &mut group[at..at + ty.quad_bytes()]);
         }
     }
 
@@ -231,7 +231,7 @@ struct Together<'m> {
 
 /// Dot products of groups of rows with some tokens of what it was made of.
 trait Products {
-    /// Adds those with the `T` tokens from `tok` on to `y`, those with the last token for each that is missing.
+    /// Those with the `T` tokens from `tok` on, or with the last token for each that is missing, to `y`, which has zeros.
     fn dots<const T: usize>(&self, groups: &[&[u8]], tok: usize, y: &mut [Dots<T>]);
 }
 
@@ -244,7 +244,8 @@ impl<B: Block> Products for Blocks<'_, B> {
     fn dots<const T: usize>(&self, groups: &[&[u8]], tok: usize, y: &mut [Dots<T>]) {
         let (tile, first) = self.x.tile_of(tok);
         let last = tile.n_tok() - 1;
-        B::dots(self.ty, groups, &tile.walk, std::array::from_fn(|t| tile.token(last.min(first + t))), y);
+        let x = std::array::from_fn(|t| tile.token(last.min(first + t)));
+        B::dots(&Operands { ty: self.ty, groups, walk: &tile.walk, x }, y);
     }
 }
 

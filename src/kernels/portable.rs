@@ -4,7 +4,7 @@
 //! fused multiply-add gives the same bits.
 
 use super::Spread;
-use super::activations::{Block32, Block256, Bytes, Chunk as _, Walk};
+use super::activations::{Block32, Block256, Bytes, Chunk as _, Operands};
 use super::kv::{KV_BLOCK, KvType};
 use super::layout::{
     Dots, Family, GROUP, IQ4_VALUES, PackedType, QK, QK_K, QUAD, iq4_xs, min_at, q2_k, q3_k, q4_0, q4_1,
@@ -27,18 +27,6 @@ pub(super) fn f16_to_f32(bits: u16) -> f32 {
     const TWO_TO_112: f32 = f32::from_bits((127 + 112) << 23);
     let moved = (i32::from(bits as i16) << 13) as u32 & 0x8FFF_E000;
     f32::from_bits(moved) * TWO_TO_112
-}
-
-/// The bytes of rows 0 to 3 of a group's block or, with `half` 1, of rows 4 to 7.
-#[inline(never)]
-fn quad_of(ty: PackedType, group: &[u8], block: usize, half: usize) -> [u8; q6_k::BYTES] {
-    let pair = &group[block * ty.pair_bytes()..][..ty.pair_bytes()];
-    let mut quad = [0; q6_k::BYTES];
-    for (v, bytes) in quad[..ty.quad_bytes()].chunks_mut(16).enumerate() {
-        let at = ty.place(half, 16 * v);
-        bytes.copy_from_slice(&pair[at..at + bytes.len()]);
-    }
-    quad
 }
 
 /// Whole numbers as a packed vector has them: byte i of lane r at 4r + i.
@@ -132,32 +120,30 @@ impl Quad256 {
         };
         match ty {
             PackedType::Q2_K => {
-                let at = |v: usize| q2_k::PART * (v / 4) + q2_k::FIELDS + 16 * (v % 4);
-                unpacked.fields(quad, at, 0);
+                unpacked.fields(quad, q2_k::fields, 0);
                 let scale_and_min = |sub, r| quad[scale_at(q2_k::PART, sub) + r];
                 unpacked.scales = Self::by_sub(|sub, r| (scale_and_min(sub, r) & 0x0F).into());
                 unpacked.mins = Self::by_sub(|sub, r| (scale_and_min(sub, r) >> 4).into());
                 (unpacked.d, unpacked.dmin) = (f32s(quad, q2_k::D), f32s(quad, q2_k::DMIN));
             }
             PackedType::Q3_K => {
-                let part = |s: usize| q3_k::PART * (s / 2) + q3_k::PER_32 * (s % 2);
-                unpacked.fields(quad, |v| part(v / 2) + q3_k::FIELDS + 16 * (v % 2), 4);
+                unpacked.fields(quad, q3_k::fields, 4);
                 for (c, q) in unpacked.q.iter_mut().enumerate() {
-                    add_bit(q, 2, quad, part(c / 8) + q3_k::HIGH, c % 8);
+                    add_bit(q, 2, quad, q3_k::high(c / 4), c % 8);
                 }
                 unpacked.scales = Self::by_sub(|sub, r| (quad[scale_at(q3_k::PART, sub) + r] as i8).into());
                 unpacked.d = f32s(quad, q3_k::D);
             }
             PackedType::Q4_K => {
-                unpacked.halves(quad, q4_k::PART, q4_k::HALVES);
+                unpacked.halves(quad, q4_k::halves);
                 unpacked.scales_and_mins(quad, q4_k::PART, q4_k::MINS);
                 (unpacked.d, unpacked.dmin) = (f32s(quad, q4_k::D), f32s(quad, q4_k::DMIN));
             }
             PackedType::Q5_K => {
-                unpacked.halves(quad, q5_k::PART, q5_k::HALVES);
+                unpacked.halves(quad, q5_k::halves);
                 for (v, q) in unpacked.q.iter_mut().enumerate() {
-                    let (part, sub, half, c) = (v / 32, v % 32 / 8, v % 8 / 4, v % 4);
-                    add_bit(q, 4, quad, q5_k::PART * part + q5_k::HIGH + 16 * c, 4 * half + sub);
+                    let (sub, c) = (v / 8, v % 8);
+                    add_bit(q, 4, quad, q5_k::high(8 * (sub / 2) + c), 4 * (c / 4) + sub % 4);
                 }
                 unpacked.scales_and_mins(quad, q5_k::PART, q5_k::MINS);
                 (unpacked.d, unpacked.dmin) = (f32s(quad, q5_k::D), f32s(quad, q5_k::DMIN));
@@ -165,7 +151,7 @@ impl Quad256 {
             PackedType::Q6_K => {
                 for (v, q) in unpacked.q.iter_mut().enumerate() {
                     let (sub, c) = (v / 4, v % 4);
-                    let plane = |p: usize| q6_k::PART * (sub / 4) + q6_k::PLANES + 16 * (3 * (sub % 4) + p);
+                    let plane = |p: usize| q6_k::planes(sub) + 16 * p;
                     *q = if c < 3 {
                         vector(quad, plane(c), |byte| i16::from(byte & 0x3F) - 32)
                     } else {
@@ -180,7 +166,7 @@ impl Quad256 {
             PackedType::IQ4_XS => {
                 for (v, q) in unpacked.q.iter_mut().enumerate() {
                     let (sub, upper, c) = (v / 8, v % 8 / 4 == 1, v % 4);
-                    let at = iq4_xs::PART * (sub / 4) + iq4_xs::HALVES + 16 * (4 * (sub % 4) + c);
+                    let at = iq4_xs::halves(4 * sub + c);
                     *q = vector(quad, at, |byte| IQ4_VALUES[usize::from(half(byte, upper))].into());
                 }
                 let scale = |sub: usize, r: usize| quad[scale_at(iq4_xs::PART, sub / 2) + r] as i8;
@@ -205,11 +191,10 @@ impl Quad256 {
     }
 
     /// Pairs of 32 k, in the low halves and the high ones of eight vectors.
-    fn halves(&mut self, quad: &[u8], part: usize, at: usize) {
+    fn halves(&mut self, quad: &[u8], at: impl Fn(usize) -> usize) {
         for (v, q) in self.q.iter_mut().enumerate() {
             let (pair, upper, c) = (v / 16, v % 16 / 8 == 1, v % 8);
-            let at = part * (pair / 2) + at + 16 * (8 * (pair % 2) + c);
-            *q = vector(quad, at, |byte| half(byte, upper).into());
+            *q = vector(quad, at(8 * pair + c), |byte| half(byte, upper).into());
         }
     }
 
@@ -241,68 +226,58 @@ fn dot(q: &[Vector], chunks: &[Chunk]) -> [i32; QUAD] {
     std::array::from_fn(|r| sums[4 * r..4 * r + 4].iter().sum())
 }
 
-/// The dot products of groups of rows, packed as `ty`, with the activations of `T` tokens, along `walk`. `y` has zeros.
-#[inline(never)]
-pub(crate) fn dots32<const T: usize>(
-    ty: PackedType,
-    groups: &[&[u8]],
-    walk: &Walk,
-    x: [&[Block32<Chunk>]; T],
+/// Adds the dot products to `y`, quad by quad of weights as `unpack` gives them; `add` adds those of a quad and a token's
+/// block.
+fn add_dots<W, B, const T: usize>(
+    operands: &Operands<B, T>,
     y: &mut [Dots<T>],
+    unpack: impl Fn(PackedType, &[u8]) -> W,
+    add: impl Fn(&W, &B, &mut [f32; QUAD]),
 ) {
+    operands.check(y);
+    let &Operands { ty, groups, walk, x } = operands;
     for (group, y) in groups.iter().zip(y) {
-        assert!(group.len() == walk.n_blocks() * ty.pair_bytes());
         for half in 0..2 {
             for (index, &block) in walk.blocks().iter().enumerate() {
-                let w = Quad32::new(ty, &quad_of(ty, group, block as usize, half));
+                let w = unpack(ty, &group[ty.quad_offset(block as usize, half)..]);
                 for t in 0..T {
-                    let x = &x[t][index];
-                    let sums = dot(&w.q, &x.chunks);
-                    for r in 0..QUAD {
-                        let y = &mut y[t][QUAD * half + r];
-                        *y += sums[r] as f32 * (w.d[r] * x.d);
-                        *y += w.m[r] * x.sum;
-                    }
+                    add(&w, &x[t][index], &mut y[t].as_chunks_mut().0[half]);
                 }
             }
         }
     }
 }
 
+/// Adds the dot products to `y`.
+#[inline(never)]
+pub(crate) fn dots32<const T: usize>(operands: &Operands<Block32<Chunk>, T>, y: &mut [Dots<T>]) {
+    add_dots(operands, y, Quad32::new, |w, x, y| {
+        let sums = dot(&w.q, &x.chunks);
+        for r in 0..QUAD {
+            y[r] += sums[r] as f32 * (w.d[r] * x.d);
+            y[r] += w.m[r] * x.sum;
+        }
+    });
+}
+
 /// As [`dots32`], for the K-family.
 #[inline(never)]
-pub(crate) fn dots256<const T: usize>(
-    ty: PackedType,
-    groups: &[&[u8]],
-    walk: &Walk,
-    x: [&[Block256<Chunk>]; T],
-    y: &mut [Dots<T>],
-) {
-    for (group, y) in groups.iter().zip(y) {
-        assert!(group.len() == walk.n_blocks() * ty.pair_bytes());
-        for half in 0..2 {
-            for (index, &block) in walk.blocks().iter().enumerate() {
-                let w = Quad256::new(ty, &quad_of(ty, group, block as usize, half));
-                for t in 0..T {
-                    let x = &x[t][index];
-                    let (mut scaled, mut mins) = ([0; QUAD], [0; QUAD]);
-                    for sub in 0..QK_K / 16 {
-                        let sums = dot(&w.q[4 * sub..4 * sub + 4], &x.chunks[4 * sub..4 * sub + 4]);
-                        let sum: i32 = x.pairs[sub].iter().map(|&pair| i32::from(pair)).sum();
-                        for r in 0..QUAD {
-                            scaled[r] += w.scales[sub][r] * sums[r];
-                            mins[r] += w.mins[sub][r] * sum;
-                        }
-                    }
-                    for r in 0..QUAD {
-                        let y = &mut y[t][QUAD * half + r];
-                        *y += scaled[r] as f32 * (w.d[r] * x.d);
-                        *y -= mins[r] as f32 * (w.dmin[r] * x.d);
-                    }
-                }
+pub(crate) fn dots256<const T: usize>(operands: &Operands<Block256<Chunk>, T>, y: &mut [Dots<T>]) {
+    add_dots(operands, y, Quad256::new, |w, x, y| {
+        let (mut scaled, mut mins) = ([0; QUAD], [0; QUAD]);
+        for sub in 0..QK_K / 16 {
+            let sums = dot(&w.q[4 * sub..4 * sub + 4], &x.chunks[4 * sub..4 * sub + 4]);
+            let sum: i32 = x.pairs[sub].iter().map(|&pair| i32::from(pair)).sum();
+            for r in 0..QUAD {
+                scaled[r] += w.scales[sub][r] * sums[r];
+                mins[r] += w.mins[sub][r] * sum;
             }
         }
-    }
+        for r in 0..QUAD {
+            y[r] += scaled[r] as f32 * (w.d[r] * x.d);
+            y[r] -= mins[r] as f32 * (w.dmin[r] * x.d);
+        }
+    });
 }
 
 /// As [`dots32`], for weights and activations that are numbers as they are.
@@ -330,7 +305,7 @@ pub(crate) fn unpack_row(ty: PackedType, group: &[u8], n_blocks: usize, row: usi
     let mut weights = Vec::with_capacity(n_blocks * ty.block_len());
     let (half, r) = (row / QUAD, row % QUAD);
     for block in 0..n_blocks {
-        let quad = &quad_of(ty, group, block, half);
+        let quad = &group[ty.quad_offset(block, half)..][..ty.quad_bytes()];
         let of_row = |q: &'_ Vector| -> [i16; 4] { std::array::from_fn(|i| q[4 * r + i]) };
         match ty.family() {
             Family::By32 => {

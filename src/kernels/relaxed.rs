@@ -1,8 +1,8 @@
 //! Dots of 8-bit operands, by the relaxed-SIMD instructions in their two forms. The first operand is signed, the second
 //! has 7 bits, so that every engine gives the same integers.
 
-use super::activations::{Block32, Block256, Bytes, Walk};
-use super::layout::{Dots, PackedType};
+use super::activations::{Block32, Block256, Bytes, Operands};
+use super::layout::Dots;
 use super::simd::{self, Constants, Dot};
 use core::arch::wasm32::*;
 
@@ -134,30 +134,18 @@ pub(super) fn mul_add(a: v128, b: v128, c: v128) -> v128 {
 }
 
 /// As [`portable::dots32`](super::portable::dots32).
-pub(crate) fn dots32<const T: usize>(
-    ty: PackedType,
-    groups: &[&[u8]],
-    walk: &Walk,
-    x: [&[Block32<Chunk>]; T],
-    y: &mut [Dots<T>],
-) {
+pub(crate) fn dots32<const T: usize>(operands: &Operands<Block32<Chunk>, T>, y: &mut [Dots<T>]) {
     match form::chosen() {
-        form::Form::Pairs16 => simd::dots32::<Pairs16, T>(ty, groups, walk, x, y),
-        form::Form::Fours32 => simd::dots32::<Fours32, T>(ty, groups, walk, x, y),
+        form::Form::Pairs16 => simd::dots32::<Pairs16, T>(operands, y),
+        form::Form::Fours32 => simd::dots32::<Fours32, T>(operands, y),
     }
 }
 
 /// As [`portable::dots256`](super::portable::dots256).
-pub(crate) fn dots256<const T: usize>(
-    ty: PackedType,
-    groups: &[&[u8]],
-    walk: &Walk,
-    x: [&[Block256<Chunk>]; T],
-    y: &mut [Dots<T>],
-) {
+pub(crate) fn dots256<const T: usize>(operands: &Operands<Block256<Chunk>, T>, y: &mut [Dots<T>]) {
     match form::chosen() {
-        form::Form::Pairs16 => simd::dots256::<Pairs16, T>(ty, groups, walk, x, y),
-        form::Form::Fours32 => simd::dots256::<Fours32, T>(ty, groups, walk, x, y),
+        form::Form::Pairs16 => simd::dots256::<Pairs16, T>(operands, y),
+        form::Form::Fours32 => simd::dots256::<Fours32, T>(operands, y),
     }
 }
 

@@ -1,7 +1,7 @@
 //! Dots of 16-bit pairs, which every engine has: activations and weights are widened, even bytes and odd ones apart.
 
-use super::activations::{Block32, Block256, Walk, Words};
-use super::layout::{Dots, PackedType};
+use super::activations::{Block32, Block256, Operands, Words};
+use super::layout::Dots;
 use super::simd::{self, Constants, Dot};
 use core::arch::wasm32::*;
 
@@ -76,25 +76,13 @@ pub(crate) fn pair_sums(chunks: &[Chunk]) -> [i16; 2] {
 }
 
 /// As [`portable::dots32`](super::portable::dots32).
-pub(crate) fn dots32<const T: usize>(
-    ty: PackedType,
-    groups: &[&[u8]],
-    walk: &Walk,
-    x: [&[Block32<Chunk>]; T],
-    y: &mut [Dots<T>],
-) {
-    simd::dots32::<Plain, T>(ty, groups, walk, x, y)
+pub(crate) fn dots32<const T: usize>(operands: &Operands<Block32<Chunk>, T>, y: &mut [Dots<T>]) {
+    simd::dots32::<Plain, T>(operands, y)
 }
 
 /// As [`portable::dots256`](super::portable::dots256).
-pub(crate) fn dots256<const T: usize>(
-    ty: PackedType,
-    groups: &[&[u8]],
-    walk: &Walk,
-    x: [&[Block256<Chunk>]; T],
-    y: &mut [Dots<T>],
-) {
-    simd::dots256::<Plain, T>(ty, groups, walk, x, y)
+pub(crate) fn dots256<const T: usize>(operands: &Operands<Block256<Chunk>, T>, y: &mut [Dots<T>]) {
+    simd::dots256::<Plain, T>(operands, y)
 }
 
 /// `x · scale`, rounded to the nearest integers, ties to even; none may be over 127.

@@ -292,7 +292,7 @@ pub(crate) fn dots_float<const T: usize>(
     }
 }
 
-/// Columns of a group that a token alone meets before it goes on to the next group: an even number.
+/// Columns of a group that tokens meet before they go on to the next group: an even number.
 const TURN: usize = 32;
 
 /// Groups of rows by `T` tokens. Even and odd k have sums of their own, so that for a token alone one need not wait for the
@@ -310,9 +310,8 @@ unsafe fn tile_float<F: Float, const T: usize>(
     let c = &Constants::hidden();
     let zeros = [[f32x4_splat(0.0); 2]; T];
     let mut sums = [[zeros; 2]; STREAMS];
-    let turn = if T == 1 { TURN } else { n_in };
-    for begin in (0..n_in).step_by(turn) {
-        let end = n_in.min(begin + turn);
+    for begin in (0..n_in).step_by(TURN) {
+        let end = n_in.min(begin + TURN);
         for (group, sums) in groups.iter().zip(&mut sums) {
             let [mut even, mut odd] = *sums;
             let paired = end / 2 * 2;

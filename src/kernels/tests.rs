@@ -1,6 +1,6 @@
 //! Every kernel against the oracle, and the oracle against Candle, natively and in a browser.
 
-use super::activations::{Block, Block32, Block256, Chunk};
+use super::activations::{Block, Block32, Block256, Chunk, Operands};
 use super::layout::{Family, GROUP, LAYOUT_VERSION, PackedType, QK, QK_K, STREAMS};
 use super::{Activations, Attend, KV_BLOCK, KvBlock, KvType, Output, PackedMatrix, isa, portable};
 use crate::gguf::TensorType;
@@ -288,6 +288,8 @@ fn products_with_any_scale_come_near_the_oracles() {
                 let matrix = packed(ty, n_out, n_in, &file);
                 let x: Vec<f32> = (0..n_tok * n_in).map(|_| noise.real() * 3.0).collect();
                 let (y, expected) = (multiply(&matrix, &x), oracle(&matrix, &x));
+                let alone: Vec<f32> = x.chunks(n_in).flat_map(|x| multiply(&matrix, x)).collect();
+                assert_eq!(y, alone, "{ty:?}: a token's products are its own");
                 let weights = reference_weights(ty, n_out, n_in, &file);
                 for (i, (y, expected)) in y.iter().zip(&expected).enumerate() {
                     let (tok, row) = (i / n_out, i % n_out);
@@ -439,12 +441,12 @@ fn oracle(matrix: &PackedMatrix, x: &[f32]) -> Vec<f32> {
                 Activations::By32(x) => {
                     let (tile, _) = x.tile_of(0);
                     let blocks: Vec<_> = tile.token(0).iter().copied().map(Block32::to_bytes).collect();
-                    portable::dots32(ty, groups, &tile.walk, [&blocks], &mut dots);
+                    portable::dots32(&Operands { ty, groups, walk: &tile.walk, x: [&blocks] }, &mut dots);
                 }
                 Activations::By256(x) => {
                     let (tile, _) = x.tile_of(0);
                     let blocks: Vec<_> = tile.token(0).iter().copied().map(Block256::to_bytes).collect();
-                    portable::dots256(ty, groups, &tile.walk, [&blocks], &mut dots);
+                    portable::dots256(&Operands { ty, groups, walk: &tile.walk, x: [&blocks] }, &mut dots);
                 }
             }
             dots[0][0]

@@ -2,7 +2,7 @@
 
 use super::{Constants, Dot, add_each, bit_at, half_bytes, iq4_values, load, load_each};
 use crate::kernels::activations::{Block256, Walk};
-use crate::kernels::layout::{Dots, QUAD, iq4_xs, q2_k, q3_k, q4_k, q5_k, q6_k};
+use crate::kernels::layout::{Dots, QUAD, iq4_xs, min_at, q2_k, q3_k, q4_k, q5_k, q6_k};
 use core::arch::wasm32::*;
 
 /// A type of the K-family: sums of products of `R` quads side by side, scaled.
@@ -42,7 +42,7 @@ unsafe fn mins_of_32s<D: Dot, const T: usize, const R: usize>(
             for t in 0..T {
                 let of_pair = v128_load32_splat((&raw const (*x[t]).sums).cast::<u32>().add(pair));
                 for r in 0..R {
-                    let min = i16x8_load_extend_u8x8(w[r].add(part * (pair / 2) + at + 8 * (pair % 2)));
+                    let min = i16x8_load_extend_u8x8(w[r].add(min_at(part, at, 2 * pair)));
                     sums[t][r] = i32x4_add(sums[t][r], i32x4_dot_i16x8(of_pair, min));
                 }
             }
@@ -119,7 +119,7 @@ impl Format256 for Q2K {
             'block: {
                 unroll!(S in [0 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15] {
                     step!(c, 'block, S);
-                    let q = fields(load_each(w, q2_k::PART * (S / 4) + q2_k::FIELDS + 16 * (S % 4)), c);
+                    let q = fields(load_each(w, q2_k::fields(S)), c);
                     let mut scales = load_each(w, q2_k::PART * (S / 4));
                     for r in 0..R {
                         scales[r] = half_bytes(scales[r], 0, c);
@@ -177,9 +177,8 @@ impl Format256 for Q3K {
             'block: {
                 unroll!(S in [0 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15] {
                     step!(c, 'block, S);
-                    let at = q3_k::PART * (S / 4) + q3_k::PER_32 * (S % 4 / 2);
-                    let mut q = fields(load_each(w, at + q3_k::FIELDS + 16 * (S % 2)), c);
-                    let high = load_each(w, at + q3_k::HIGH);
+                    let mut q = fields(load_each(w, q3_k::fields(S)), c);
+                    let high = load_each(w, q3_k::high(S));
                     unroll!(I in [0 1 2 3] {
                         for r in 0..R {
                             let bit = bit_at(2, c.bit_2, high[r], (4 * (S % 2) + I) as u32);
@@ -216,7 +215,7 @@ impl Format256 for Iq4Xs {
                     let mut sums = [[i32x4_splat(0); R]; T];
                     unroll!(C in [0 1 2 3] {
                         step!(c, 'block, 4 * S + C);
-                        let v = load_each(w, iq4_xs::PART * (S / 4) + iq4_xs::HALVES + 16 * (4 * (S % 4) + C));
+                        let v = load_each(w, iq4_xs::halves(4 * S + C));
                         unroll!(HALF in [0 1] {
                             let mut q = v;
                             for r in 0..R {
@@ -258,7 +257,7 @@ impl Format256 for Q4K {
                     let mut sums = [[[i32x4_splat(0); R]; T]; 2];
                     unroll!(C in [0 1 2 3 4 5 6 7] {
                         step!(c, 'block, 8 * J + C);
-                        let v = load_each(w, q4_k::PART * (J / 2) + q4_k::HALVES + 16 * (8 * (J % 2) + C));
+                        let v = load_each(w, q4_k::halves(8 * J + C));
                         unroll!(HALF in [0 1] {
                             let mut q = v;
                             for r in 0..R {
@@ -329,8 +328,8 @@ impl Format256 for Q5K {
                         unroll!(C in [0 1 2 3] {
                             const V: usize = 4 * H + C;
                             step!(c, 'block, 8 * J + V);
-                            let v = load_each(w, q5_k::PART * (J / 2) + q5_k::HALVES + 16 * (8 * (J % 2) + V));
-                            let high = load_each(w, q5_k::PART * (J / 2) + q5_k::HIGH + 16 * C);
+                            let v = load_each(w, q5_k::halves(8 * J + V));
+                            let high = load_each(w, q5_k::high(8 * J + V));
                             unroll!(HALF in [0 1] {
                                 let mut q = v;
                                 for r in 0..R {
@@ -377,7 +376,7 @@ impl Format256 for Q6K {
             'block: {
                 unroll!(S in [0 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15] {
                     step!(c, 'block, S);
-                    let at = q6_k::PART * (S / 4) + q6_k::PLANES + 48 * (S % 4);
+                    let at = q6_k::planes(S);
                     let planes = [load_each(w, at), load_each(w, at + 16), load_each(w, at + 32)];
                     let mut q = [planes[0]; 4];
                     for r in 0..R {
@@ -423,15 +422,14 @@ pub(super) unsafe fn tile256<F: Format256, D: Dot, const T: usize>(
             // SAFETY: as above.
             unsafe {
                 if T == 1 && D::BOTH_QUADS {
-                    let (first, second) = match group ^ 1 {
-                        other if other < groups.len() => {
-                            ((group.min(other), group % 2), (group.max(other), group % 2))
-                        }
-                        _ => ((group, 0), (group, 1)),
+                    let has_pair = group | 1 < groups.len();
+                    let [(a, a_half), (b, b_half)] = if has_pair {
+                        [(group & !1, group % 2), (group | 1, group % 2)]
+                    } else {
+                        [(group, 0), (group, 1)]
                     };
-                    let w = [quad(first.0, first.1), quad(second.0, second.1)];
-                    let y = [rows_of(&mut y[first.0], first.1), rows_of(&mut y[second.0], second.1)];
-                    add_block::<F, D, T, 2>(w, x, y, c);
+                    let y = [rows_of(&mut y[a], a_half), rows_of(&mut y[b], b_half)];
+                    add_block::<F, D, T, 2>([quad(a, a_half), quad(b, b_half)], x, y, c);
                 } else {
                     for half in 0..c.n_quads {
                         add_block::<F, D, T, 1>([quad(group, half)], x, [rows_of(&mut y[group], half)], c);

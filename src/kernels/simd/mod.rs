@@ -8,7 +8,7 @@
 // An index goes over several arrays at once.
 #![allow(clippy::needless_range_loop)]
 
-use super::activations::{Block32, Block256, Chunk, Walk};
+use super::activations::{Block32, Block256, Chunk, Operands, Walk};
 use super::layout::{Dots, GROUP, IQ4_VALUES, PackedType, QUAD};
 use super::simd_float::QUERY_SCALE;
 use by_32::{Iq4Nl, Q4_0, Q4_1, Q5_0, Q5_1, Q8, tile32};
@@ -244,31 +244,16 @@ type Tile<B, const T: usize> = unsafe fn(&[&[u8]], &Walk, [*const B; T], &mut [D
 
 /// Runs `tile` where lengths are as its contract wants them.
 #[inline(always)]
-fn run<B, const T: usize>(
-    tile: Tile<B, T>,
-    ty: PackedType,
-    groups: &[&[u8]],
-    walk: &Walk,
-    x: [&[B]; T],
-    y: &mut [Dots<T>],
-) {
-    assert!(groups.len() == y.len());
-    assert!(groups.iter().all(|group| group.len() == walk.n_blocks() * ty.pair_bytes()));
-    assert!(x.iter().all(|x| x.len() == walk.blocks().len()));
-    // SAFETY: by the checks above and what a walk promises.
-    unsafe { tile(groups, walk, x.map(<[_]>::as_ptr), y) };
+fn run<B, const T: usize>(tile: Tile<B, T>, operands: &Operands<B, T>, y: &mut [Dots<T>]) {
+    operands.check(y);
+    // SAFETY: by the check above and what a walk promises.
+    unsafe { tile(operands.groups, operands.walk, operands.x.map(<[_]>::as_ptr), y) };
 }
 
 /// As [`portable::dots32`](super::portable::dots32).
 #[inline(always)]
-pub(super) fn dots32<D: Dot, const T: usize>(
-    ty: PackedType,
-    groups: &[&[u8]],
-    walk: &Walk,
-    x: [&[Block32<D::Chunk>]; T],
-    y: &mut [Dots<T>],
-) {
-    let tile: Tile<Block32<D::Chunk>, T> = match ty {
+pub(super) fn dots32<D: Dot, const T: usize>(operands: &Operands<Block32<D::Chunk>, T>, y: &mut [Dots<T>]) {
+    let tile: Tile<Block32<D::Chunk>, T> = match operands.ty {
         PackedType::Q4_0 => tile32::<Q4_0, D, T>,
         PackedType::Q4_1 => tile32::<Q4_1, D, T>,
         PackedType::Q5_0 => tile32::<Q5_0, D, T>,
@@ -277,19 +262,13 @@ pub(super) fn dots32<D: Dot, const T: usize>(
         PackedType::IQ4_NL => tile32::<Iq4Nl, D, T>,
         _ => unreachable!("of another family"),
     };
-    run(tile, ty, groups, walk, x, y)
+    run(tile, operands, y)
 }
 
 /// As [`portable::dots256`](super::portable::dots256).
 #[inline(always)]
-pub(super) fn dots256<D: Dot, const T: usize>(
-    ty: PackedType,
-    groups: &[&[u8]],
-    walk: &Walk,
-    x: [&[Block256<D::Chunk>]; T],
-    y: &mut [Dots<T>],
-) {
-    let tile: Tile<Block256<D::Chunk>, T> = match ty {
+pub(super) fn dots256<D: Dot, const T: usize>(operands: &Operands<Block256<D::Chunk>, T>, y: &mut [Dots<T>]) {
+    let tile: Tile<Block256<D::Chunk>, T> = match operands.ty {
         PackedType::Q2_K => tile256::<Q2K, D, T>,
         PackedType::Q3_K => tile256::<Q3K, D, T>,
         PackedType::Q4_K => tile256::<Q4K, D, T>,
@@ -298,7 +277,7 @@ pub(super) fn dots256<D: Dot, const T: usize>(
         PackedType::IQ4_XS => tile256::<Iq4Xs, D, T>,
         _ => unreachable!("of another family"),
     };
-    run(tile, ty, groups, walk, x, y)
+    run(tile, operands, y)
 }
 
 /// The largest magnitude; the length is a multiple of 4.
