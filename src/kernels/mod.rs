@@ -18,6 +18,8 @@ mod simd;
 #[cfg(all(target_arch = "wasm32", target_feature = "simd128", not(target_feature = "relaxed-simd")))]
 mod simd128;
 #[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
+mod simd_attention;
+#[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
 mod simd_float;
 #[cfg(test)]
 mod tests;

@@ -6,9 +6,8 @@ use super::simd::{self, Constants, Dot};
 use core::arch::wasm32::*;
 
 pub(crate) use super::portable::unpack_row;
-pub(crate) use super::simd_float::{
-    add, attend, dots_float, query_scale, rms_norm, rotate, silu_mul, spread, to_f16,
-};
+pub(crate) use super::simd_attention::{attend, query_scale};
+pub(crate) use super::simd_float::{add, dots_float, rms_norm, rotate, silu_mul, spread, to_f16};
 pub(crate) use simd::max_abs;
 
 /// How this file's loops take activations.

@@ -1,13 +1,13 @@
-//! What is done in f32, in 128-bit SIMD: norms, activations, attention.
+//! What is done in f32, in 128-bit SIMD: norms, rotations, gates, products with weights that are numbers.
 
 // An index goes over several arrays at once.
 #![allow(clippy::needless_range_loop)]
 
+use super::Spread;
 use super::isa::mul_add;
-use super::kv::{KV_BLOCK, KvType, bf16_to_f32};
 use super::layout::{Dots, GROUP, PackedType, QUAD, STREAMS};
 use super::portable::{F16_MAX, F16_MIN_NORMAL};
-use super::{Attend, HEAD_MULTIPLE, KvBlock, Spread};
+use super::simd_attention::QUERY_SCALE;
 use core::arch::wasm32::*;
 
 /// The lanes' sum.
@@ -18,13 +18,13 @@ fn sum(v: v128) -> f32 {
 }
 
 #[inline(always)]
-unsafe fn load(at: *const f32) -> v128 {
+pub(super) unsafe fn load(at: *const f32) -> v128 {
     // SAFETY: the caller's.
     unsafe { v128_load(at.cast()) }
 }
 
 #[inline(always)]
-unsafe fn store(at: *mut f32, v: v128) {
+pub(super) unsafe fn store(at: *mut f32, v: v128) {
     // SAFETY: the caller's.
     unsafe { v128_store(at.cast(), v) };
 }
@@ -56,22 +56,22 @@ pub(crate) fn rms_norm(x: &[f32], weight: &[f32], eps: f32, y: &mut [f32]) {
 /// Numbers that loops use over and over, in every lane, from memory that the compiler does not know: V8 makes a
 /// `v128.const` anew in each turn of a loop.
 #[derive(Clone, Copy)]
-struct Constants {
+pub(super) struct Constants {
     /// What of an f16, sign-extended and moved to f32's places, counts.
     f16: v128,
     two_to_112: v128,
-    exp: Exp,
+    pub(super) exp: Exp,
 }
 
 /// Those of [`exp`].
 #[derive(Clone, Copy)]
-struct Exp {
+pub(super) struct Exp {
     lowest: v128,
     highest: v128,
     log2_e: v128,
     ln_2: [v128; 2],
     p: [v128; 6],
-    one: v128,
+    pub(super) one: v128,
     /// 1.5 · 2^23: a whole number stands in the low bits of its sum with this.
     shift: v128,
     bias: v128,
@@ -83,7 +83,7 @@ const fn all(x: f32) -> v128 {
 
 impl Constants {
     #[inline(always)]
-    fn hidden() -> Self {
+    pub(super) fn hidden() -> Self {
         const CONSTANTS: Constants = Constants {
             f16: u32x4(0x8FFF_E000, 0x8FFF_E000, 0x8FFF_E000, 0x8FFF_E000),
             two_to_112: all(QUERY_SCALE),
@@ -112,7 +112,7 @@ impl Constants {
 /// e^x within 2 units of the last place, for x from -87 to 88; x beyond is taken for the nearer of them. Source: the
 /// range reduction and polynomial of Cephes' `expf`.
 #[inline(always)]
-fn exp(x: v128, c: &Exp) -> v128 {
+pub(super) fn exp(x: v128, c: &Exp) -> v128 {
     let x = f32x4_pmin(c.highest, f32x4_pmax(c.lowest, x));
     let n = f32x4_nearest(f32x4_mul(x, c.log2_e));
     let r = f32x4_sub(x, f32x4_mul(n, c.ln_2[0]));
@@ -226,7 +226,7 @@ pub(crate) fn to_f16(x: &[f32], y: &mut [u8]) {
 
 /// Four f16 times 2^-112.
 #[inline(always)]
-unsafe fn load_f16(at: *const u16, c: &Constants) -> v128 {
+pub(super) unsafe fn load_f16(at: *const u16, c: &Constants) -> v128 {
     // SAFETY: the caller's.
     v128_and(unsafe { i32x4_shl(i32x4_load_extend_i16x4(at.cast()), 13) }, c.f16)
 }
@@ -356,326 +356,6 @@ unsafe fn add_column<F: Float, const T: usize>(
             let x = v128_load32_splat(x[t].add(k).cast());
             for r in 0..2 {
                 sums[t][r] = mul_add(w[r], x, sums[t][r]);
-            }
-        }
-    }
-}
-
-/// Positions whose scores are held at once.
-const TILE: usize = 32;
-
-/// Rows of keys or values, each of so many numbers, as f32.
-type Widen = fn(&[u8], usize, &mut [[f32; 4]]);
-
-/// Queries that go together, one to a lane, so that a key or value is read once for four.
-const LANES: usize = 4;
-
-/// What meets halves is larger by what they are smaller: queries when they come, weights of values here.
-pub(crate) const QUERY_SCALE: f32 = f32::from_bits((127 + 112) << 23);
-
-/// What [`attend`] wants its queries multiplied by.
-pub(crate) fn query_scale(ty: KvType) -> f32 {
-    match ty {
-        KvType::F16 => QUERY_SCALE,
-        KvType::F32 | KvType::Q8_0 => 1.0,
-    }
-}
-
-// A tile lies in one block.
-const _: () = assert!(KV_BLOCK.is_multiple_of(TILE));
-
-/// As [`portable::attend`](super::portable::attend), tile by tile with the largest score so far: Milakov and Gimelshein
-/// 2018 (<https://arxiv.org/abs/1805.02867>). Where several fours of queries see a tile, its halves are widened once for
-/// all of them; numbers of 8 bits always are.
-pub(crate) fn attend(attend: &Attend, y: &mut [f32], log_sums: &mut [f32]) {
-    attend.check(y, log_sums);
-    let &Attend { q, ty, blocks, width, .. } = attend;
-    let n_q = q.len() / width;
-    let n_pos = attend.n_pos();
-    y.fill(0.0);
-    let weight_scale = f32x4_splat(query_scale(ty));
-    let fours = q.chunks(LANES * width).zip(y.chunks_mut(LANES * width)).enumerate();
-    let mut fours: Vec<Four> = fours
-        .map(|(four, (q, y))| {
-            let n_q = q.len() / width;
-            // A lane without a query sees what the last one does.
-            let seen = std::array::from_fn(|lane| attend.seen(LANES * four + lane.min(n_q - 1)) as i32);
-            // Below every score, and finite: nothing is taken from an infinity where nothing has been seen.
-            let (largest, total) = (f32x4_splat(f32::MIN), f32x4_splat(0.0));
-            Four { q, y, width, seen, largest, total, weight_scale }
-        })
-        .collect();
-    let widen: Option<Widen> = match ty {
-        KvType::F16 if n_q >= 2 * LANES => Some(widen_halves),
-        KvType::Q8_0 => Some(widen_q8_0),
-        KvType::F16 | KvType::F32 => None,
-    };
-    let mut widened = vec![[0.0_f32; 4]; if widen.is_some() { 2 * TILE * width / 4 } else { 0 }];
-    let row = ty.row_bytes(width);
-    for begin in (0..n_pos).step_by(TILE) {
-        let n = TILE.min(n_pos - begin);
-        let KvBlock { k, v } = blocks[begin / KV_BLOCK];
-        let rows = begin % KV_BLOCK * row..(begin % KV_BLOCK + n) * row;
-        let (k, v) = (&k[rows.clone()], &v[rows]);
-        if let Some(widen) = widen {
-            let (wide_k, wide_v) = widened.split_at_mut(TILE * width / 4);
-            widen(k, width, wide_k);
-            widen(v, width, wide_v);
-            for four in &mut fours {
-                // SAFETY: `n` rows of `width` numbers are in each.
-                unsafe { four.see::<f32>(wide_k.as_ptr().cast(), wide_v.as_ptr().cast(), begin, n) };
-            }
-        } else {
-            for four in &mut fours {
-                // SAFETY: as above; vectors may lie anywhere.
-                unsafe {
-                    match ty {
-                        KvType::F32 => four.see::<f32>(k.as_ptr().cast(), v.as_ptr().cast(), begin, n),
-                        _ => four.see::<u16>(k.as_ptr().cast(), v.as_ptr().cast(), begin, n),
-                    }
-                }
-            }
-        }
-    }
-    for (mut four, log_sums) in fours.into_iter().zip(log_sums.chunks_mut(LANES)) {
-        log_sums.copy_from_slice(&four.finish()[..log_sums.len()]);
-    }
-}
-
-/// Halves, times 2^-112, as f32.
-fn widen_halves(halves: &[u8], _: usize, wide: &mut [[f32; 4]]) {
-    let c = &Constants::hidden();
-    for (halves, wide) in halves.as_chunks::<8>().0.iter().zip(wide) {
-        // SAFETY: four halves are read and a vector is written.
-        unsafe { store(wide.as_mut_ptr(), load_f16(halves.as_ptr().cast(), c)) };
-    }
-}
-
-/// Rows of 8 bits and their scales as f32.
-fn widen_q8_0(rows: &[u8], width: usize, wide: &mut [[f32; 4]]) {
-    let rows = rows.chunks_exact(KvType::Q8_0.row_bytes(width));
-    for (row, wide) in rows.zip(wide.chunks_exact_mut(width / 4)) {
-        let (numbers, scales) = row.split_at(width);
-        let (sixteens, scales) = (numbers.as_chunks::<16>().0, scales.as_chunks().0);
-        for (i, (numbers, wide)) in sixteens.iter().zip(wide.as_chunks_mut::<4>().0).enumerate() {
-            let d = f32x4_splat(bf16_to_f32(scales[i / 2]));
-            // SAFETY: 16 bytes are a vector, four numbers are one.
-            unsafe {
-                let q = v128_load(numbers.as_ptr().cast());
-                let (low, high) = (i16x8_extend_low_i8x16(q), i16x8_extend_high_i8x16(q));
-                let q = [
-                    i32x4_extend_low_i16x8(low),
-                    i32x4_extend_high_i16x8(low),
-                    i32x4_extend_low_i16x8(high),
-                    i32x4_extend_high_i16x8(high),
-                ];
-                for (q, wide) in q.into_iter().zip(wide) {
-                    store(wide.as_mut_ptr(), f32x4_mul(f32x4_convert_i32x4(q), d));
-                }
-            }
-        }
-    }
-}
-
-/// A number of a key or value, halves times 2^-112.
-trait Number: Copy {
-    unsafe fn load(at: *const Self, c: &Constants) -> v128;
-}
-
-impl Number for u16 {
-    #[inline(always)]
-    unsafe fn load(at: *const Self, c: &Constants) -> v128 {
-        // SAFETY: the caller's.
-        unsafe { load_f16(at, c) }
-    }
-}
-
-impl Number for f32 {
-    #[inline(always)]
-    unsafe fn load(at: *const Self, _: &Constants) -> v128 {
-        // SAFETY: the caller's.
-        unsafe { load(at) }
-    }
-}
-
-/// Up to four queries and what they have seen, one to a lane.
-struct Four<'a> {
-    q: &'a [f32],     // (n_q, width)
-    y: &'a mut [f32], // (n_q, width)
-    width: usize,
-    /// How many positions each may see.
-    seen: [i32; LANES],
-    /// The largest score of each.
-    largest: v128,
-    /// The sum of each one's weights, relative to that.
-    total: v128,
-    /// What weights are multiplied by, as queries were.
-    weight_scale: v128,
-}
-
-impl Four<'_> {
-    /// Takes the `n` positions from `begin` on, whose keys and values are given.
-    unsafe fn see<N: Number>(&mut self, k: *const N, v: *const N, begin: usize, n: usize) {
-        // SAFETY: the caller's.
-        unsafe {
-            match self.q.len() / self.width {
-                4 => self.see_by::<N, 4>(k, v, begin, n),
-                3 => self.see_by::<N, 3>(k, v, begin, n),
-                2 => self.see_by::<N, 2>(k, v, begin, n),
-                _ => self.see_by::<N, 1>(k, v, begin, n),
-            }
-        }
-    }
-
-    #[inline(never)]
-    unsafe fn see_by<N: Number, const Q: usize>(&mut self, k: *const N, v: *const N, begin: usize, n: usize) {
-        let c = &Constants::hidden();
-        let mut scores = [f32x4_splat(0.0); TILE];
-        // SAFETY: the caller's: `Q` queries.
-        unsafe { scores_of::<N, Q>(self.q.as_ptr(), k, v, self.width, n, &mut scores, c) };
-        let shrink = self.soften(begin, n, &mut scores, c);
-        if !i32x4_all_true(f32x4_eq(shrink, c.exp.one)) {
-            self.scale(shrink);
-        }
-        // SAFETY: as above.
-        unsafe { add_values::<N, Q>(&scores[..n], v, self.width, self.y.as_mut_ptr(), c) };
-    }
-
-    /// Scores to weights relative to the largest yet, scaled for the values; what the sums so far are to be multiplied by.
-    #[inline(always)]
-    fn soften(&mut self, begin: usize, n: usize, scores: &mut [v128; TILE], c: &Constants) -> v128 {
-        // SAFETY: four numbers are a vector.
-        let seen = i32x4_sub(unsafe { v128_load(self.seen.as_ptr().cast()) }, i32x4_splat(begin as i32));
-        let hidden = f32x4_splat(f32::NEG_INFINITY);
-        let mut largest = self.largest;
-        for pos in 0..n {
-            scores[pos] = v128_bitselect(scores[pos], hidden, i32x4_gt(seen, i32x4_splat(pos as i32)));
-            largest = f32x4_pmax(largest, scores[pos]);
-        }
-        // An e^x of less than -87 stands for 0, which only positions that are not seen have to be.
-        let shrink = exp(f32x4_sub(self.largest, largest), &c.exp);
-        let mut total = f32x4_mul(self.total, shrink);
-        for pos in 0..n {
-            let weight =
-                v128_and(exp(f32x4_sub(scores[pos], largest), &c.exp), f32x4_ne(scores[pos], hidden));
-            total = f32x4_add(total, weight);
-            scores[pos] = f32x4_mul(weight, self.weight_scale);
-        }
-        (self.largest, self.total) = (largest, total);
-        shrink
-    }
-
-    /// Sums to means; the logarithms of the sums of e^score. Who has seen nothing has 0 and -infinity.
-    fn finish(&mut self) -> [f32; LANES] {
-        let one = f32x4_splat(1.0);
-        let nothing = f32x4_eq(self.total, f32x4_splat(0.0));
-        self.scale(f32x4_div(one, v128_bitselect(one, self.total, nothing)));
-        let [mut largest, mut total] = [[0.0_f32; LANES]; 2];
-        // SAFETY: four numbers are a vector.
-        unsafe {
-            store(largest.as_mut_ptr(), self.largest);
-            store(total.as_mut_ptr(), self.total);
-        }
-        std::array::from_fn(|lane| largest[lane] + total[lane].ln())
-    }
-
-    /// Multiplies the sums of each query by its lane.
-    fn scale(&mut self, by: v128) {
-        let mut lanes = [0.0_f32; LANES];
-        // SAFETY: four numbers are a vector.
-        unsafe { store(lanes.as_mut_ptr(), by) };
-        for (y, by) in self.y.chunks_exact_mut(self.width).zip(lanes) {
-            for four in y.as_chunks_mut::<4>().0 {
-                // SAFETY: as above.
-                unsafe { store(four.as_mut_ptr(), f32x4_mul(load(four.as_ptr()), f32x4_splat(by))) };
-            }
-        }
-    }
-}
-
-/// The sums of the lanes of four vectors.
-#[inline(always)]
-fn sums_of(v: [v128; 4]) -> v128 {
-    let halves =
-        |a: v128, b: v128| f32x4_add(i32x4_shuffle::<0, 4, 1, 5>(a, b), i32x4_shuffle::<2, 6, 3, 7>(a, b));
-    let (low, high) = (halves(v[0], v[1]), halves(v[2], v[3]));
-    f32x4_add(i32x4_shuffle::<0, 1, 4, 5>(low, high), i32x4_shuffle::<2, 3, 6, 7>(low, high))
-}
-
-/// Reads a little of each cache line, so that what is needed soon comes while something else is computed.
-#[inline(always)]
-unsafe fn ask_for<N>(at: *const N, n: usize) {
-    const CACHE_LINE: usize = 64;
-    for byte in (0..n * size_of::<N>()).step_by(CACHE_LINE) {
-        // SAFETY: the caller's: `n` numbers are at `at`.
-        unsafe { core::ptr::read_volatile(at.cast::<u8>().add(byte)) };
-    }
-}
-
-/// The products of `Q` queries, one to a lane, with `n` keys, two keys at a time. Their values, at `v`, come meanwhile.
-#[inline(always)]
-unsafe fn scores_of<N: Number, const Q: usize>(
-    q: *const f32,
-    k: *const N,
-    v: *const N,
-    width: usize,
-    n: usize,
-    scores: &mut [v128; TILE],
-    c: &Constants,
-) {
-    for pos in (0..n).step_by(2) {
-        let second = usize::from(pos + 1 < n);
-        let mut sums = [[f32x4_splat(0.0); LANES]; 2];
-        // SAFETY: the caller's; widths are multiples of HEAD_MULTIPLE.
-        unsafe {
-            let keys = [k.add(pos * width), k.add((pos + second) * width)];
-            ask_for(v.add(pos * width), (1 + second) * width);
-            for d in (0..width).step_by(HEAD_MULTIPLE) {
-                for d in [d, d + 4, d + 8, d + 12] {
-                    let k = [N::load(keys[0].add(d), c), N::load(keys[1].add(d), c)];
-                    for r in 0..Q {
-                        let x = load(q.add(r * width + d));
-                        sums[0][r] = mul_add(x, k[0], sums[0][r]);
-                        sums[1][r] = mul_add(x, k[1], sums[1][r]);
-                    }
-                }
-            }
-        }
-        scores[pos] = sums_of(sums[0]);
-        scores[pos + second] = sums_of(sums[second]);
-    }
-}
-
-/// Adds the values, weighted, to `y`, `(Q, width)`.
-#[inline(always)]
-unsafe fn add_values<N: Number, const Q: usize>(
-    weights: &[v128],
-    v: *const N,
-    width: usize,
-    y: *mut f32,
-    c: &Constants,
-) {
-    for d in (0..width).step_by(8) {
-        // SAFETY: the caller's; widths are multiples of 8.
-        unsafe {
-            let mut sums = [[f32x4_splat(0.0); 2]; Q];
-            for r in 0..Q {
-                sums[r] = [load(y.add(r * width + d)), load(y.add(r * width + d + 4))];
-            }
-            let mut v = v.add(d);
-            for weights in weights {
-                let values = [N::load(v, c), N::load(v.add(4), c)];
-                let weights: *const u32 = (&raw const *weights).cast();
-                for r in 0..Q {
-                    let weight = v128_load32_splat(weights.add(r));
-                    sums[r][0] = mul_add(weight, values[0], sums[r][0]);
-                    sums[r][1] = mul_add(weight, values[1], sums[r][1]);
-                }
-                v = v.add(width);
-            }
-            for r in 0..Q {
-                store(y.add(r * width + d), sums[r][0]);
-                store(y.add(r * width + d + 4), sums[r][1]);
             }
         }
     }

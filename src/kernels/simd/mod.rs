@@ -10,7 +10,7 @@
 
 use super::activations::{Block32, Block256, Chunk, Operands, Walk};
 use super::layout::{Dots, GROUP, IQ4_VALUES, PackedType, QUAD};
-use super::simd_float::QUERY_SCALE;
+use super::simd_attention::QUERY_SCALE;
 use by_32::{Iq4Nl, Q4_0, Q4_1, Q5_0, Q5_1, Q8, tile32};
 use by_256::{Iq4Xs, Q2K, Q3K, Q4K, Q5K, Q6K, tile256};
 use core::arch::wasm32::*;
