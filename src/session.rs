@@ -393,12 +393,36 @@ impl Session {
     /// The next token by `logits`, `(n_vocab)`: what may not come is masked, then the sampler draws. None if the answer is
     /// complete.
     fn draw(&mut self, request: &Request, choice: &mut Choice, logits: &Tensor) -> Result<Option<u32>> {
-        read(logits, &mut self.logits)?;
-        if let Some(matching) = &mut choice.matching
-            && matching.mask(&mut self.logits, |id| self.tokenizer.is_eog(id))? == Going::End
-        {
-            return Ok(None);
+        let Choice { sampler, matching, .. } = choice;
+        self.read(request, logits)?;
+        if let Some(matching) = matching {
+            // Of all tokens first: one that may come has the probability that it has among those that may, in which case
+            // they need not be found.
+            if sampler.draws_from_all() {
+                let id = sampler.sample(&mut self.logits)?;
+                if matching.allows(id)? {
+                    sampler.accept(&[id]);
+                    return Ok(Some(id));
+                }
+                self.read(request, logits)?;
+            }
+            if matching.mask(&mut self.logits, |id| self.tokenizer.is_eog(id))? == Going::End {
+                return Ok(None);
+            }
         }
+        let id = sampler.sample(&mut self.logits)?;
+        sampler.accept(&[id]);
+        Ok(Some(id))
+    }
+
+    /// Copies `logits`, `(n_vocab)`, to be drawn from.
+    fn read(&mut self, request: &Request, logits: &Tensor) -> Result<()> {
+        let (storage, layout) = logits.storage_and_layout();
+        let (Storage::Cpu(storage), Some((begin, end))) = (&*storage, layout.contiguous_offsets()) else {
+            return Err(Error::internal("logits should be contiguous"));
+        };
+        self.logits.clear();
+        self.logits.extend_from_slice(&storage.as_slice::<f32>()?[begin..end]);
         if request.ignore_eos {
             for id in self.tokenizer.eog() {
                 if let Some(logit) = self.logits.get_mut(id as usize) {
@@ -406,9 +430,7 @@ impl Session {
                 }
             }
         }
-        let id = choice.sampler.sample(&mut self.logits)?;
-        choice.sampler.accept(&[id]);
-        Ok(Some(id))
+        Ok(())
     }
 
     /// Ends the answer under way, and begins the next one, if there is to be one, from behind the prompt.
@@ -481,15 +503,4 @@ impl Answer {
         text += &self.stop.finish();
         (text, self.waiting.drain(..).map(|(_, logprobs)| logprobs).collect())
     }
-}
-
-/// Copies `logits`, contiguous, to `out`.
-fn read(logits: &Tensor, out: &mut Vec<f32>) -> Result<()> {
-    let (storage, layout) = logits.storage_and_layout();
-    let (Storage::Cpu(storage), Some((begin, end))) = (&*storage, layout.contiguous_offsets()) else {
-        return Err(Error::internal("logits should be contiguous"));
-    };
-    out.clear();
-    out.extend_from_slice(&storage.as_slice::<f32>()?[begin..end]);
-    Ok(())
 }

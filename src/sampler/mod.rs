@@ -72,6 +72,11 @@ impl Sampler {
         }
     }
 
+    /// Whether nothing is cut off: a token that is drawn among all, and is one of some, is then as good as drawn among those.
+    pub fn draws_from_all(&self) -> bool {
+        self.options.takes_the_largest() || self.options.draws_from_all()
+    }
+
     /// Draws from `logits`, `(n_vocab)`, which are overwritten. A token with -∞ is never drawn.
     ///
     /// # Errors
