@@ -9,6 +9,7 @@ use super::layout::{Dots, GROUP, PackedType, QUAD, STREAMS};
 use super::portable::{F16_MAX, F16_MIN_NORMAL};
 use super::simd_attention::QUERY_SCALE;
 use core::arch::wasm32::*;
+use std::ops::Range;
 
 /// The lanes' sum.
 #[inline(always)]
@@ -292,11 +293,11 @@ pub(crate) fn dots_float<const T: usize>(
     }
 }
 
-/// Columns of a group that tokens meet before they go on to the next group: an even number.
+/// Columns of a group that tokens meet before they go on to the next group.
 const TURN: usize = 32;
 
-/// Groups of rows by `T` tokens. Even and odd k have sums of their own, so that for a token alone one need not wait for the
-/// other; and for several too, so that a token's bits are its own.
+/// Groups of rows by `T` tokens. A token alone goes over two groups at once, since an addition takes as long as four
+/// begin in; several have sums enough in one.
 ///
 /// # Safety
 /// Each of `groups` has `GROUP * n_in` numbers, each of `x` points to `n_in`, and there are at most [`STREAMS`] groups.
@@ -308,55 +309,54 @@ unsafe fn tile_float<F: Float, const T: usize>(
     y: &mut [Dots<T>],
 ) {
     let c = &Constants::hidden();
-    let zeros = [[f32x4_splat(0.0); 2]; T];
-    let mut sums = [[zeros; 2]; STREAMS];
+    let mut sums = [[[f32x4_splat(0.0); 2]; T]; STREAMS];
+    let (pairs, single) = if T == 1 { groups.as_chunks() } else { (&[][..], groups) };
     for begin in (0..n_in).step_by(TURN) {
-        let end = n_in.min(begin + TURN);
-        for (group, sums) in groups.iter().zip(&mut sums) {
-            let [mut even, mut odd] = *sums;
-            let paired = end / 2 * 2;
-            // SAFETY: the caller's: `k` stays below `n_in`.
-            unsafe {
-                for k in (begin..paired).step_by(2) {
-                    add_column::<F, T>(group.as_ptr(), x, k, &mut even, c);
-                    add_column::<F, T>(group.as_ptr(), x, k + 1, &mut odd, c);
-                }
-                for k in paired..end {
-                    add_column::<F, T>(group.as_ptr(), x, k, &mut even, c);
-                }
+        let columns = begin..n_in.min(begin + TURN);
+        let (of_pairs, of_single) = sums.split_at_mut(2 * pairs.len());
+        // SAFETY: the caller's: columns are below `n_in`.
+        unsafe {
+            for (groups, sums) in pairs.iter().zip(of_pairs.as_chunks_mut().0) {
+                add_columns::<F, T, 2>(groups, x, columns.clone(), sums, c);
             }
-            *sums = [even, odd];
+            for (group, sums) in single.iter().zip(of_single.as_chunks_mut().0) {
+                add_columns::<F, T, 1>(&[group], x, columns.clone(), sums, c);
+            }
         }
     }
-    for ([even, odd], y) in sums.iter().zip(y) {
+    for (sums, y) in sums.iter().zip(y) {
         for t in 0..T {
             for r in 0..2 {
                 // SAFETY: 8 numbers are two vectors.
-                unsafe {
-                    v128_store(y[t].as_mut_ptr().add(QUAD * r).cast(), f32x4_add(even[t][r], odd[t][r]))
-                };
+                unsafe { v128_store(y[t].as_mut_ptr().add(QUAD * r).cast(), sums[t][r]) };
             }
         }
     }
 }
 
 #[inline(always)]
-unsafe fn add_column<F: Float, const T: usize>(
-    group: *const u8,
+unsafe fn add_columns<F: Float, const T: usize, const G: usize>(
+    groups: &[&[u8]; G],
     x: [*const f32; T],
-    k: usize,
-    sums: &mut [[v128; 2]; T],
+    columns: Range<usize>,
+    sums: &mut [[[v128; 2]; T]; G],
     c: &Constants,
 ) {
-    // SAFETY: the caller's.
-    unsafe {
-        let column = group.add(k * GROUP * F::BYTES);
-        let w = [F::load(column, c), F::load(column.add(QUAD * F::BYTES), c)];
-        for t in 0..T {
-            let x = v128_load32_splat(x[t].add(k).cast());
-            for r in 0..2 {
-                sums[t][r] = mul_add(w[r], x, sums[t][r]);
+    let mut added = *sums;
+    for k in columns {
+        for g in 0..G {
+            // SAFETY: the caller's.
+            unsafe {
+                let column = groups[g].as_ptr().add(k * GROUP * F::BYTES);
+                let w = [F::load(column, c), F::load(column.add(QUAD * F::BYTES), c)];
+                for t in 0..T {
+                    let x = v128_load32_splat(x[t].add(k).cast());
+                    for r in 0..2 {
+                        added[g][t][r] = mul_add(w[r], x, added[g][t][r]);
+                    }
+                }
             }
         }
     }
+    *sums = added;
 }
