@@ -10,11 +10,13 @@
 
 use crate::kernels::{self, Spread};
 use crate::model::{KvCache, KvType, Llama, Logits, room_for};
-use crate::session::PREFILL_CHUNK;
 use crate::{Error, Result};
 use candle_core::Storage;
 use std::cmp::Ordering;
 use web_time::{Duration, Instant};
+
+/// Tokens evaluated per step, whose logits are held.
+const CHUNK: usize = 32;
 
 /// How to score.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -136,7 +138,7 @@ impl Scorer {
             return Err(Error::invalid_request(format!("`ids[{i}]` should be below {below}, got {id}")));
         }
         let ScoreOptions { window, n_top, .. } = options;
-        room_for("the logits of a chunk", PREFILL_CHUNK * config.n_vocab * size_of::<f32>())?;
+        room_for("the logits of a chunk", CHUNK * config.n_vocab * size_of::<f32>())?;
         let token = size_of::<[u32; 3]>().saturating_add(n_top.saturating_mul(size_of::<[u32; 2]>()));
         room_for("the scores", ids.len().saturating_mul(token))?;
 
@@ -146,7 +148,7 @@ impl Scorer {
             begin: 0,
             at: 0,
             elapsed: Duration::ZERO,
-            rows: vec![Row::new(n_top); PREFILL_CHUNK],
+            rows: vec![Row::new(n_top); CHUNK],
             scores: Scores::default(),
             ids,
             options,
@@ -187,7 +189,7 @@ impl Scorer {
     pub fn step(&mut self, llama: &Llama) -> Result<()> {
         let start = Instant::now();
         let inputs = self.inputs();
-        let mut chunk = self.ids[self.at..inputs.min(self.at + PREFILL_CHUNK)].to_vec();
+        let mut chunk = self.ids[self.at..inputs.min(self.at + CHUNK)].to_vec();
         if chunk.is_empty() {
             return Ok(());
         }

@@ -13,11 +13,15 @@ use crate::tokenizer::{Tokenizer, WholeChars};
 use crate::{Error, Result};
 use candle_core::{Storage, Tensor};
 use std::collections::VecDeque;
+use std::ops::RangeInclusive;
 use std::sync::{Arc, Mutex, PoisonError};
 use web_time::{Duration, Instant};
 
-/// Prompt tokens evaluated per step. A step is what a cancel may have to wait for.
-pub(crate) const PREFILL_CHUNK: usize = 32;
+/// How many prompt tokens a step evaluates. Many read the weights seldom; a step is what a cancel may have to wait for.
+const PREFILL_CHUNK: RangeInclusive<usize> = 32..=128;
+
+/// Weights times tokens that a step should not exceed: a model of a billion weights gets the smallest chunk.
+const PREFILL_WORK: usize = 32 << 30;
 
 /// What a model draws beside the tokens that end an answer is text to whoever asked: tool calls begin with special
 /// tokens in some families.
@@ -33,6 +37,8 @@ pub struct Session {
     grammars: Arc<Mutex<Option<Grammars>>>,
     /// What is drawn from, `(n_vocab)`; kept from token to token for its memory.
     logits: Vec<f32>,
+    /// Prompt tokens per step.
+    prefill_chunk: usize,
 }
 
 /// What to generate. The default is one answer without a limit, drawn at temperature 1, to a prompt yet to be given.
@@ -191,7 +197,9 @@ impl Session {
         context: Context,
         grammars: Arc<Mutex<Option<Grammars>>>,
     ) -> Self {
-        Self { llama, tokenizer, context, generation: None, grammars, logits: Vec::new() }
+        let (fewest, most) = PREFILL_CHUNK.into_inner();
+        let prefill_chunk = (PREFILL_WORK / llama.config().n_block_weights()).clamp(fewest, most);
+        Self { llama, tokenizer, context, generation: None, grammars, logits: Vec::new(), prefill_chunk }
     }
 
     fn with(&self, context: Context) -> Self {
@@ -331,11 +339,14 @@ impl Session {
             Next::Finish(reason) => return self.finish(generation, reason),
             Next::Prefill => {
                 let total = generation.request.prompt.len();
-                let done = total.min(generation.prefilled + PREFILL_CHUNK);
-                let logits = self.forward(&generation.request.prompt[generation.prefilled..done])?;
+                let done = total.min(generation.prefilled + self.prefill_chunk);
+                let ids = &generation.request.prompt[generation.prefilled..done];
                 generation.prefilled = done;
                 generation.next = Next::Prefill;
-                if done == total {
+                if done < total {
+                    self.context.forward(&self.llama, ids, Logits::From(ids.len()))?; // none
+                } else {
+                    let logits = self.forward(ids)?;
                     if generation.request.n > 1 {
                         generation.prompt_end = Some((self.context.fork(), logits.clone()));
                     }

@@ -12,7 +12,7 @@ const TINY: [&[u8]; 3] = [
     include_bytes!("golden/tiny/tiny-Q4_K_M.gguf"),
 ];
 const N_VOCAB: usize = 288;
-/// `PREFILL_CHUNK` in `src/session.rs`.
+/// `CHUNK` in `src/score.rs`.
 const CHUNK: usize = 32;
 
 fn load(bytes: &[u8]) -> Llama {

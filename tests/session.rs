@@ -112,9 +112,9 @@ fn hot(seed: u64) -> SamplerOptions {
 #[test]
 fn several_answers_are_those_of_the_seeds_that_follow_and_the_prompt_goes_in_once() {
     let mut session = session(256);
-    let request = Request { sampler: hot(7), ..request(20..100) };
+    let request = Request { sampler: hot(7), ..request(20..200) };
     let (answers, timings, prefill) = run_all(&mut session, Request { n: 3, ..request.clone() });
-    assert_eq!((prefill, timings.prompt_n, timings.cache_n, timings.predicted_n), (3, 80, 0, 120));
+    assert_eq!((prefill, timings.prompt_n, timings.cache_n, timings.predicted_n), (2, 180, 0, 120));
     assert!(answers[0].ids != answers[1].ids && answers[1].ids != answers[2].ids);
     for (answer, seed) in answers.iter().zip(7..) {
         let alone = Request { sampler: hot(seed), cache_prompt: false, ..request.clone() };
@@ -122,7 +122,7 @@ fn several_answers_are_those_of_the_seeds_that_follow_and_the_prompt_goes_in_onc
     }
     // What is in the cache is the last answer's.
     let (again, timings, _) = run_all(&mut session, Request { n: 2, ..request });
-    assert_eq!((timings.prompt_n, timings.cache_n), (1, 79));
+    assert_eq!((timings.prompt_n, timings.cache_n), (1, 179));
     assert_eq!(again, answers[..2]);
 }
 
@@ -250,16 +250,16 @@ fn a_biased_token_comes_unless_it_ends_the_answer_and_that_is_to_be_ignored() {
 #[test]
 fn the_prompt_goes_in_by_chunks_and_every_token_is_counted() {
     let mut session = session(256);
-    session.start(request(20..120)).expect("the request is good");
+    session.start(request(20..220)).expect("the request is good");
     let mut prefill = Vec::new();
     while let Step::Prefill { done, total } = session.step().expect("a step") {
         prefill.push((done, total));
     }
-    assert_eq!(prefill, [(32, 100), (64, 100), (96, 100), (100, 100)]);
+    assert_eq!(prefill, [(128, 200), (200, 200)]);
 
-    let (answer, timings) = run(&mut session, request(20..120));
+    let (answer, timings) = run(&mut session, request(20..220));
     assert_eq!((answer.ids.len(), answer.reason), (40, FinishReason::Length));
-    assert_eq!((timings.prompt_n + timings.cache_n, timings.predicted_n), (100, 40));
+    assert_eq!((timings.prompt_n + timings.cache_n, timings.predicted_n), (200, 40));
     assert!(timings.prompt.as_nanos() > 0 && timings.predicted.as_nanos() > 0);
 }
 

@@ -14,7 +14,7 @@ pub(crate) struct PackedMatrix {
     data: Vec<u8>,
 }
 
-/// Where products go: `(n_tok, stride)`, of which a matrix fills `n_out` columns. Threads write to different columns of
+/// What products are added to: `(n_tok, stride)`, of which a matrix has `n_out` columns. Threads write to different columns of
 /// the same rows.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Output<'y> {
@@ -36,22 +36,21 @@ impl<'y> Output<'y> {
         Self { y: y.as_mut_ptr(), n_tok, stride, lifetime: std::marker::PhantomData }
     }
 
-    /// Writes the first `n_rows` dots of each token from `tok` on.
+    /// Adds the first `n_rows` dots of each token from `tok` on.
     #[inline(never)]
-    fn store_rows(&self, tok: usize, column: usize, dots: &[[f32; GROUP]], n_rows: usize) {
+    fn add_rows(&self, tok: usize, column: usize, dots: &[[f32; GROUP]], n_rows: usize) {
         for (t, dots) in dots.iter().enumerate() {
-            self.store(tok + t, column, &dots[..n_rows]);
+            self.add(tok + t, column, &dots[..n_rows]);
         }
     }
 
-    /// Writes to `values.len()` columns from `column` on.
-    fn store(&self, tok: usize, column: usize, values: &[f32]) {
+    /// Adds to `values.len()` columns from `column` on.
+    fn add(&self, tok: usize, column: usize, values: &[f32]) {
         assert!(tok < self.n_tok && column + values.len() <= self.stride);
-        // SAFETY: within `y`, by the check above.
-        unsafe {
-            let to = self.y.add(tok * self.stride + column);
-            std::ptr::copy_nonoverlapping(values.as_ptr(), to, values.len());
-        }
+        // SAFETY: within `y`, by the check above, and no other thread's.
+        let to =
+            unsafe { std::slice::from_raw_parts_mut(self.y.add(tok * self.stride + column), values.len()) };
+        to.iter_mut().zip(values).for_each(|(to, value)| *to += value);
     }
 }
 
@@ -155,7 +154,7 @@ impl PackedMatrix {
     }
 
     /// The products of all tokens of `x`, which [`Activations::new`] made for this family and width, with the rows of
-    /// `items` to the columns of `y` from `column` on. Item i of `n_items`, see [`n_items`](Self::n_items), is every
+    /// `items`, added to the columns of `y` from `column` on. Item i of `n_items`, see [`n_items`](Self::n_items), is every
     /// `n_items`th group from the ith on. Threads may share `y` if their items differ.
     pub(crate) fn multiply(
         &self,
@@ -217,7 +216,7 @@ impl PackedMatrix {
         x.dots(&weights[..n], toks.start, &mut dots[..n]);
         for (group, dots) in groups[..n].iter().zip(&dots) {
             let row = group * GROUP;
-            y.store_rows(toks.start, column + row, &dots[..toks.len()], GROUP.min(self.n_out - row));
+            y.add_rows(toks.start, column + row, &dots[..toks.len()], GROUP.min(self.n_out - row));
         }
     }
 }

@@ -9,6 +9,7 @@ use super::Config;
 use super::memory::no_room;
 use crate::kernels::{KV_BLOCK, KvType};
 use crate::ops::{Append, Heads, Rotation};
+use crate::threads::Pool;
 use crate::{Error, ErrorKind, Result};
 use candle_core::Tensor;
 use std::borrow::Cow;
@@ -125,9 +126,15 @@ impl KvCache {
     /// Writes one layer's keys and values of `qkv`, `(n_tok, (n_head + 2 · n_head_kv) · head_dim)`, behind the
     /// positions held, into what was [reserved](Self::reserve). The positions count as held only after
     /// [`advance`](Self::advance), when every layer has written them.
-    pub(super) fn append(&mut self, layer: usize, qkv: &Tensor, rotation: &Rotation) -> Result<()> {
+    pub(super) fn append(
+        &mut self,
+        layer: usize,
+        qkv: &Tensor,
+        rotation: &Rotation,
+        pool: &Pool,
+    ) -> Result<()> {
         let (of_layer, first) = (self.layer_bytes(layer), self.len / KV_BLOCK);
-        let append = Append { heads: self.heads, ty: self.ty, rotation, pos: self.len };
+        let append = Append { heads: self.heads, ty: self.ty, rotation, pos: self.len, pool };
         let own =
             |block| Arc::get_mut(block).ok_or_else(|| Error::internal("a block is written that others hold"));
         let blocks = self.blocks[first..].iter_mut();

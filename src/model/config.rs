@@ -57,6 +57,13 @@ const DEFAULT_BETA_SLOW: f32 = 1.0;
 const DEFAULT_N_CTX: usize = 4096;
 
 impl Config {
+    /// Weights of the blocks' matrices.
+    pub(crate) fn n_block_weights(&self) -> usize {
+        let Self { n_embd, n_layer, n_ff, n_head, n_head_kv, head_dim, .. } = *self;
+        let attention = 2 * (n_head + n_head_kv) * head_dim;
+        n_layer.saturating_mul(n_embd.saturating_mul(attention + 3 * n_ff)).max(1)
+    }
+
     /// Reads the shape from `metadata`.
     ///
     /// # Errors

@@ -186,7 +186,7 @@ impl Block {
     ) -> Result<Tensor> {
         let pos = cache.len();
         let qkv = x.apply_op1_no_bwd(&self.attn_qkv)?;
-        cache.append(layer, &qkv, rotation)?;
+        cache.append(layer, &qkv, rotation, pool)?;
         let (ty, blocks) = (cache.kv_type(), cache.layer(layer));
         let attention = Attention { heads: config.heads(), ty, blocks, rotation, pos, pool };
         let seen = qkv.apply_op1_no_bwd(&attention)?; // (n_tok, n_head · head_dim)

@@ -42,6 +42,7 @@ pub(crate) struct Append<'a> {
     pub(crate) ty: KvType,
     pub(crate) rotation: &'a Rotation,
     pub(crate) pos: usize,
+    pub(crate) pool: &'a Pool,
 }
 
 /// softmax(q · kᵀ / sqrt(head_dim)) · v, where a token sees itself and what came before: to
@@ -103,23 +104,31 @@ impl Append<'_> {
         if width != self.heads.row() || first + n_tok > blocks.len() * KV_BLOCK {
             return Err(misfit("queries, keys and values", layout));
         }
-        let mut padded = vec![0.0; self.heads.width()];
-        let row_bytes = self.ty.row_bytes(padded.len());
-        for (tok, row) in slice(storage, layout)?.chunks_exact(width).enumerate() {
-            let (block, pos) = ((first + tok) / KV_BLOCK, (first + tok) % KV_BLOCK);
-            // Keys and values alike: 2 · n_head_kv heads.
-            let heads = row[n_head * head_dim..].chunks_exact(head_dim);
-            for (i, head) in heads.enumerate() {
+        let rows = slice(storage, layout)?;
+        let row_bytes = self.ty.row_bytes(self.heads.width());
+        // Keys and values alike: 2 · n_head_kv heads of each block.
+        let mut heads: Vec<&mut [u8]> =
+            blocks.iter_mut().flat_map(|block| block.chunks_exact_mut(KV_BLOCK * row_bytes)).collect();
+        let write = |index: usize, kept: &mut [&mut [u8]]| {
+            let (block, head) = (index / (2 * n_head_kv), index % (2 * n_head_kv));
+            let mut padded = vec![0.0; self.heads.width()];
+            let begin = (block * KV_BLOCK).max(first);
+            for pos in begin..(first + n_tok).min((block + 1) * KV_BLOCK) {
+                let tok = pos - first;
                 let values = &mut padded[..head_dim];
-                values.copy_from_slice(head);
-                if i < n_head_kv {
+                values.copy_from_slice(&rows[tok * width + (n_head + head) * head_dim..][..head_dim]);
+                if head < n_head_kv {
                     self.rotation.turn(tok, values);
                 }
-                let at = (i * KV_BLOCK + pos) * row_bytes;
-                self.ty.pack(&padded, &mut blocks[block][at..at + row_bytes]);
+                self.ty.pack(&padded, &mut kept[0][pos % KV_BLOCK * row_bytes..][..row_bytes]);
             }
+        };
+        if n_tok == 1 {
+            // Less than it takes to hand it over.
+            heads.chunks_mut(1).enumerate().for_each(|(index, kept)| write(index, kept));
+            return Ok(());
         }
-        Ok(())
+        self.pool.run_chunks(&mut heads, 1, &write).map_err(lost)
     }
 }
 
@@ -265,9 +274,11 @@ mod tests {
         let still = Rotation::new(std::iter::repeat_n((0.0, 1.0), n_pos * 8), 16);
         let mut blocks = vec![vec![0; heads.block_bytes(ty)]; n_pos.div_ceil(KV_BLOCK)];
         let mut all: Vec<&mut [u8]> = blocks.iter_mut().map(Vec::as_mut_slice).collect();
-        Append { heads, ty, rotation: &still, pos: 0 }.run(&rows, &mut all).expect("appended");
-
         let pools = [1, 2, 3].map(|n| Pool::new(n).expect("a pool"));
+        Append { heads, ty, rotation: &still, pos: 0, pool: &pools[1] }
+            .run(&rows, &mut all)
+            .expect("appended");
+
         let see = |pos: usize, n_tok: usize, pool: &Pool| -> Vec<Vec<f32>> {
             let blocks = blocks.iter().map(Vec::as_slice).collect();
             let attention = Attention { heads, ty, blocks, rotation: &still, pos, pool };

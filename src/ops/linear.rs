@@ -41,10 +41,10 @@ pub(crate) fn embed(matrix: &PackedMatrix, ids: &[u32]) -> Result<Tensor> {
     Tensor::from_vec::<_, f32>(rows, (ids.len(), matrix.n_in()), &Device::Cpu)
 }
 
-/// `x`, `(n_tok, n_in)`, times all of `parts`, side by side into `(n_tok, sum of n_out)`.
-fn project(x: &[f32], n_tok: usize, parts: &[Projection], pool: &Pool) -> Result<Vec<f32>> {
+/// `x`, `(n_tok, n_in)`, times all of `parts`, side by side, added to `y`, `(n_tok, sum of n_out)`.
+fn project(x: &[f32], parts: &[Projection], pool: &Pool, y: &mut [f32]) -> Result<()> {
     let width: usize = parts.iter().map(|part| part.weight.n_out()).sum();
-    let mut y = vec![0.0; n_tok * width];
+    let n_tok = y.len() / width;
     // Prepared once for each family of weights.
     let prepared: [OnceCell<Activations>; 3] = Default::default();
     let mut placed = Vec::with_capacity(parts.len());
@@ -67,11 +67,11 @@ fn project(x: &[f32], n_tok: usize, parts: &[Projection], pool: &Pool) -> Result
         placed.push(Placed { matrix: weight, x, items, column });
         column += weight.n_out();
     }
-    let output = Output::new(&mut y, n_tok);
+    let output = Output::new(y, n_tok);
     pool.run(n_items, &|range| placed.iter().for_each(|placed| placed.multiply(&range, output)))
         .map_err(lost)?;
-    add_biases(parts, &mut y, width);
-    Ok(y)
+    add_biases(parts, y, width);
+    Ok(())
 }
 
 /// A matrix among those that go side by side.
@@ -119,7 +119,10 @@ impl NormedProjection {
             kernels::rms_norm(&x[tok * n_in..(tok + 1) * n_in], &self.norm, self.eps, y);
         };
         self.pool.run_chunks(&mut normed, n_in, &norm).map_err(lost)?;
-        Ok((project(&normed, n_tok, &self.parts, &self.pool)?, n_tok))
+        let width: usize = self.parts.iter().map(|part| part.weight.n_out()).sum();
+        let mut y = vec![0.0; n_tok * width];
+        project(&normed, &self.parts, &self.pool, &mut y)?;
+        Ok((y, n_tok))
     }
 }
 
@@ -165,10 +168,12 @@ impl CustomOp2 for ResidualProjection {
         residual: &CpuStorage,
         residual_layout: &Layout,
     ) -> Result<(CpuStorage, Shape)> {
-        let n_tok = x_layout.shape().dims2()?.0;
-        let parts = std::slice::from_ref(&self.projection);
-        let mut y = project(slice(x, x_layout)?, n_tok, parts, &self.pool)?;
-        kernels::add(&mut y, slice(residual, residual_layout)?);
+        let mut y = slice(residual, residual_layout)?.to_vec();
+        let n_out = self.projection.weight.n_out();
+        if residual_layout.shape().dims2()? != (x_layout.shape().dims2()?.0, n_out) {
+            return Err(Error::Msg(format!("rows of {n_out} are not added to {residual_layout:?}")));
+        }
+        project(slice(x, x_layout)?, std::slice::from_ref(&self.projection), &self.pool, &mut y)?;
         Ok((CpuStorage::F32(y), residual_layout.shape().clone()))
     }
 }
