@@ -44,8 +44,9 @@ pub(crate) const GROUP: usize = 8;
 /// The dot products of a group's rows with `T` tokens.
 pub(super) type Dots<const T: usize> = [[f32; GROUP]; T];
 
-/// At how many places a thread reads weights in turns for a token alone: hardware reads ahead of each, but only so far.
-pub(super) const STREAMS: usize = 4;
+/// At how many places at most a thread reads weights in turns for a token alone: hardware reads ahead of each, but only so
+/// far.
+pub(crate) const STREAMS: usize = 4;
 
 /// Rows in a quad.
 pub(super) const QUAD: usize = 4;

@@ -114,12 +114,12 @@ impl PackedMatrix {
     }
 
     /// In how many items [`multiply`](Self::multiply) goes over the rows: a group each, or for a token alone up to
-    /// [`STREAMS`] groups as far apart as can be, if each of `n_threads` still has a few items.
-    pub(crate) fn n_items(&self, n_tok: usize, n_threads: usize) -> usize {
+    /// `n_streams` groups as far apart as can be, at most [`STREAMS`], if each of `n_threads` still has a few items.
+    pub(crate) fn n_items(&self, n_tok: usize, n_threads: usize, n_streams: usize) -> usize {
         const ITEMS_OF_THREAD: usize = 4;
         let n_groups = self.n_groups();
         let together = if n_tok == 1 { n_groups / (ITEMS_OF_THREAD * n_threads) } else { 1 };
-        n_groups.div_ceil(together.clamp(1, STREAMS))
+        n_groups.div_ceil(together.clamp(1, n_streams.min(STREAMS)))
     }
 
     fn n_blocks(&self) -> usize {

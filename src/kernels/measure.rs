@@ -1,6 +1,6 @@
 //! How fast the products are on this machine.
 
-use super::layout::{GROUP, PackedType};
+use super::layout::{GROUP, PackedType, STREAMS};
 use super::{Activations, Output, PackedMatrix};
 use crate::gguf::TensorType;
 use crate::threads::Pool;
@@ -37,7 +37,7 @@ pub fn measure(ty: TensorType, n_tok: usize, time: Duration) -> Result<f64> {
     // None stands out of its block.
     let x: Vec<f32> = (0..n_tok * N_IN).map(|i| if i % 3 == 0 { -1.0 } else { 1.0 }).collect();
     let x = Activations::new(matrix.family(), &x, N_IN, &Pool::single())?;
-    let n_items = matrix.n_items(n_tok, 1);
+    let n_items = matrix.n_items(n_tok, 1, STREAMS);
     let mut y = vec![0.0; n_tok * N_OUT];
     let mut run = || {
         let begun = Instant::now();

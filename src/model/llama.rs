@@ -11,6 +11,7 @@ use crate::threads::Pool;
 use crate::{Error, ErrorKind, Result};
 use candle_core::{DType, Device, Tensor};
 use std::sync::Arc;
+use web_time::Instant;
 
 /// A Llama model, ready to run.
 #[derive(Debug)]
@@ -89,9 +90,14 @@ impl Llama {
     /// `out_of_memory` if the cache finds no room.
     pub fn forward(&self, ids: &[u32], cache: &mut KvCache, logits: Logits) -> Result<Tensor> {
         self.check(ids, cache)?;
+        let begun = Instant::now();
         // Candle's errors do not keep ours.
         let lost = |error| self.pool.check().err().unwrap_or(error);
-        self.evaluate(ids, cache, logits).map_err(lost)
+        let logits = self.evaluate(ids, cache, logits).map_err(lost)?;
+        if ids.len() == 1 {
+            self.pool.streams().observe(begun.elapsed());
+        }
+        Ok(logits)
     }
 
     fn evaluate(&self, ids: &[u32], cache: &mut KvCache, logits: Logits) -> Result<Tensor> {

@@ -62,7 +62,7 @@ fn project(x: &[f32], parts: &[Projection], pool: &Pool, y: &mut [f32]) -> Resul
                 prepared.get_or_init(|| x)
             }
         };
-        let items = n_items..n_items + weight.n_items(n_tok, pool.n_threads());
+        let items = n_items..n_items + weight.n_items(n_tok, pool.n_threads(), pool.streams().n());
         n_items = items.end;
         placed.push(Placed { matrix: weight, x, items, column });
         column += weight.n_out();

@@ -13,6 +13,7 @@
 
 mod pace;
 mod shared;
+mod streams;
 
 use crate::{Error, ErrorKind, Result};
 use pace::Pace;
@@ -24,6 +25,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
+use streams::Streams;
 use web_time::Instant;
 
 /// The most threads that a pool has.
@@ -37,6 +39,7 @@ pub struct Pool {
     shared: Arc<Shared>,
     /// Held by the job that runs.
     pace: Mutex<Pace>,
+    streams: Streams,
     /// Empty where the helpers are workers.
     helpers: Vec<JoinHandle<()>>,
     /// What to do about a worker that does not come back.
@@ -81,12 +84,23 @@ impl Pool {
 
     fn without_helpers(n_threads: usize, abandon: Option<fn(Error) -> !>) -> Self {
         let shared = Arc::new(Shared::new(n_threads));
-        Self { shared, pace: Mutex::new(Pace::default()), helpers: Vec::new(), abandon }
+        Self {
+            shared,
+            pace: Mutex::new(Pace::default()),
+            streams: Streams::default(),
+            helpers: Vec::new(),
+            abandon,
+        }
     }
 
     /// The threads, the calling one included.
     pub fn n_threads(&self) -> usize {
         self.shared.n_threads()
+    }
+
+    /// At how many places its threads read weights in turns.
+    pub(crate) fn streams(&self) -> &Streams {
+        &self.streams
     }
 
     /// Calls `job` with ranges that make up `0..n_items`, on some or all threads, and returns when all have returned.

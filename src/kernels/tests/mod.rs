@@ -202,7 +202,7 @@ fn products_are_added_to_what_is_there() {
             let before: Vec<f32> = (0..n_tok * n_out).map(|_| noise.real()).collect();
             let expected: Vec<f32> = before.iter().zip(multiply(&matrix, &x)).map(|(a, b)| a + b).collect();
             let x = Activations::new(matrix.family(), &x, n_in, &Pool::single()).expect("activations");
-            let (mut y, n_items) = (before, matrix.n_items(n_tok, 1));
+            let (mut y, n_items) = (before, matrix.n_items(n_tok, 1, STREAMS));
             matrix.multiply(&x, 0..n_items, n_items, Output::new(&mut y, n_tok), 0);
             assert_eq!(y, expected, "{ty:?}");
         }
@@ -211,9 +211,14 @@ fn products_are_added_to_what_is_there() {
 
 #[test]
 fn a_token_alone_goes_over_groups_together_where_threads_have_enough_of_them() {
-    let n_items = |n_out: usize, n_tok: usize, n_threads: usize| {
-        PackedMatrix::new(PackedType::Q4_0, n_out, QK).expect("a matrix").n_items(n_tok, n_threads)
+    let n_items_of = |n_out: usize, n_tok: usize, n_threads: usize, n_streams: usize| {
+        PackedMatrix::new(PackedType::Q4_0, n_out, QK).expect("a matrix").n_items(n_tok, n_threads, n_streams)
     };
+    assert_eq!(
+        [1, 2, 3, 4, 5].map(|n_streams| n_items_of(72 * GROUP, 1, 1, n_streams)),
+        [72, 36, 24, 18, 18]
+    );
+    let n_items = |n_out: usize, n_tok: usize, n_threads: usize| n_items_of(n_out, n_tok, n_threads, STREAMS);
     assert_eq!(n_items(72 * GROUP, 1, 1), 18);
     assert_eq!(n_items(72 * GROUP, 1, 2), 18);
     assert_eq!(n_items(72 * GROUP, 1, 8), 36);
