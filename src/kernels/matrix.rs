@@ -117,6 +117,8 @@ impl PackedMatrix {
     /// `n_streams` groups as far apart as can be, at most [`STREAMS`], if each of `n_threads` still has a few items.
     pub(crate) fn n_items(&self, n_tok: usize, n_threads: usize, n_streams: usize) -> usize {
         const ITEMS_OF_THREAD: usize = 4;
+        // Blocks of the others are so long, or their products so few, that two groups share their loads.
+        let n_streams = if self.family() == Family::By32 { n_streams } else { n_streams.max(2) };
         let n_groups = self.n_groups();
         let together = if n_tok == 1 { n_groups / (ITEMS_OF_THREAD * n_threads) } else { 1 };
         n_groups.div_ceil(together.clamp(1, n_streams.min(STREAMS)))

@@ -252,7 +252,7 @@ fn sums_of(v: [v128; 4]) -> v128 {
 
 /// Reads a little of each cache line, so that what is needed soon comes while something else is computed.
 #[inline(always)]
-unsafe fn ask_for<N>(at: *const N, n: usize) {
+pub(super) unsafe fn ask_for<N>(at: *const N, n: usize) {
     const CACHE_LINE: usize = 64;
     for byte in (0..n * size_of::<N>()).step_by(CACHE_LINE) {
         // SAFETY: the caller's: `n` numbers are at `at`.

@@ -6,8 +6,8 @@ use std::sync::{Mutex, PoisonError};
 use web_time::Duration;
 
 /// At how many places a thread reads weights in turns, for a token alone. Hardware reads ahead of each place only so
-/// far, and well at only so many: four are best on Emerald Rapids, and a fifth slower than two on Zen 4. So both are
-/// tried by the first tokens; what they compute is the same.
+/// far, and well at only so many: four are best on Emerald Rapids, and a fifth slower than one or two on Zen 4. So both
+/// are tried by the first tokens; what they compute is the same.
 #[derive(Debug)]
 pub(crate) struct Streams {
     n: AtomicUsize,
@@ -22,7 +22,7 @@ struct Trial {
 }
 
 /// The first is kept where none is better.
-const CANDIDATES: [usize; 2] = [STREAMS, STREAMS / 2];
+const CANDIDATES: [usize; 2] = [STREAMS, 1];
 /// Steps that are tried: not the first, in which engines still compile.
 const TRIED: std::ops::Range<usize> = 8..24;
 
@@ -75,7 +75,7 @@ mod tests {
 
     #[test]
     fn the_faster_number_is_kept_and_the_first_where_they_are_equal() {
-        assert_eq!(chosen(|n| if n == 2 { 100 } else { 120 }), 2);
+        assert_eq!(chosen(|n| if n == 1 { 100 } else { 120 }), 1);
         assert_eq!(chosen(|n| if n == 4 { 100 } else { 120 }), 4);
         assert_eq!(chosen(|_| 100), 4);
     }
