@@ -18,7 +18,9 @@ use crate::threads::Pool;
 pub(crate) enum Activations {
     Float(Vec<f32>),
     By32(Rounded<Block32<isa::Chunk>>),
+    SignedBy32(Rounded<Block32<isa::Chunk, Signs>>),
     By256(Rounded<Block256<isa::Chunk>>),
+    SignedBy256(Rounded<Block256<isa::Chunk, Signs>>),
 }
 
 /// Activations in blocks.
@@ -92,7 +94,9 @@ impl Activations {
         Ok(match family {
             Family::Float => Self::Float(x.to_vec()),
             Family::By32 => Self::By32(Rounded::new(x, n_in, pool)?),
+            Family::SignedBy32 => Self::SignedBy32(Rounded::new(x, n_in, pool)?),
             Family::By256 => Self::By256(Rounded::new(x, n_in, pool)?),
+            Family::SignedBy256 => Self::SignedBy256(Rounded::new(x, n_in, pool)?),
         })
     }
 }
@@ -167,8 +171,57 @@ impl<B: Block> Tile<B> {
 
 /// Four consecutive activations, k to k + 3.
 pub(crate) trait Chunk: bytemuck::Pod {
+    /// What products with weights of 8 bits want beside.
+    type Signs: Copy + Send + Sync;
     fn new(a: [i8; 4]) -> Self;
     fn get(self) -> [i8; 4];
+    fn signs(chunks: &[Self; QK / 4]) -> Self::Signs;
+}
+
+/// As the instruction set wants them.
+pub(crate) type Signs = <isa::Chunk as Chunk>::Signs;
+
+/// What a block holds beside its activations: nothing, or [`Signs`].
+pub(crate) trait Beside: Copy + Send + Sync {
+    fn of(chunks: &[isa::Chunk; QK / 4]) -> Self;
+    fn dots32<const T: usize>(operands: &Operands<Block32<isa::Chunk, Self>, T>, y: &mut [Dots<T>]);
+    fn dots256<const T: usize>(operands: &Operands<Block256<isa::Chunk, Self>, T>, y: &mut [Dots<T>]);
+}
+
+impl Beside for () {
+    fn of(_: &[isa::Chunk; QK / 4]) {}
+    fn dots32<const T: usize>(operands: &Operands<Block32<isa::Chunk>, T>, y: &mut [Dots<T>]) {
+        isa::dots32(operands, y);
+    }
+    fn dots256<const T: usize>(operands: &Operands<Block256<isa::Chunk>, T>, y: &mut [Dots<T>]) {
+        isa::dots256(operands, y);
+    }
+}
+
+impl Beside for Signs {
+    fn of(chunks: &[isa::Chunk; QK / 4]) -> Self {
+        isa::Chunk::signs(chunks)
+    }
+    fn dots32<const T: usize>(operands: &Operands<Block32<isa::Chunk, Self>, T>, y: &mut [Dots<T>]) {
+        isa::signed_dots32(operands, y);
+    }
+    fn dots256<const T: usize>(operands: &Operands<Block256<isa::Chunk, Self>, T>, y: &mut [Dots<T>]) {
+        isa::signed_dots256(operands, y);
+    }
+}
+
+/// 32 activations for dots whose second operand has 7 bits, with weights that have 8: a · w = |a| · (w ^ below) + |a| · s,
+/// where s is 1 below zero, else 0. The last is the same for every weight.
+#[cfg_attr(not(all(target_arch = "wasm32", target_feature = "relaxed-simd")), allow(dead_code))]
+#[derive(Debug, Clone, Copy)]
+#[repr(C)]
+pub(crate) struct SignsOfBytes {
+    /// |a|
+    pub(crate) magnitudes: [[u8; 4]; QK / 4],
+    /// -1 below zero, else 0.
+    pub(crate) below: [[i8; 4]; QK / 4],
+    /// The sum of |a| below zero.
+    pub(crate) sum_below: i32,
 }
 
 /// Bytes in order: for dots of 8-bit operands.
@@ -177,11 +230,19 @@ pub(crate) trait Chunk: bytemuck::Pod {
 pub(crate) struct Bytes([i8; 4]);
 
 impl Chunk for Bytes {
+    type Signs = SignsOfBytes;
     fn new(a: [i8; 4]) -> Self {
         Self(a)
     }
     fn get(self) -> [i8; 4] {
         self.0
+    }
+    fn signs(chunks: &[Self; QK / 4]) -> SignsOfBytes {
+        let magnitudes = chunks.map(|chunk| chunk.0.map(i8::unsigned_abs));
+        let below = chunks.map(|chunk| chunk.0.map(|a| -i8::from(a < 0)));
+        let pairs = magnitudes.as_flattened().iter().zip(below.as_flattened());
+        let sum_below = pairs.map(|(&magnitude, &below)| i32::from(magnitude & below as u8)).sum();
+        SignsOfBytes { magnitudes, below, sum_below }
     }
 }
 
@@ -193,6 +254,7 @@ impl Chunk for Bytes {
 pub(crate) struct Words([i16; 4]);
 
 impl Chunk for Words {
+    type Signs = SignsOfWords;
     fn new([a, b, c, d]: [i8; 4]) -> Self {
         Self([a, c, b, d].map(i16::from))
     }
@@ -200,7 +262,15 @@ impl Chunk for Words {
         let [a, c, b, d] = self.0;
         [a, b, c, d].map(|a| a as i8)
     }
+    fn signs(_: &[Self; QK / 4]) -> SignsOfWords {
+        SignsOfWords
+    }
 }
+
+/// Dots of 16-bit pairs take weights of 8 bits as they are.
+#[cfg_attr(not(all(target_arch = "wasm32", not(target_feature = "relaxed-simd"))), allow(dead_code))]
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct SignsOfWords;
 
 /// The largest |activation|: with weights of 7 bits, no product of the kernels overflows.
 const MAX: f32 = 127.0;
@@ -208,25 +278,28 @@ const MAX: f32 = 127.0;
 /// 32 activations: activation k is `d · q[k]`, within `d / 2`.
 #[derive(Debug, Clone, Copy)]
 #[repr(C)]
-pub(crate) struct Block32<C> {
+pub(crate) struct Block32<C, S = ()> {
     pub(crate) chunks: [C; QK / 4],
     /// The sums of those q whose k % 4 is 0 or 1, and 2 or 3.
     pub(crate) pairs: [i16; 2],
     pub(crate) d: f32,
     /// `d` times the sum of all q.
     pub(crate) sum: f32,
+    pub(crate) beside: S,
 }
 
 /// 256 activations: activation k is `d · q[k]`, within `d / 2`.
 #[derive(Debug, Clone, Copy)]
 #[repr(C)]
-pub(crate) struct Block256<C> {
+pub(crate) struct Block256<C, S = ()> {
     pub(crate) chunks: [C; QK_K / 4],
     /// For each 16: the sums of those q whose k % 4 is 0 or 1, and 2 or 3.
     pub(crate) pairs: [[i16; 2]; QK_K / 16],
     /// The sums of each 32.
     pub(crate) sums: [i16; QK_K / 32],
     pub(crate) d: f32,
+    /// Of each 32.
+    pub(crate) beside: [S; QK_K / 32],
 }
 
 /// A block of activations of either family.
@@ -265,7 +338,7 @@ fn rest<const N: usize>(x: &[f32], chunks: &[isa::Chunk], d: f32) -> [f32; N] {
     rest
 }
 
-impl Block for Block32<isa::Chunk> {
+impl<S: Beside> Block for Block32<isa::Chunk, S> {
     const LEN: usize = QK;
     const OUTLIER: f32 = 8.0;
 
@@ -273,7 +346,8 @@ impl Block for Block32<isa::Chunk> {
         let mut chunks = [isa::Chunk::new([0; 4]); QK / 4];
         let d = round(x, &mut chunks);
         let pairs = isa::pair_sums(&chunks);
-        Self { chunks, pairs, d, sum: d * f32::from(pairs[0] + pairs[1]) }
+        let sum = d * f32::from(pairs[0] + pairs[1]);
+        Self { chunks, pairs, d, sum, beside: S::of(&chunks) }
     }
 
     fn step(&self) -> f32 {
@@ -285,11 +359,11 @@ impl Block for Block32<isa::Chunk> {
     }
 
     fn dots<const T: usize>(operands: &Operands<Self, T>, y: &mut [Dots<T>]) {
-        isa::dots32(operands, y);
+        S::dots32(operands, y);
     }
 }
 
-impl Block for Block256<isa::Chunk> {
+impl<S: Beside> Block for Block256<isa::Chunk, S> {
     const LEN: usize = QK_K;
     const OUTLIER: f32 = 4.0;
 
@@ -302,7 +376,9 @@ impl Block for Block256<isa::Chunk> {
             *pair = isa::pair_sums(chunks);
         }
         let sums = std::array::from_fn(|i| pairs[2 * i].iter().chain(&pairs[2 * i + 1]).sum());
-        Self { chunks, pairs, sums, d }
+        let (by_32, _) = chunks.as_chunks();
+        let beside = std::array::from_fn(|i| S::of(&by_32[i]));
+        Self { chunks, pairs, sums, d, beside }
     }
 
     fn step(&self) -> f32 {
@@ -314,6 +390,6 @@ impl Block for Block256<isa::Chunk> {
     }
 
     fn dots<const T: usize>(operands: &Operands<Self, T>, y: &mut [Dots<T>]) {
-        isa::dots256(operands, y);
+        S::dots256(operands, y);
     }
 }

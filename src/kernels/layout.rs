@@ -185,10 +185,19 @@ pub(crate) enum PackedType {
 pub(crate) enum Family {
     /// One weight, which meets an activation as it is.
     Float,
-    /// 32 weights.
+    /// 32 weights of at most 7 bits.
     By32,
-    /// 256 weights: the K-family.
+    /// 32 weights of 8 bits.
+    SignedBy32,
+    /// 256 weights of at most 7 bits: the K-family.
     By256,
+    /// 256 weights of 8 bits.
+    SignedBy256,
+}
+
+impl Family {
+    /// How many there are.
+    pub(crate) const COUNT: usize = 5;
 }
 
 impl PackedType {
@@ -238,8 +247,10 @@ impl PackedType {
 
     pub(crate) fn family(self) -> Family {
         match self {
-            Self::Q4_0 | Self::Q4_1 | Self::Q5_0 | Self::Q5_1 | Self::Q8_0 | Self::IQ4_NL => Family::By32,
-            Self::Q2_K | Self::Q3_K | Self::Q4_K | Self::Q5_K | Self::Q6_K | Self::IQ4_XS => Family::By256,
+            Self::Q4_0 | Self::Q4_1 | Self::Q5_0 | Self::Q5_1 => Family::By32,
+            Self::Q8_0 | Self::IQ4_NL => Family::SignedBy32,
+            Self::Q2_K | Self::Q3_K | Self::Q4_K | Self::Q5_K | Self::Q6_K => Family::By256,
+            Self::IQ4_XS => Family::SignedBy256,
             Self::F16 | Self::BF16 | Self::F32 => Family::Float,
         }
     }

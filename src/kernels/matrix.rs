@@ -118,7 +118,10 @@ impl PackedMatrix {
     pub(crate) fn n_items(&self, n_tok: usize, n_threads: usize, n_streams: usize) -> usize {
         const ITEMS_OF_THREAD: usize = 4;
         // Blocks of the others are so long, or their products so few, that two groups share their loads.
-        let n_streams = if self.family() == Family::By32 { n_streams } else { n_streams.max(2) };
+        let n_streams = match self.family() {
+            Family::By32 | Family::SignedBy32 => n_streams,
+            _ => n_streams.max(2),
+        };
         let n_groups = self.n_groups();
         let together = if n_tok == 1 { n_groups / (ITEMS_OF_THREAD * n_threads) } else { 1 };
         n_groups.div_ceil(together.clamp(1, n_streams.min(STREAMS)))
@@ -179,7 +182,13 @@ impl PackedMatrix {
                 Activations::By32(x) => {
                     self.multiply_by(&Blocks { ty: self.ty, x }, &together, y, column);
                 }
+                Activations::SignedBy32(x) => {
+                    self.multiply_by(&Blocks { ty: self.ty, x }, &together, y, column);
+                }
                 Activations::By256(x) => {
+                    self.multiply_by(&Blocks { ty: self.ty, x }, &together, y, column);
+                }
+                Activations::SignedBy256(x) => {
                     self.multiply_by(&Blocks { ty: self.ty, x }, &together, y, column);
                 }
             }

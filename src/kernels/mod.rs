@@ -35,7 +35,7 @@ pub(crate) use activations::Activations;
 pub(crate) use kv::KV_BLOCK;
 pub use kv::KvType;
 pub use layout::LAYOUT_VERSION;
-pub(crate) use layout::{PackedType, STREAMS};
+pub(crate) use layout::{Family, PackedType, STREAMS};
 pub(crate) use matrix::{Output, PackedMatrix};
 
 #[cfg(all(target_arch = "wasm32", target_feature = "simd128", target_feature = "relaxed-simd"))]

@@ -248,9 +248,12 @@ fn add_dots<W, B, const T: usize>(
     }
 }
 
+#[cfg(not(all(target_arch = "wasm32", target_feature = "simd128")))]
+pub(crate) use {dots32 as signed_dots32, dots256 as signed_dots256};
+
 /// Adds the dot products to `y`.
 #[inline(never)]
-pub(crate) fn dots32<const T: usize>(operands: &Operands<Block32<Chunk>, T>, y: &mut [Dots<T>]) {
+pub(crate) fn dots32<S, const T: usize>(operands: &Operands<Block32<Chunk, S>, T>, y: &mut [Dots<T>]) {
     add_dots(operands, y, Quad32::new, |w, x, y| {
         let sums = dot(&w.q, &x.chunks);
         for r in 0..QUAD {
@@ -262,7 +265,7 @@ pub(crate) fn dots32<const T: usize>(operands: &Operands<Block32<Chunk>, T>, y: 
 
 /// As [`dots32`], for the K-family.
 #[inline(never)]
-pub(crate) fn dots256<const T: usize>(operands: &Operands<Block256<Chunk>, T>, y: &mut [Dots<T>]) {
+pub(crate) fn dots256<S, const T: usize>(operands: &Operands<Block256<Chunk, S>, T>, y: &mut [Dots<T>]) {
     add_dots(operands, y, Quad256::new, |w, x, y| {
         let (mut scaled, mut mins) = ([0; QUAD], [0; QUAD]);
         for sub in 0..QK_K / 16 {
@@ -308,11 +311,11 @@ pub(crate) fn unpack_row(ty: PackedType, group: &[u8], n_blocks: usize, row: usi
         let quad = &group[ty.quad_offset(block, half)..][..ty.quad_bytes()];
         let of_row = |q: &'_ Vector| -> [i16; 4] { std::array::from_fn(|i| q[4 * r + i]) };
         match ty.family() {
-            Family::By32 => {
+            Family::By32 | Family::SignedBy32 => {
                 let w = Quad32::new(ty, quad);
                 weights.extend(w.q.iter().flat_map(of_row).map(|q| w.d[r] * f32::from(q) + w.m[r]));
             }
-            Family::By256 => {
+            Family::By256 | Family::SignedBy256 => {
                 let w = Quad256::new(ty, quad);
                 weights.extend(w.q.iter().flat_map(of_row).enumerate().map(|(k, q)| {
                     let scaled = w.d[r] * w.scales[k / 16][r] as f32 * f32::from(q);

@@ -1,9 +1,9 @@
 //! Dots of 8-bit operands, by the relaxed-SIMD instructions in their two forms. The first operand is signed, the second
 //! has 7 bits, so that every engine gives the same integers.
 
-use super::activations::{Block32, Block256, Bytes, Operands};
+use super::activations::{Block32, Block256, Bytes, Operands, Signs};
 use super::layout::Dots;
-use super::simd::{self, Constants, Dot};
+use super::simd::{self, Constants, Dot, Of32};
 use core::arch::wasm32::*;
 
 pub(crate) use super::portable::unpack_row;
@@ -30,13 +30,21 @@ struct Fours32;
 /// The lower half of a byte.
 const HALF: v128 = u32x4(0x0F0F_0F0F, 0x0F0F_0F0F, 0x0F0F_0F0F, 0x0F0F_0F0F);
 
-/// Weights with the activations' signs, and the activations' magnitudes.
+/// The magnitudes of chunk `chunk` and what they meet of the weights `w`.
 #[inline(always)]
-unsafe fn signed(a: *const Bytes, w: v128) -> (v128, v128) {
+unsafe fn signed(of: Of32<Bytes>, chunk: usize, w: v128) -> (v128, v128) {
     // SAFETY: the caller's.
-    let a = unsafe { v128_load32_splat(a.cast()) };
-    let negative = i8x16_lt(a, i8x16_splat(0));
-    (i8x16_sub(v128_xor(w, negative), negative), i8x16_abs(a))
+    unsafe {
+        let magnitudes = v128_load32_splat((&raw const (*of.signs).magnitudes).cast::<u32>().add(chunk));
+        let below = v128_load32_splat((&raw const (*of.signs).below).cast::<u32>().add(chunk));
+        (magnitudes, v128_xor(w, below))
+    }
+}
+
+#[inline(always)]
+unsafe fn start_signed(of: Of32<Bytes>) -> v128 {
+    // SAFETY: the caller's.
+    unsafe { v128_load32_splat((&raw const (*of.signs).sum_below).cast()) }
 }
 
 impl Dot for Pairs16 {
@@ -83,10 +91,17 @@ impl Dot for Pairs16 {
     }
 
     #[inline(always)]
-    unsafe fn add_signed(sum: v128, a: *const Bytes, w: v128, c: &Constants) -> v128 {
+    unsafe fn start_signed(of: Of32<Bytes>) -> v128 {
         // SAFETY: the caller's.
-        let (w, a) = unsafe { signed(a, w) };
-        i32x4_add(sum, Self::sum(i16x8_relaxed_dot_i8x16_i7x16(w, a), c))
+        unsafe { start_signed(of) }
+    }
+
+    /// No product of two leaves 16 bits: 2 · 127 · 128.
+    #[inline(always)]
+    unsafe fn add_signed(sum: v128, of: Of32<Bytes>, chunk: usize, w: v128, c: &Constants) -> v128 {
+        // SAFETY: the caller's.
+        let (magnitudes, w) = unsafe { signed(of, chunk, w) };
+        i32x4_add(sum, Self::sum(i16x8_relaxed_dot_i8x16_i7x16(w, magnitudes), c))
     }
 
     #[inline(always)]
@@ -114,10 +129,16 @@ impl Dot for Fours32 {
     }
 
     #[inline(always)]
-    unsafe fn add_signed(sum: v128, a: *const Bytes, w: v128, _: &Constants) -> v128 {
+    unsafe fn start_signed(of: Of32<Bytes>) -> v128 {
         // SAFETY: the caller's.
-        let (w, a) = unsafe { signed(a, w) };
-        i32x4_relaxed_dot_i8x16_i7x16_add(w, a, sum)
+        unsafe { start_signed(of) }
+    }
+
+    #[inline(always)]
+    unsafe fn add_signed(sum: v128, of: Of32<Bytes>, chunk: usize, w: v128, _: &Constants) -> v128 {
+        // SAFETY: the caller's.
+        let (magnitudes, w) = unsafe { signed(of, chunk, w) };
+        i32x4_relaxed_dot_i8x16_i7x16_add(w, magnitudes, sum)
     }
 
     #[inline(always)]
@@ -145,6 +166,28 @@ pub(crate) fn dots256<const T: usize>(operands: &Operands<Block256<Chunk>, T>, y
     match form::chosen() {
         form::Form::Pairs16 => simd::dots256::<Pairs16, T>(operands, y),
         form::Form::Fours32 => simd::dots256::<Fours32, T>(operands, y),
+    }
+}
+
+/// As [`dots32`], for weights of 8 bits.
+pub(crate) fn signed_dots32<const T: usize>(
+    operands: &Operands<Block32<Chunk, Signs>, T>,
+    y: &mut [Dots<T>],
+) {
+    match form::chosen() {
+        form::Form::Pairs16 => simd::signed_dots32::<Pairs16, T>(operands, y),
+        form::Form::Fours32 => simd::signed_dots32::<Fours32, T>(operands, y),
+    }
+}
+
+/// As [`dots256`], for weights of 8 bits.
+pub(crate) fn signed_dots256<const T: usize>(
+    operands: &Operands<Block256<Chunk, Signs>, T>,
+    y: &mut [Dots<T>],
+) {
+    match form::chosen() {
+        form::Form::Pairs16 => simd::signed_dots256::<Pairs16, T>(operands, y),
+        form::Form::Fours32 => simd::signed_dots256::<Fours32, T>(operands, y),
     }
 }
 

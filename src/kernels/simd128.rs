@@ -1,8 +1,8 @@
 //! Dots of 16-bit pairs, which every engine has: activations and weights are widened, even bytes and odd ones apart.
 
-use super::activations::{Block32, Block256, Operands, Words};
+use super::activations::{Block32, Block256, Operands, Signs, Words};
 use super::layout::Dots;
-use super::simd::{self, Constants, Dot};
+use super::simd::{self, Constants, Dot, Of32};
 use core::arch::wasm32::*;
 
 pub(crate) use super::portable::unpack_row;
@@ -45,9 +45,17 @@ impl Dot for Plain {
     }
 
     #[inline(always)]
-    unsafe fn add_signed(sum: v128, a: *const Words, w: v128, _: &Constants) -> v128 {
+    unsafe fn start_signed(_: Of32<Words>) -> v128 {
+        i32x4_splat(0)
+    }
+
+    #[inline(always)]
+    unsafe fn add_signed(sum: v128, of: Of32<Words>, chunk: usize, w: v128, _: &Constants) -> v128 {
         // SAFETY: the caller's: a chunk is two pairs.
-        let (even, odd) = unsafe { (v128_load32_splat(a.cast()), v128_load32_splat(a.cast::<u32>().add(1))) };
+        let (even, odd) = unsafe {
+            let pairs = of.chunks.add(chunk).cast::<u32>();
+            (v128_load32_splat(pairs), v128_load32_splat(pairs.add(1)))
+        };
         let sum = i32x4_add(sum, i32x4_dot_i16x8(even, i16x8_shr(i16x8_shl(w, 8), 8)));
         i32x4_add(sum, i32x4_dot_i16x8(odd, i16x8_shr(w, 8)))
     }
@@ -82,6 +90,22 @@ pub(crate) fn dots32<const T: usize>(operands: &Operands<Block32<Chunk>, T>, y: 
 /// As [`portable::dots256`](super::portable::dots256).
 pub(crate) fn dots256<const T: usize>(operands: &Operands<Block256<Chunk>, T>, y: &mut [Dots<T>]) {
     simd::dots256::<Plain, T>(operands, y)
+}
+
+/// As [`dots32`], for weights of 8 bits.
+pub(crate) fn signed_dots32<const T: usize>(
+    operands: &Operands<Block32<Chunk, Signs>, T>,
+    y: &mut [Dots<T>],
+) {
+    simd::signed_dots32::<Plain, T>(operands, y)
+}
+
+/// As [`dots256`], for weights of 8 bits.
+pub(crate) fn signed_dots256<const T: usize>(
+    operands: &Operands<Block256<Chunk, Signs>, T>,
+    y: &mut [Dots<T>],
+) {
+    simd::signed_dots256::<Plain, T>(operands, y)
 }
 
 /// `x · scale`, rounded to the nearest integers, ties to even; none may be over 127.

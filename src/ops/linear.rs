@@ -1,7 +1,7 @@
 //! Products with weights, and what goes before and after them in one step.
 
 use super::{lost, slice};
-use crate::kernels::{self, Activations, Output, PackedMatrix};
+use crate::kernels::{self, Activations, Family, Output, PackedMatrix};
 use crate::threads::Pool;
 use candle_core::{CpuStorage, CustomOp1, CustomOp2, Device, Error, Layout, Result, Shape, Tensor};
 use std::cell::OnceCell;
@@ -46,7 +46,7 @@ fn project(x: &[f32], parts: &[Projection], pool: &Pool, y: &mut [f32]) -> Resul
     let width: usize = parts.iter().map(|part| part.weight.n_out()).sum();
     let n_tok = y.len() / width;
     // Prepared once for each family of weights.
-    let prepared: [OnceCell<Activations>; 3] = Default::default();
+    let prepared: [OnceCell<Activations>; Family::COUNT] = Default::default();
     let mut placed = Vec::with_capacity(parts.len());
     let (mut column, mut n_items) = (0, 0);
     for Projection { weight, .. } in parts {

@@ -1,26 +1,31 @@
 //! The K-family, whose weights come in blocks of 256 with a scale for each 16 or 32.
 
-use super::{Constants, Dot, add_each, bit_at, half_bytes, iq4_values, load, load_each};
-use crate::kernels::activations::{Block256, Walk};
+use super::{
+    Constants, Dot, Of32, SignedBlock256, add_each, add_signed_each, bit_at, half_bytes, iq4_values, load,
+    load_each, starts_signed,
+};
+use crate::kernels::activations::{Block256, Chunk, Walk};
 use crate::kernels::layout::{Dots, QUAD, iq4_xs, min_at, q2_k, q3_k, q4_k, q5_k, q6_k};
 use core::arch::wasm32::*;
 
 /// A type of the K-family: sums of products of `R` quads side by side, scaled.
 pub(super) trait Format256 {
+    /// What its activations have beside.
+    type Beside<C: Chunk>: Copy;
     const BYTES: usize;
     const D: usize;
     /// Where the scale of [`mins`](Self::mins) is.
     const DMIN: Option<usize>;
     unsafe fn sums<D: Dot, const T: usize, const R: usize>(
         w: [*const u8; R],
-        x: [*const Block256<D::Chunk>; T],
+        x: [*const Block256<D::Chunk, Self::Beside<D::Chunk>>; T],
         c: &Constants,
     ) -> [[v128; R]; T];
     /// Mins times the sums of the activations.
     #[inline(always)]
     unsafe fn mins<D: Dot, const T: usize, const R: usize>(
         _: [*const u8; R],
-        _: [*const Block256<D::Chunk>; T],
+        _: [*const Block256<D::Chunk, Self::Beside<D::Chunk>>; T],
         _: &Constants,
     ) -> [[v128; R]; T] {
         [[i32x4_splat(0); R]; T]
@@ -103,6 +108,7 @@ unsafe fn add_sixteen<D: Dot, const T: usize, const R: usize>(
 }
 
 impl Format256 for Q2K {
+    type Beside<C: Chunk> = ();
     const BYTES: usize = q2_k::BYTES;
     const D: usize = q2_k::D;
     const DMIN: Option<usize> = Some(q2_k::DMIN);
@@ -161,6 +167,7 @@ impl Format256 for Q2K {
 }
 
 impl Format256 for Q3K {
+    type Beside<C: Chunk> = ();
     const BYTES: usize = q3_k::BYTES;
     const D: usize = q3_k::D;
     const DMIN: Option<usize> = None;
@@ -197,6 +204,7 @@ impl Format256 for Q3K {
 }
 
 impl Format256 for Iq4Xs {
+    type Beside<C: Chunk> = C::Signs;
     const BYTES: usize = iq4_xs::BYTES;
     const D: usize = iq4_xs::D;
     const DMIN: Option<usize> = None;
@@ -204,7 +212,7 @@ impl Format256 for Iq4Xs {
     #[inline(always)]
     unsafe fn sums<D: Dot, const T: usize, const R: usize>(
         w: [*const u8; R],
-        x: [*const Block256<D::Chunk>; T],
+        x: [*const SignedBlock256<D>; T],
         c: &Constants,
     ) -> [[v128; R]; T] {
         let mut scaled = [[i32x4_splat(0); R]; T];
@@ -212,7 +220,11 @@ impl Format256 for Iq4Xs {
         unsafe {
             'block: {
                 unroll!(S in [0 1 2 3 4 5 6 7] {
-                    let mut sums = [[i32x4_splat(0); R]; T];
+                    let of = x.map(|x| Of32 {
+                        chunks: (&raw const (*x).chunks).cast::<D::Chunk>().add(8 * S),
+                        signs: (&raw const (*x).beside).cast::<<D::Chunk as Chunk>::Signs>().add(S),
+                    });
+                    let mut sums = starts_signed::<D, T, R>(of);
                     unroll!(C in [0 1 2 3] {
                         step!(c, 'block, 4 * S + C);
                         let v = load_each(w, iq4_xs::halves(4 * S + C));
@@ -221,7 +233,7 @@ impl Format256 for Iq4Xs {
                             for r in 0..R {
                                 q[r] = iq4_values(half_bytes(v[r], HALF, c), c);
                             }
-                            add_each(&mut sums, x, 8 * S + 4 * HALF + C, &q, |sum, a, q| D::add_signed(sum, a, q, c));
+                            add_signed_each::<D, T, R>(&mut sums, of, 4 * HALF + C, &q, c);
                         });
                     });
                     let scales = load_each(w, iq4_xs::PART * (S / 4));
@@ -239,6 +251,7 @@ impl Format256 for Iq4Xs {
 }
 
 impl Format256 for Q4K {
+    type Beside<C: Chunk> = ();
     const BYTES: usize = q4_k::BYTES;
     const D: usize = q4_k::D;
     const DMIN: Option<usize> = Some(q4_k::DMIN);
@@ -307,6 +320,7 @@ unsafe fn add_scaled<D: Dot, const T: usize, const R: usize>(
 }
 
 impl Format256 for Q5K {
+    type Beside<C: Chunk> = ();
     const BYTES: usize = q5_k::BYTES;
     const D: usize = q5_k::D;
     const DMIN: Option<usize> = Some(q5_k::DMIN);
@@ -359,6 +373,7 @@ impl Format256 for Q5K {
 }
 
 impl Format256 for Q6K {
+    type Beside<C: Chunk> = ();
     const BYTES: usize = q6_k::BYTES;
     const D: usize = q6_k::D;
     const DMIN: Option<usize> = None;
@@ -409,7 +424,7 @@ impl Format256 for Q6K {
 pub(super) unsafe fn tile256<F: Format256, D: Dot, const T: usize>(
     groups: &[&[u8]],
     walk: &Walk,
-    mut x: [*const Block256<D::Chunk>; T],
+    mut x: [*const Block256<D::Chunk, F::Beside<D::Chunk>>; T],
     y: &mut [Dots<T>],
 ) {
     let c = Constants::hidden::<D>();
@@ -459,7 +474,7 @@ unsafe fn rows_of<const T: usize>(y: &mut Dots<T>, half: usize) -> [*mut v128; T
 #[inline(always)]
 unsafe fn add_block<F: Format256, D: Dot, const T: usize, const R: usize>(
     w: [*const u8; R],
-    x: [*const Block256<D::Chunk>; T],
+    x: [*const Block256<D::Chunk, F::Beside<D::Chunk>>; T],
     y: [[*mut v128; T]; R],
     c: &Constants,
 ) {

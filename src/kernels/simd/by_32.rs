@@ -1,7 +1,10 @@
 //! Types with a scale for 32 weights.
 
-use super::{Constants, Dot, add_each, bit_at, half_bytes, iq4_values, load_each};
-use crate::kernels::activations::{Block32, Walk};
+use super::{
+    Constants, Dot, Of32, SignedBlock32, add_each, add_signed_each, bit_at, half_bytes, iq4_values,
+    load_each, starts_signed,
+};
+use crate::kernels::activations::{Block32, Chunk, Walk};
 use crate::kernels::layout::{Dots, QUAD, q4_0, q4_1, q5_0, q5_1, q8_0};
 use crate::kernels::simd_attention::ask_for;
 use core::arch::wasm32::*;
@@ -16,12 +19,14 @@ unsafe fn load_f16(at: *const u8, c: &Constants) -> v128 {
 
 /// A type of the 32-family: sums of products, and what to do with them.
 pub(super) trait Format32 {
+    /// What its activations have beside.
+    type Beside<C: Chunk>: Copy;
     const BYTES: usize;
     const D: usize;
     const M: Option<usize>;
     unsafe fn sums<D: Dot, const T: usize>(
         w: [*const u8; 2],
-        x: [*const Block32<D::Chunk>; T],
+        x: [*const Block32<D::Chunk, Self::Beside<D::Chunk>>; T],
         c: &Constants,
     ) -> [[v128; 2]; T];
 }
@@ -50,6 +55,7 @@ pub(super) type Q5_1 = Q5<{ q5_1::BYTES }, { q5_1::M }, 0>;
 impl<const D_AT: usize, const M: usize, const BYTES: usize, const BIAS: i16> Format32
     for Q4<D_AT, M, BYTES, BIAS>
 {
+    type Beside<C: Chunk> = ();
     const BYTES: usize = BYTES;
     const D: usize = D_AT;
     const M: Option<usize> = if M == NO_M { None } else { Some(M) };
@@ -89,6 +95,7 @@ impl<const D_AT: usize, const M: usize, const BYTES: usize, const BIAS: i16> For
 }
 
 impl<const BYTES: usize, const M: usize, const BIAS: i16> Format32 for Q5<BYTES, M, BIAS> {
+    type Beside<C: Chunk> = ();
     const BYTES: usize = BYTES;
     const D: usize = q5_0::D;
     const M: Option<usize> = if M == NO_M { None } else { Some(M) };
@@ -139,22 +146,26 @@ impl<const BYTES: usize, const M: usize, const BIAS: i16> Format32 for Q5<BYTES,
 /// The sums for weights of 8 bits, of which `weights` makes those of a step.
 #[inline(always)]
 unsafe fn signed_sums<D: Dot, const T: usize>(
-    x: [*const Block32<D::Chunk>; T],
+    x: [*const SignedBlock32<D>; T],
     c: &Constants,
     weights: impl Fn(usize) -> [v128; 2],
 ) -> [[v128; 2]; T] {
-    let mut sums = [[i32x4_splat(0); 2]; T];
-    'block: {
-        unroll!(C in [0 1 2 3 4 5 6 7] {
-            step!(c, 'block, C);
-            // SAFETY: the caller's: `x` points to blocks.
-            unsafe { add_each(&mut sums, x, C, &weights(C), |sum, a, w| D::add_signed(sum, a, w, c)) };
-        });
+    // SAFETY: the caller's: `x` points to blocks.
+    unsafe {
+        let of = x.map(|x| Of32 { chunks: (&raw const (*x).chunks).cast(), signs: &raw const (*x).beside });
+        let mut sums = starts_signed::<D, T, 2>(of);
+        'block: {
+            unroll!(C in [0 1 2 3 4 5 6 7] {
+                step!(c, 'block, C);
+                add_signed_each::<D, T, 2>(&mut sums, of, C, &weights(C), c);
+            });
+        }
+        sums
     }
-    sums
 }
 
 impl Format32 for Q8 {
+    type Beside<C: Chunk> = C::Signs;
     const BYTES: usize = q8_0::BYTES;
     const D: usize = q8_0::D;
     const M: Option<usize> = None;
@@ -162,7 +173,7 @@ impl Format32 for Q8 {
     #[inline(always)]
     unsafe fn sums<D: Dot, const T: usize>(
         w: [*const u8; 2],
-        x: [*const Block32<D::Chunk>; T],
+        x: [*const SignedBlock32<D>; T],
         c: &Constants,
     ) -> [[v128; 2]; T] {
         // SAFETY: the caller's: `w` points to quads, `x` to blocks.
@@ -171,6 +182,7 @@ impl Format32 for Q8 {
 }
 
 impl Format32 for Iq4Nl {
+    type Beside<C: Chunk> = C::Signs;
     const BYTES: usize = q4_0::BYTES;
     const D: usize = q4_0::D;
     const M: Option<usize> = None;
@@ -178,7 +190,7 @@ impl Format32 for Iq4Nl {
     #[inline(always)]
     unsafe fn sums<D: Dot, const T: usize>(
         w: [*const u8; 2],
-        x: [*const Block32<D::Chunk>; T],
+        x: [*const SignedBlock32<D>; T],
         c: &Constants,
     ) -> [[v128; 2]; T] {
         // SAFETY: the caller's: `w` points to quads, `x` to blocks.
@@ -205,7 +217,7 @@ impl Format32 for Iq4Nl {
 pub(super) unsafe fn tile32<F: Format32, D: Dot, const T: usize>(
     groups: &[&[u8]],
     walk: &Walk,
-    x: [*const Block32<D::Chunk>; T],
+    x: [*const Block32<D::Chunk, F::Beside<D::Chunk>>; T],
     y: &mut [Dots<T>],
 ) {
     let c = Constants::hidden::<D>();
@@ -267,7 +279,7 @@ fn store_sums<const T: usize>(sums: &[[v128; 2]; T], y: &mut Dots<T>) {
 unsafe fn add_block<F: Format32, D: Dot, const T: usize>(
     group: *const u8,
     block: u32,
-    mut x: [*const Block32<D::Chunk>; T],
+    mut x: [*const Block32<D::Chunk, F::Beside<D::Chunk>>; T],
     index: usize,
     y: &mut [[v128; 2]; T],
     c: &Constants,

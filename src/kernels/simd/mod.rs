@@ -75,12 +75,27 @@ pub(super) trait Dot {
         i32x4_mul(sum, i32x4_shr(i8x16_swizzle(scales, c.signed[sub]), 24))
     }
 
-    /// Adds four activations times the bytes of `w`, -127 to 127, to sums in 32 bits.
-    unsafe fn add_signed(sum: v128, a: *const Self::Chunk, w: v128, c: &Constants) -> v128;
+    /// What sums in 32 bits of 32 activations times bytes of -127 to 127 begin at.
+    unsafe fn start_signed(of: Of32<Self::Chunk>) -> v128;
+
+    /// Adds the products of the activations of chunk `chunk` with the bytes of `w`.
+    unsafe fn add_signed(sum: v128, of: Of32<Self::Chunk>, chunk: usize, w: v128, c: &Constants) -> v128;
 
     /// a · b + c, rounded once or twice.
     fn mul_add(a: v128, b: v128, c: v128) -> v128;
 }
+
+/// Where 32 activations are, and what weights of 8 bits want beside.
+#[derive(Clone, Copy)]
+#[cfg_attr(target_feature = "relaxed-simd", allow(dead_code))]
+pub(super) struct Of32<C: Chunk> {
+    pub(super) chunks: *const C,
+    #[cfg_attr(not(target_feature = "relaxed-simd"), allow(dead_code))]
+    pub(super) signs: *const C::Signs,
+}
+
+type SignedBlock32<D> = Block32<<D as Dot>::Chunk, <<D as Dot>::Chunk as Chunk>::Signs>;
+type SignedBlock256<D> = Block256<<D as Dot>::Chunk, <<D as Dot>::Chunk as Chunk>::Signs>;
 
 /// Begins step `$n` of a block, none of which is the last: see [`Constants::n_steps`].
 macro_rules! step {
@@ -221,6 +236,34 @@ unsafe fn add_each<C, B, const T: usize, const R: usize>(
     }
 }
 
+/// What the sums of products with weights of 8 bits begin at.
+#[inline(always)]
+unsafe fn starts_signed<D: Dot, const T: usize, const R: usize>(of: [Of32<D::Chunk>; T]) -> [[v128; R]; T] {
+    let mut starts = [[i32x4_splat(0); R]; T];
+    for t in 0..T {
+        // SAFETY: the caller's.
+        starts[t] = [unsafe { D::start_signed(of[t]) }; R];
+    }
+    starts
+}
+
+/// As [`add_each`], for weights of 8 bits.
+#[inline(always)]
+unsafe fn add_signed_each<D: Dot, const T: usize, const R: usize>(
+    sums: &mut [[v128; R]; T],
+    of: [Of32<D::Chunk>; T],
+    chunk: usize,
+    w: &[v128; R],
+    c: &Constants,
+) {
+    for t in 0..T {
+        for r in 0..R {
+            // SAFETY: the caller's.
+            sums[t][r] = unsafe { D::add_signed(sums[t][r], of[t], chunk, w[r], c) };
+        }
+    }
+}
+
 /// The low halves of the bytes of `w`, or with `half` 1 the high ones.
 #[inline(always)]
 fn half_bytes(w: v128, half: usize, c: &Constants) -> v128 {
@@ -258,6 +301,18 @@ pub(super) fn dots32<D: Dot, const T: usize>(operands: &Operands<Block32<D::Chun
         PackedType::Q4_1 => tile32::<Q4_1, D, T>,
         PackedType::Q5_0 => tile32::<Q5_0, D, T>,
         PackedType::Q5_1 => tile32::<Q5_1, D, T>,
+        _ => unreachable!("of another family"),
+    };
+    run(tile, operands, y)
+}
+
+/// As [`dots32`], for weights of 8 bits.
+#[inline(always)]
+pub(super) fn signed_dots32<D: Dot, const T: usize>(
+    operands: &Operands<SignedBlock32<D>, T>,
+    y: &mut [Dots<T>],
+) {
+    let tile: Tile<SignedBlock32<D>, T> = match operands.ty {
         PackedType::Q8_0 => tile32::<Q8, D, T>,
         PackedType::IQ4_NL => tile32::<Iq4Nl, D, T>,
         _ => unreachable!("of another family"),
@@ -274,6 +329,18 @@ pub(super) fn dots256<D: Dot, const T: usize>(operands: &Operands<Block256<D::Ch
         PackedType::Q4_K => tile256::<Q4K, D, T>,
         PackedType::Q5_K => tile256::<Q5K, D, T>,
         PackedType::Q6_K => tile256::<Q6K, D, T>,
+        _ => unreachable!("of another family"),
+    };
+    run(tile, operands, y)
+}
+
+/// As [`dots256`], for weights of 8 bits.
+#[inline(always)]
+pub(super) fn signed_dots256<D: Dot, const T: usize>(
+    operands: &Operands<SignedBlock256<D>, T>,
+    y: &mut [Dots<T>],
+) {
+    let tile: Tile<SignedBlock256<D>, T> = match operands.ty {
         PackedType::IQ4_XS => tile256::<Iq4Xs, D, T>,
         _ => unreachable!("of another family"),
     };

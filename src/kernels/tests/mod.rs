@@ -3,8 +3,8 @@
 
 mod floats;
 
-use super::activations::{Block, Block32, Block256, Chunk, Operands};
-use super::layout::{Family, GROUP, LAYOUT_VERSION, PackedType, QK, QK_K, STREAMS};
+use super::activations::{Block, Block32, Block256, Bytes, Chunk, Operands, Rounded};
+use super::layout::{Dots, Family, GROUP, LAYOUT_VERSION, PackedType, QK, QK_K, STREAMS};
 use super::{Activations, Output, PackedMatrix, isa, portable};
 use crate::gguf::TensorType;
 use crate::threads::Pool;
@@ -210,6 +210,23 @@ fn products_are_added_to_what_is_there() {
 }
 
 #[test]
+fn what_weights_of_8_bits_meet_makes_the_same_products() {
+    let all: Vec<i8> = (-127..=127).collect();
+    for a in all.chunks(QK) {
+        let a: [i8; QK] = std::array::from_fn(|i| a[i % a.len()]);
+        let chunks: [Bytes; QK / 4] = std::array::from_fn(|i| Bytes::new(a.as_chunks().0[i]));
+        let signs = Bytes::signs(&chunks);
+        let (magnitudes, below) = (signs.magnitudes.as_flattened(), signs.below.as_flattened());
+        for &w in &all {
+            let products =
+                magnitudes.iter().zip(below).map(|(&a, &below)| i32::from(a) * i32::from(w ^ below));
+            let expected: i32 = a.iter().map(|&a| i32::from(a) * i32::from(w)).sum();
+            assert_eq!(signs.sum_below + products.sum::<i32>(), expected, "{w}");
+        }
+    }
+}
+
+#[test]
 fn a_token_alone_goes_over_groups_together_where_threads_have_enough_of_them() {
     let n_items_of = |n_out: usize, n_tok: usize, n_threads: usize, n_streams: usize| {
         PackedMatrix::new(PackedType::Q4_0, n_out, QK).expect("a matrix").n_items(n_tok, n_threads, n_streams)
@@ -232,7 +249,7 @@ fn a_token_alone_goes_over_groups_together_where_threads_have_enough_of_them() {
 fn shapes(ty: PackedType) -> impl Iterator<Item = (usize, usize, usize)> {
     let columns = match ty.family() {
         Family::Float => [1, 2, 37],
-        Family::By32 | Family::By256 => [1, 3, 5].map(|n_blocks| n_blocks * ty.block_len()),
+        _ => [1, 3, 5].map(|n_blocks| n_blocks * ty.block_len()),
     };
     [1, 3, 4, 5, 7, 8, 9, 12, 17, 25, 37].into_iter().flat_map(move |n_out| {
         columns.into_iter().flat_map(move |n_in| {
@@ -421,7 +438,7 @@ fn activations_are_rounded_to_the_nearest_step() {
     let mut noise = Noise(0xA076_1D64_78BD_642F);
     for size in [0.0, 1e-30, 1.0, 1e4, 1e30] {
         let x: Vec<f32> = (0..QK_K).map(|_| noise.real() * size).collect();
-        let block = Block256::quantize(&x);
+        let block = Block256::<_>::quantize(&x);
         let largest = portable::max_abs(&x);
         assert_eq!(block.d, largest / 127.0);
         let scale = if size > 0.0 { 127.0 / largest } else { 0.0 };
@@ -442,7 +459,7 @@ fn activations_are_rounded_to_the_nearest_step() {
             };
             assert_eq!((*low, *high), (of(0), of(1)));
         }
-        let block = Block32::quantize(&x[..QK]);
+        let block = Block32::<_>::quantize(&x[..QK]);
         let sum: i32 = block.chunks.iter().flat_map(|chunk| chunk.get()).map(i32::from).sum();
         assert_eq!(block.sum, block.d * sum as f32);
         assert_eq!(i32::from(block.pairs[0]) + i32::from(block.pairs[1]), sum);
@@ -468,16 +485,10 @@ fn oracle(matrix: &PackedMatrix, x: &[f32]) -> Vec<f32> {
             let (groups, mut dots) = (&[group], [[[0.0; GROUP]]]);
             match &prepared {
                 Activations::Float(x) => portable::dots_float(ty, groups, [x], &mut dots),
-                Activations::By32(x) => {
-                    let (tile, _) = x.tile_of(0);
-                    let blocks: Vec<_> = tile.token(0).iter().copied().map(Block32::to_bytes).collect();
-                    portable::dots32(&Operands { ty, groups, walk: &tile.walk, x: [&blocks] }, &mut dots);
-                }
-                Activations::By256(x) => {
-                    let (tile, _) = x.tile_of(0);
-                    let blocks: Vec<_> = tile.token(0).iter().copied().map(Block256::to_bytes).collect();
-                    portable::dots256(&Operands { ty, groups, walk: &tile.walk, x: [&blocks] }, &mut dots);
-                }
+                Activations::By32(x) => dots32(x, ty, groups, &mut dots),
+                Activations::SignedBy32(x) => dots32(x, ty, groups, &mut dots),
+                Activations::By256(x) => dots256(x, ty, groups, &mut dots),
+                Activations::SignedBy256(x) => dots256(x, ty, groups, &mut dots),
             }
             dots[0][0]
         });
@@ -486,18 +497,45 @@ fn oracle(matrix: &PackedMatrix, x: &[f32]) -> Vec<f32> {
     y
 }
 
-impl<C: Chunk> Block32<C> {
-    fn to_bytes(self) -> Block32<portable::Chunk> {
-        let Self { chunks, pairs, d, sum } = self;
-        Block32 { chunks: chunks.map(|chunk| Chunk::new(chunk.get())), pairs, d, sum }
-    }
+/// The portable loop's products of the only token.
+fn dots32<S: Copy>(
+    x: &Rounded<Block32<isa::Chunk, S>>,
+    ty: PackedType,
+    groups: &[&[u8]],
+    dots: &mut [Dots<1>],
+) where
+    Block32<isa::Chunk, S>: Block,
+{
+    let (tile, _) = x.tile_of(0);
+    let blocks = tile.token(0).iter().map(|&Block32 { chunks, pairs, d, sum, .. }| Block32 {
+        chunks: chunks.map(|chunk| Chunk::new(chunk.get())),
+        pairs,
+        d,
+        sum,
+        beside: (),
+    });
+    let blocks: Vec<_> = blocks.collect();
+    portable::dots32(&Operands { ty, groups, walk: &tile.walk, x: [&blocks] }, dots);
 }
 
-impl<C: Chunk> Block256<C> {
-    fn to_bytes(self) -> Block256<portable::Chunk> {
-        let Self { chunks, pairs, sums, d } = self;
-        Block256 { chunks: chunks.map(|chunk| Chunk::new(chunk.get())), pairs, sums, d }
-    }
+fn dots256<S: Copy>(
+    x: &Rounded<Block256<isa::Chunk, S>>,
+    ty: PackedType,
+    groups: &[&[u8]],
+    dots: &mut [Dots<1>],
+) where
+    Block256<isa::Chunk, S>: Block,
+{
+    let (tile, _) = x.tile_of(0);
+    let blocks = tile.token(0).iter().map(|&Block256 { chunks, pairs, sums, d, .. }| Block256 {
+        chunks: chunks.map(|chunk| Chunk::new(chunk.get())),
+        pairs,
+        sums,
+        d,
+        beside: [(); 8],
+    });
+    let blocks: Vec<_> = blocks.collect();
+    portable::dots256(&Operands { ty, groups, walk: &tile.walk, x: [&blocks] }, dots);
 }
 
 fn reals(n: usize, size: f32, noise: &mut Noise) -> Vec<f32> {
