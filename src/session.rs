@@ -21,7 +21,7 @@ use web_time::{Duration, Instant};
 const PREFILL_CHUNK: RangeInclusive<usize> = 32..=128;
 
 /// Weights times tokens that a step should not exceed: a model of a billion weights gets the smallest chunk.
-const PREFILL_WORK: usize = 32 << 30;
+const PREFILL_WORK: u64 = 32 << 30;
 
 /// What a model draws beside the tokens that end an answer is text to whoever asked: tool calls begin with special
 /// tokens in some families.
@@ -198,7 +198,8 @@ impl Session {
         grammars: Arc<Mutex<Option<Grammars>>>,
     ) -> Self {
         let (fewest, most) = PREFILL_CHUNK.into_inner();
-        let prefill_chunk = (PREFILL_WORK / llama.config().n_block_weights()).clamp(fewest, most);
+        let chunk = PREFILL_WORK / llama.config().n_block_weights();
+        let prefill_chunk = usize::try_from(chunk).unwrap_or(most).clamp(fewest, most);
         Self { llama, tokenizer, context, generation: None, grammars, logits: Vec::new(), prefill_chunk }
     }
 

@@ -117,7 +117,7 @@ impl PackedMatrix {
     /// `n_streams` groups as far apart as can be, at most [`STREAMS`], if each of `n_threads` still has a few items.
     pub(crate) fn n_items(&self, n_tok: usize, n_threads: usize, n_streams: usize) -> usize {
         const ITEMS_OF_THREAD: usize = 4;
-        // Blocks of the others are so long, or their products so few, that two groups share their loads.
+        // In the other families two groups go at once anyway.
         let n_streams = match self.family() {
             Family::By32 | Family::SignedBy32 => n_streams,
             _ => n_streams.max(2),

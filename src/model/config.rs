@@ -58,10 +58,13 @@ const DEFAULT_N_CTX: usize = 4096;
 
 impl Config {
     /// Weights of the blocks' matrices.
-    pub(crate) fn n_block_weights(&self) -> usize {
+    pub(crate) fn n_block_weights(&self) -> u64 {
+        let product =
+            |of: [usize; 3]| of.into_iter().fold(1_u64, |product, n| product.saturating_mul(n as u64));
         let Self { n_embd, n_layer, n_ff, n_head, n_head_kv, head_dim, .. } = *self;
-        let attention = 2 * (n_head + n_head_kv) * head_dim;
-        n_layer.saturating_mul(n_embd.saturating_mul(attention + 3 * n_ff)).max(1)
+        // Columns, or rows, of `n_embd`.
+        let of_block = product([2, n_head + n_head_kv, head_dim]).saturating_add(product([3, n_ff, 1]));
+        product([n_layer, n_embd, 1]).saturating_mul(of_block).max(1)
     }
 
     /// Reads the shape from `metadata`.

@@ -8,8 +8,11 @@ use crate::kernels::activations::{Block256, Chunk, Walk};
 use crate::kernels::layout::{Dots, QUAD, iq4_xs, min_at, q2_k, q3_k, q4_k, q5_k, q6_k};
 use core::arch::wasm32::*;
 
+/// A block of activations for a type.
+type BlockOf<F, D> = Block256<<D as Dot>::Chunk, <F as Format256>::Beside<<D as Dot>::Chunk>>;
+
 /// A type of the K-family: sums of products of `R` quads side by side, scaled.
-pub(super) trait Format256 {
+pub(super) trait Format256: Sized {
     /// What its activations have beside.
     type Beside<C: Chunk>: Copy;
     const BYTES: usize;
@@ -18,14 +21,14 @@ pub(super) trait Format256 {
     const DMIN: Option<usize>;
     unsafe fn sums<D: Dot, const T: usize, const R: usize>(
         w: [*const u8; R],
-        x: [*const Block256<D::Chunk, Self::Beside<D::Chunk>>; T],
+        x: [*const BlockOf<Self, D>; T],
         c: &Constants,
     ) -> [[v128; R]; T];
     /// Mins times the sums of the activations.
     #[inline(always)]
     unsafe fn mins<D: Dot, const T: usize, const R: usize>(
         _: [*const u8; R],
-        _: [*const Block256<D::Chunk, Self::Beside<D::Chunk>>; T],
+        _: [*const BlockOf<Self, D>; T],
         _: &Constants,
     ) -> [[v128; R]; T] {
         [[i32x4_splat(0); R]; T]
@@ -424,7 +427,7 @@ impl Format256 for Q6K {
 pub(super) unsafe fn tile256<F: Format256, D: Dot, const T: usize>(
     groups: &[&[u8]],
     walk: &Walk,
-    mut x: [*const Block256<D::Chunk, F::Beside<D::Chunk>>; T],
+    mut x: [*const BlockOf<F, D>; T],
     y: &mut [Dots<T>],
 ) {
     let c = Constants::hidden::<D>();
@@ -474,7 +477,7 @@ unsafe fn rows_of<const T: usize>(y: &mut Dots<T>, half: usize) -> [*mut v128; T
 #[inline(always)]
 unsafe fn add_block<F: Format256, D: Dot, const T: usize, const R: usize>(
     w: [*const u8; R],
-    x: [*const Block256<D::Chunk, F::Beside<D::Chunk>>; T],
+    x: [*const BlockOf<F, D>; T],
     y: [[*mut v128; T]; R],
     c: &Constants,
 ) {

@@ -17,8 +17,11 @@ unsafe fn load_f16(at: *const u8, c: &Constants) -> v128 {
     f32x4_mul(v128_and(moved, c.f16), c.two_to_112)
 }
 
+/// A block of activations for a type.
+type BlockOf<F, D> = Block32<<D as Dot>::Chunk, <F as Format32>::Beside<<D as Dot>::Chunk>>;
+
 /// A type of the 32-family: sums of products, and what to do with them.
-pub(super) trait Format32 {
+pub(super) trait Format32: Sized {
     /// What its activations have beside.
     type Beside<C: Chunk>: Copy;
     const BYTES: usize;
@@ -26,7 +29,7 @@ pub(super) trait Format32 {
     const M: Option<usize>;
     unsafe fn sums<D: Dot, const T: usize>(
         w: [*const u8; 2],
-        x: [*const Block32<D::Chunk, Self::Beside<D::Chunk>>; T],
+        x: [*const BlockOf<Self, D>; T],
         c: &Constants,
     ) -> [[v128; 2]; T];
 }
@@ -217,7 +220,7 @@ impl Format32 for Iq4Nl {
 pub(super) unsafe fn tile32<F: Format32, D: Dot, const T: usize>(
     groups: &[&[u8]],
     walk: &Walk,
-    x: [*const Block32<D::Chunk, F::Beside<D::Chunk>>; T],
+    x: [*const BlockOf<F, D>; T],
     y: &mut [Dots<T>],
 ) {
     let c = Constants::hidden::<D>();
@@ -249,7 +252,7 @@ pub(super) unsafe fn tile32<F: Format32, D: Dot, const T: usize>(
 }
 
 /// How many bytes before they are needed weights are asked for: hardware has brought them near by then, but not nearest.
-/// On Zen 4 that is worth 5 %, with 128 to 512 bytes alike; with 1024 it is a loss.
+/// On Zen 4 that is worth 7 %, with 256 and 512 bytes alike; with 1024 it is a loss.
 const AHEAD: usize = 256;
 
 #[inline(always)]
@@ -279,7 +282,7 @@ fn store_sums<const T: usize>(sums: &[[v128; 2]; T], y: &mut Dots<T>) {
 unsafe fn add_block<F: Format32, D: Dot, const T: usize>(
     group: *const u8,
     block: u32,
-    mut x: [*const Block32<D::Chunk, F::Beside<D::Chunk>>; T],
+    mut x: [*const BlockOf<F, D>; T],
     index: usize,
     y: &mut [[v128; 2]; T],
     c: &Constants,
