@@ -94,7 +94,8 @@ impl Llama {
         // Candle's errors do not keep ours.
         let lost = |error| self.pool.check().err().unwrap_or(error);
         let logits = self.evaluate(ids, cache, logits).map_err(lost)?;
-        if ids.len() == 1 {
+        // A step that reads all weights.
+        if ids.len() == 1 && logits.dim(0)? == 1 {
             self.pool.streams().observe(begun.elapsed());
         }
         Ok(logits)
