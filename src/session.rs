@@ -37,8 +37,6 @@ pub struct Session {
     grammars: Arc<Mutex<Option<Grammars>>>,
     /// What is drawn from, `(n_vocab)`; kept from token to token for its memory.
     logits: Vec<f32>,
-    /// Prompt tokens per step.
-    prefill_chunk: usize,
 }
 
 /// What to generate. The default is one answer without a limit, drawn at temperature 1, to a prompt yet to be given.
@@ -197,10 +195,7 @@ impl Session {
         context: Context,
         grammars: Arc<Mutex<Option<Grammars>>>,
     ) -> Self {
-        let (fewest, most) = PREFILL_CHUNK.into_inner();
-        let chunk = PREFILL_WORK / llama.config().n_block_weights();
-        let prefill_chunk = usize::try_from(chunk).unwrap_or(most).clamp(fewest, most);
-        Self { llama, tokenizer, context, generation: None, grammars, logits: Vec::new(), prefill_chunk }
+        Self { llama, tokenizer, context, generation: None, grammars, logits: Vec::new() }
     }
 
     fn with(&self, context: Context) -> Self {
@@ -340,7 +335,7 @@ impl Session {
             Next::Finish(reason) => return self.finish(generation, reason),
             Next::Prefill => {
                 let total = generation.request.prompt.len();
-                let done = total.min(generation.prefilled + self.prefill_chunk);
+                let done = total.min(generation.prefilled + self.prefill_chunk());
                 let ids = &generation.request.prompt[generation.prefilled..done];
                 generation.prefilled = done;
                 generation.next = Next::Prefill;
@@ -472,6 +467,12 @@ impl Session {
     }
 
     /// The logits after `ids`, `(n_vocab)`.
+    fn prefill_chunk(&self) -> usize {
+        let (fewest, most) = PREFILL_CHUNK.into_inner();
+        let chunk = PREFILL_WORK / self.llama.config().n_block_weights();
+        usize::try_from(chunk).unwrap_or(most).clamp(fewest, most)
+    }
+
     fn forward(&mut self, ids: &[u32]) -> Result<Tensor> {
         let logits = self.context.forward(&self.llama, ids, Logits::Last)?; // (1, n_vocab)
         Ok(logits.squeeze(0)?)

@@ -57,14 +57,11 @@ const DEFAULT_BETA_SLOW: f32 = 1.0;
 const DEFAULT_N_CTX: usize = 4096;
 
 impl Config {
-    /// Weights of the blocks' matrices.
+    /// Weights of the blocks' matrices, of a model that is loaded: they are in memory, so that they can be counted.
     pub(crate) fn n_block_weights(&self) -> u64 {
-        let product =
-            |of: [usize; 3]| of.into_iter().fold(1_u64, |product, n| product.saturating_mul(n as u64));
         let Self { n_embd, n_layer, n_ff, n_head, n_head_kv, head_dim, .. } = *self;
-        // Columns, or rows, of `n_embd`.
-        let of_block = product([2, n_head + n_head_kv, head_dim]).saturating_add(product([3, n_ff, 1]));
-        product([n_layer, n_embd, 1]).saturating_mul(of_block).max(1)
+        let rows = 2 * (n_head + n_head_kv) * head_dim + 3 * n_ff; // of n_embd, or as many columns
+        n_layer as u64 * n_embd as u64 * rows as u64
     }
 
     /// Reads the shape from `metadata`.

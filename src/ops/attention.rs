@@ -109,9 +109,8 @@ impl Append<'_> {
         // Keys and values alike: 2 · n_head_kv heads of each block.
         let mut heads: Vec<&mut [u8]> =
             blocks.iter_mut().flat_map(|block| block.chunks_exact_mut(KV_BLOCK * row_bytes)).collect();
-        let write = |index: usize, kept: &mut [&mut [u8]]| {
+        let write = |index: usize, kept: &mut [u8], padded: &mut [f32]| {
             let (block, head) = (index / (2 * n_head_kv), index % (2 * n_head_kv));
-            let mut padded = vec![0.0; self.heads.width()];
             let begin = (block * KV_BLOCK).max(first);
             for pos in begin..(first + n_tok).min((block + 1) * KV_BLOCK) {
                 let tok = pos - first;
@@ -120,15 +119,18 @@ impl Append<'_> {
                 if head < n_head_kv {
                     self.rotation.turn(tok, values);
                 }
-                self.ty.pack(&padded, &mut kept[0][pos % KV_BLOCK * row_bytes..][..row_bytes]);
+                self.ty.pack(padded, &mut kept[pos % KV_BLOCK * row_bytes..][..row_bytes]);
             }
         };
+        let zeros = || vec![0.0; self.heads.width()];
         if n_tok == 1 {
             // Less than it takes to hand it over.
-            heads.chunks_mut(1).enumerate().for_each(|(index, kept)| write(index, kept));
+            let mut padded = zeros();
+            heads.iter_mut().enumerate().for_each(|(index, kept)| write(index, kept, &mut padded));
             return Ok(());
         }
-        self.pool.run_chunks(&mut heads, 1, &write).map_err(lost)
+        let job = |index: usize, kept: &mut [&mut [u8]]| write(index, kept[0], &mut zeros());
+        self.pool.run_chunks(&mut heads, 1, &job).map_err(lost)
     }
 }
 

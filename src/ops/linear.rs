@@ -41,9 +41,14 @@ pub(crate) fn embed(matrix: &PackedMatrix, ids: &[u32]) -> Result<Tensor> {
     Tensor::from_vec::<_, f32>(rows, (ids.len(), matrix.n_in()), &Device::Cpu)
 }
 
+/// The width of what `parts` make side by side.
+fn width_of(parts: &[Projection]) -> usize {
+    parts.iter().map(|part| part.weight.n_out()).sum()
+}
+
 /// `x`, `(n_tok, n_in)`, times all of `parts`, side by side, added to `y`, `(n_tok, sum of n_out)`.
 fn project(x: &[f32], parts: &[Projection], pool: &Pool, y: &mut [f32]) -> Result<()> {
-    let width: usize = parts.iter().map(|part| part.weight.n_out()).sum();
+    let width = width_of(parts);
     let n_tok = y.len() / width;
     // Prepared once for each family of weights.
     let prepared: [OnceCell<Activations>; Family::COUNT] = Default::default();
@@ -119,8 +124,7 @@ impl NormedProjection {
             kernels::rms_norm(&x[tok * n_in..(tok + 1) * n_in], &self.norm, self.eps, y);
         };
         self.pool.run_chunks(&mut normed, n_in, &norm).map_err(lost)?;
-        let width: usize = self.parts.iter().map(|part| part.weight.n_out()).sum();
-        let mut y = vec![0.0; n_tok * width];
+        let mut y = vec![0.0; n_tok * width_of(&self.parts)];
         project(&normed, &self.parts, &self.pool, &mut y)?;
         Ok((y, n_tok))
     }

@@ -532,7 +532,7 @@ fn dots256<S: Copy>(
         pairs,
         sums,
         d,
-        beside: [(); 8],
+        beside: [(); QK_K / QK],
     });
     let blocks: Vec<_> = blocks.collect();
     portable::dots256(&Operands { ty, groups, walk: &tile.walk, x: [&blocks] }, dots);
