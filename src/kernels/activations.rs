@@ -9,7 +9,7 @@
 //! their first rounding left is rounded as well, with a scale of its own, which gives them 15 bits. See [`Walk`].
 
 use super::isa::{self, TILE};
-use super::layout::{Dots, Family, PackedType, QK, QK_K};
+use super::layout::{AHEAD, Dots, Family, PackedType, QK, QK_K, Reading};
 use crate::Result;
 use crate::threads::Pool;
 
@@ -64,13 +64,15 @@ impl Walk {
     }
 }
 
-/// What products are of: groups of rows, packed as `ty`, and of each of `T` tokens the blocks of activations that they
-/// meet along `walk`.
+/// What products are of: groups of rows, packed as `ty`, each with what follows it, and of each of `T` tokens the blocks of
+/// activations that they meet along `walk`.
 #[derive(Clone, Copy)]
 pub(crate) struct Operands<'a, B, const T: usize> {
     pub(super) ty: PackedType,
     pub(super) groups: &'a [&'a [u8]],
     pub(super) walk: &'a Walk,
+    #[cfg_attr(not(all(target_arch = "wasm32", target_feature = "simd128")), allow(dead_code))]
+    pub(super) reading: Reading,
     pub(super) x: [&'a [B]; T],
 }
 
@@ -78,9 +80,10 @@ impl<B, const T: usize> Operands<'_, B, T> {
     /// Checks the lengths.
     #[inline(always)]
     pub(super) fn check(&self, y: &[Dots<T>]) {
-        let &Self { ty, groups, walk, x } = self;
+        let &Self { ty, groups, walk, x, .. } = self;
         assert!(groups.len() == y.len());
-        assert!(groups.iter().all(|group| group.len() == 2 * walk.n_blocks() * ty.quad_bytes()));
+        let n_bytes = 2 * walk.n_blocks() * ty.quad_bytes();
+        assert!(groups.iter().all(|group| group.len() >= n_bytes + AHEAD));
         assert!(x.iter().all(|x| x.len() == walk.blocks().len()));
     }
 }
@@ -323,7 +326,9 @@ pub(crate) trait Block: Copy + Send + Sync {
 /// The scale, and the numbers by fours.
 fn round<const N: usize>(x: &[f32], chunks: &mut [isa::Chunk; N]) -> f32 {
     let largest = isa::max_abs(x);
-    let scale = if largest > 0.0 { MAX / largest } else { 0.0 };
+    let scale = MAX / largest;
+    // What is next to nothing is nothing.
+    let scale = if scale.is_finite() { scale } else { 0.0 };
     isa::round_to(x, scale, chunks);
     largest / MAX
 }

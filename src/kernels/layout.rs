@@ -6,8 +6,9 @@
 //! its vector v.
 //!
 //! A matrix is cut into groups of [`GROUP`] rows, whose last one is padded with zeros. The two quads of a group alternate
-//! block by block, and a quad lies in the order in which the products load it, so that they read forward: with the scales
-//! of the K-family behind all of its weights, memory gave half as much.
+//! block by block, in the K-family, whose blocks are long, vector by vector; and a quad lies in the order in which the
+//! products load it. So they read forward: with the scales of the K-family behind all of its weights, memory gave half as
+//! much.
 //!
 //! | type | quad | bytes of a quad |
 //! | --- | --- | --- |
@@ -36,7 +37,7 @@ pub(crate) const QK: usize = 32;
 pub(crate) const QK_K: usize = 256;
 
 /// To be raised with every change of what packed bytes mean: those that were kept are packed anew then. A test knows.
-pub const LAYOUT_VERSION: u32 = 2;
+pub const LAYOUT_VERSION: u32 = 3;
 
 /// Rows in a group.
 pub(crate) const GROUP: usize = 8;
@@ -44,12 +45,31 @@ pub(crate) const GROUP: usize = 8;
 /// The dot products of a group's rows with `T` tokens.
 pub(super) type Dots<const T: usize> = [[f32; GROUP]; T];
 
-/// At how many places at most a thread reads weights in turns for a token alone: hardware reads ahead of each, but only so
-/// far.
-pub(crate) const STREAMS: usize = 4;
+/// Groups at most that a token alone goes over in one call.
+pub(crate) const TOGETHER: usize = 4;
+
+/// In what order a token alone goes over groups of quantized weights.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Reading {
+    /// Groups as far apart as can be, in turns: hardware reads ahead of each place, but only so far.
+    InTurns,
+    /// Neighbours, one after the other.
+    InARow,
+}
+
+/// How many bytes before they are needed weights of the 32-family are asked for that are read in a row: hardware has
+/// brought them near by then, but not nearest. On Zen 4 that is worth 7 %, with 256 and 512 bytes alike; with 1024 it is a
+/// loss, as it is in the K-family with any.
+pub(super) const AHEAD: usize = 256;
 
 /// Rows in a quad.
 pub(super) const QUAD: usize = 4;
+
+/// Bytes of a vector.
+pub(super) const VECTOR: usize = 16;
+
+/// From a vector of a quad of the K-family to its next one: a vector of the group's other quad lies between.
+pub(super) const STEP: usize = 2 * VECTOR;
 
 /// Where things are within a quad.
 pub(super) mod q4_0 {
@@ -76,72 +96,79 @@ pub(super) mod q8_0 {
     pub(crate) const D: usize = 128;
     pub(crate) const BYTES: usize = 136;
 }
-// The blocks of the K-family are parts of `PART` bytes, which begin with a vector of scales: \[sub\]\[row\], four `sub`.
+// The blocks of the K-family are parts, which begin with a vector of scales: \[sub\]\[row\], four `sub`. `PART` bytes hold a
+// part of both quads, and whatever is counted from the first byte of one counts the other's vectors too, but for `BYTES`.
 pub(super) mod q2_k {
-    pub(crate) const PART: usize = 80;
-    pub(crate) const D: usize = 320;
-    pub(crate) const DMIN: usize = 336;
-    pub(crate) const BYTES: usize = 352;
+    use super::STEP;
+    pub(crate) const PART: usize = 5 * STEP;
+    pub(crate) const D: usize = 4 * PART;
+    pub(crate) const DMIN: usize = D + STEP;
+    pub(crate) const BYTES: usize = (DMIN + STEP) / 2;
     /// The fields of 16 k.
     pub(crate) const fn fields(sub: usize) -> usize {
-        PART * (sub / 4) + 16 + 16 * (sub % 4)
+        PART * (sub / 4) + STEP * (1 + sub % 4)
     }
 }
 pub(super) mod q3_k {
-    pub(crate) const PART: usize = 112;
-    pub(crate) const D: usize = 448;
-    pub(crate) const BYTES: usize = 464;
+    use super::STEP;
+    pub(crate) const PART: usize = 7 * STEP;
+    pub(crate) const D: usize = 4 * PART;
+    pub(crate) const BYTES: usize = (D + STEP) / 2;
     /// The upper bits of the 32 k that these 16 are of.
     pub(crate) const fn high(sub: usize) -> usize {
-        PART * (sub / 4) + 16 + 48 * (sub % 4 / 2)
+        PART * (sub / 4) + STEP * (1 + 3 * (sub % 4 / 2))
     }
     /// The fields of 16 k.
     pub(crate) const fn fields(sub: usize) -> usize {
-        high(sub) + 16 + 16 * (sub % 2)
+        high(sub) + STEP * (1 + sub % 2)
     }
 }
 pub(super) mod q4_k {
-    pub(crate) const PART: usize = 288;
-    pub(crate) const MINS: usize = 272;
-    pub(crate) const D: usize = 576;
-    pub(crate) const DMIN: usize = 592;
-    pub(crate) const BYTES: usize = 608;
+    use super::STEP;
+    pub(crate) const PART: usize = 18 * STEP;
+    pub(crate) const MINS: usize = 17 * STEP;
+    pub(crate) const D: usize = 2 * PART;
+    pub(crate) const DMIN: usize = D + STEP;
+    pub(crate) const BYTES: usize = (DMIN + STEP) / 2;
     /// A vector of halves.
     pub(crate) const fn halves(v: usize) -> usize {
-        PART * (v / 16) + 16 + 16 * (v % 16)
+        PART * (v / 16) + STEP * (1 + v % 16)
     }
 }
 pub(super) mod q5_k {
-    pub(crate) const PART: usize = 352;
-    pub(crate) const MINS: usize = 336;
-    pub(crate) const D: usize = 704;
-    pub(crate) const DMIN: usize = 720;
-    pub(crate) const BYTES: usize = 736;
+    use super::STEP;
+    pub(crate) const PART: usize = 22 * STEP;
+    pub(crate) const MINS: usize = 21 * STEP;
+    pub(crate) const D: usize = 2 * PART;
+    pub(crate) const DMIN: usize = D + STEP;
+    pub(crate) const BYTES: usize = (DMIN + STEP) / 2;
     /// The upper bits of vector v of halves.
     pub(crate) const fn high(v: usize) -> usize {
-        PART * (v / 16) + 16 + 16 * (v % 4)
+        PART * (v / 16) + STEP * (1 + v % 4)
     }
     /// A vector of halves.
     pub(crate) const fn halves(v: usize) -> usize {
-        PART * (v / 16) + 80 + 16 * (v % 16)
+        PART * (v / 16) + STEP * (5 + v % 16)
     }
 }
 pub(super) mod q6_k {
-    pub(crate) const PART: usize = 208;
-    pub(crate) const D: usize = 832;
-    pub(crate) const BYTES: usize = 848;
-    /// The three planes of 16 k.
-    pub(crate) const fn planes(sub: usize) -> usize {
-        PART * (sub / 4) + 16 + 48 * (sub % 4)
+    use super::STEP;
+    pub(crate) const PART: usize = 13 * STEP;
+    pub(crate) const D: usize = 4 * PART;
+    pub(crate) const BYTES: usize = (D + STEP) / 2;
+    /// Plane p of 16 k.
+    pub(crate) const fn plane(sub: usize, p: usize) -> usize {
+        PART * (sub / 4) + STEP * (1 + 3 * (sub % 4) + p)
     }
 }
 pub(super) mod iq4_xs {
-    pub(crate) const PART: usize = 272;
-    pub(crate) const D: usize = 544;
-    pub(crate) const BYTES: usize = 560;
+    use super::STEP;
+    pub(crate) const PART: usize = 17 * STEP;
+    pub(crate) const D: usize = 2 * PART;
+    pub(crate) const BYTES: usize = (D + STEP) / 2;
     /// A vector of halves.
     pub(crate) const fn halves(v: usize) -> usize {
-        PART * (v / 16) + 16 + 16 * (v % 16)
+        PART * (v / 16) + STEP * (1 + v % 16)
     }
 }
 
@@ -285,12 +312,18 @@ impl PackedType {
 
     /// Where in a group the quad of `block` and rows 0 to 3 or, with `half` 1, rows 4 to 7 begins.
     pub(crate) fn quad_offset(self, block: usize, half: usize) -> usize {
-        (2 * block + half) * self.quad_bytes()
+        let second = if self.alternates() { VECTOR } else { self.quad_bytes() };
+        2 * block * self.quad_bytes() + half * second
     }
 
-    /// Packs row `row` (0 to 3) of a quad: `file` is its block as in the file.
+    /// Whether a group's quads alternate vector by vector.
+    fn alternates(self) -> bool {
+        matches!(self.family(), Family::By256 | Family::SignedBy256)
+    }
+
+    /// Packs row `row` (0 to 3) of what begins with a quad: `file` is its block as in the file.
     pub(super) fn pack(self, file: &[u8], row: usize, quad: &mut [u8]) {
-        let mut lane = Lane { quad, row };
+        let mut lane = Lane { quad, row, step: if self.alternates() { STEP } else { VECTOR } };
         match self {
             Self::Q4_0 | Self::IQ4_NL => {
                 lane.words(q4_0::D, &file[..2]);
@@ -368,7 +401,7 @@ impl PackedType {
                         let (c, i) = (k / 4, k % 4);
                         w[k] | ((w[12 + i] >> (2 * c)) & 3) << 6
                     });
-                    lane.spread(q6_k::planes(sub), &planes);
+                    lane.spread(q6_k::plane(sub, 0), &planes);
                 }
                 lane.scales(q6_k::PART, &file[192..208]);
                 lane.f32(q6_k::D, &file[208..]);
@@ -392,18 +425,20 @@ impl PackedType {
 struct Lane<'q> {
     quad: &'q mut [u8],
     row: usize,
+    /// From one vector to the next.
+    step: usize,
 }
 
 impl Lane<'_> {
     /// Bytes by fours, to this row's lane of the vectors from `at` on.
     fn spread(&mut self, at: usize, bytes: &[u8]) {
         for (v, four) in bytes.chunks_exact(4).enumerate() {
-            let lane = at + 16 * v + 4 * self.row;
+            let lane = at + self.step * v + 4 * self.row;
             self.quad[lane..lane + 4].copy_from_slice(four);
         }
     }
 
-    /// Bytes by fours, to this row's lane of vectors, of which number v is at `at(v)`; 16 of them lie together.
+    /// Bytes by fours, to this row's lane of vectors, of which number v is at `at(v)`; 16 of them follow one another.
     fn parts(&mut self, at: impl Fn(usize) -> usize, bytes: &[u8]) {
         for (part, bytes) in bytes.chunks_exact(64).enumerate() {
             self.spread(at(16 * part), bytes);

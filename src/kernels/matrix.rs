@@ -2,7 +2,7 @@
 
 use super::activations::{Activations, Block, Operands, Rounded};
 use super::isa::{self, TILE};
-use super::layout::{Dots, Family, GROUP, PackedType, QUAD, STREAMS};
+use super::layout::{AHEAD, Dots, Family, GROUP, PackedType, QUAD, Reading, TOGETHER};
 use std::ops::Range;
 
 /// A matrix `(n_out, n_in)`.
@@ -11,6 +11,7 @@ pub(crate) struct PackedMatrix {
     ty: PackedType,
     n_out: usize,
     n_in: usize,
+    /// All groups, and then [`AHEAD`] bytes that are asked for, but never counted.
     data: Vec<u8>,
 }
 
@@ -22,6 +23,29 @@ pub(crate) struct Output<'y> {
     n_tok: usize,
     stride: usize,
     lifetime: std::marker::PhantomData<&'y mut [f32]>,
+}
+
+/// Some of the items that a matrix's rows are cut into.
+#[derive(Debug, Clone)]
+pub(crate) struct Items {
+    pub(crate) range: Range<usize>,
+    /// How many there are: see [`PackedMatrix::n_items`].
+    pub(crate) n: usize,
+    /// How the groups of one lie, where they are several.
+    pub(crate) reading: Reading,
+}
+
+impl Items {
+    /// Those of `n_groups` groups that `item` has.
+    fn groups(&self, item: usize, n_groups: usize) -> std::iter::StepBy<Range<usize>> {
+        match self.reading {
+            Reading::InTurns => (item..n_groups).step_by(self.n),
+            Reading::InARow => {
+                let each = n_groups.div_ceil(self.n);
+                (item * each..n_groups.min((item + 1) * each)).step_by(1)
+            }
+        }
+    }
 }
 
 // SAFETY: what is written through it is disjoint, by the contract of `PackedMatrix::multiply`.
@@ -40,17 +64,18 @@ impl<'y> Output<'y> {
     #[inline(never)]
     fn add_rows(&self, tok: usize, column: usize, dots: &[[f32; GROUP]], n_rows: usize) {
         for (t, dots) in dots.iter().enumerate() {
-            self.add(tok + t, column, &dots[..n_rows]);
+            let tok = tok + t;
+            assert!(tok < self.n_tok && column + n_rows <= self.stride);
+            // SAFETY: within `y`, by the check above, and no other thread's.
+            let to =
+                unsafe { std::slice::from_raw_parts_mut(self.y.add(tok * self.stride + column), n_rows) };
+            let add = |(to, dot): (&mut f32, &f32)| *to += dot;
+            match <&mut [f32; GROUP]>::try_from(&mut *to) {
+                // Of a known length they are two vectors.
+                Ok(to) => to.iter_mut().zip(dots).for_each(add),
+                Err(_) => to.iter_mut().zip(dots).for_each(add),
+            }
         }
-    }
-
-    /// Adds to `values.len()` columns from `column` on.
-    fn add(&self, tok: usize, column: usize, values: &[f32]) {
-        assert!(tok < self.n_tok && column + values.len() <= self.stride);
-        // SAFETY: within `y`, by the check above, and no other thread's.
-        let to =
-            unsafe { std::slice::from_raw_parts_mut(self.y.add(tok * self.stride + column), values.len()) };
-        to.iter_mut().zip(values).for_each(|(to, value)| *to += value);
     }
 }
 
@@ -58,7 +83,7 @@ impl PackedMatrix {
     /// A matrix of zeros, to be filled by [`set_row`](Self::set_row). `None` if there is no room for it.
     pub(crate) fn new(ty: PackedType, n_out: usize, n_in: usize) -> Option<Self> {
         let mut matrix = Self::empty(ty, n_out, n_in)?;
-        matrix.data.resize(Self::n_bytes(ty, n_out, n_in)?, 0);
+        matrix.data.resize(Self::n_bytes(ty, n_out, n_in)? + AHEAD, 0);
         Some(matrix)
     }
 
@@ -67,16 +92,19 @@ impl PackedMatrix {
     pub(crate) fn empty(ty: PackedType, n_out: usize, n_in: usize) -> Option<Self> {
         debug_assert!(n_in.is_multiple_of(ty.block_len()));
         let mut data = Vec::new();
-        data.try_reserve_exact(Self::n_bytes(ty, n_out, n_in)?).ok()?;
+        data.try_reserve_exact(Self::n_bytes(ty, n_out, n_in)?.checked_add(AHEAD)?).ok()?;
         Some(Self { ty, n_out, n_in, data })
     }
 
     /// Takes the next `bytes` of an [`empty`](Self::empty) matrix.
     pub(crate) fn extend(&mut self, bytes: &[u8]) {
         self.data.extend_from_slice(bytes);
+        if Some(self.data.len()) == Self::n_bytes(self.ty, self.n_out, self.n_in) {
+            self.data.resize(self.data.len() + AHEAD, 0);
+        }
     }
 
-    /// Bytes of such a matrix, if they can be counted.
+    /// Bytes of all groups of such a matrix, if they can be counted.
     pub(crate) fn n_bytes(ty: PackedType, n_out: usize, n_in: usize) -> Option<usize> {
         let quads = n_out.div_ceil(GROUP) * (GROUP / QUAD);
         quads.checked_mul(n_in / ty.block_len())?.checked_mul(ty.quad_bytes())
@@ -84,7 +112,7 @@ impl PackedMatrix {
 
     /// All groups, as [`layout`](super::layout) describes them.
     pub(crate) fn data(&self) -> &[u8] {
-        &self.data
+        &self.data[..self.data.len() - AHEAD]
     }
 
     /// The file's type.
@@ -114,26 +142,21 @@ impl PackedMatrix {
     }
 
     /// In how many items [`multiply`](Self::multiply) goes over the rows: a group each, or for a token alone up to
-    /// `n_streams` groups as far apart as can be, at most [`STREAMS`], if each of `n_threads` still has a few items.
-    pub(crate) fn n_items(&self, n_tok: usize, n_threads: usize, n_streams: usize) -> usize {
+    /// [`TOGETHER`] groups, if each of `n_threads` still has a few items.
+    pub(crate) fn n_items(&self, n_tok: usize, n_threads: usize) -> usize {
         const ITEMS_OF_THREAD: usize = 4;
-        // In the other families two groups go at once anyway.
-        let n_streams = match self.family() {
-            Family::By32 | Family::SignedBy32 => n_streams,
-            _ => n_streams.max(2),
-        };
         let n_groups = self.n_groups();
         let together = if n_tok == 1 { n_groups / (ITEMS_OF_THREAD * n_threads) } else { 1 };
-        n_groups.div_ceil(together.clamp(1, n_streams.min(STREAMS)))
+        n_groups.div_ceil(together.clamp(1, TOGETHER))
     }
 
     fn n_blocks(&self) -> usize {
         self.n_in / self.ty.block_len()
     }
 
+    /// Group `group`, and what follows it.
     pub(super) fn group_bytes(&self, group: usize) -> &[u8] {
-        let len = 2 * self.n_blocks() * self.ty.quad_bytes();
-        &self.data[group * len..(group + 1) * len]
+        &self.data[group * 2 * self.n_blocks() * self.ty.quad_bytes()..]
     }
 
     /// Bytes of a row in the file.
@@ -149,7 +172,7 @@ impl PackedMatrix {
         let group = &mut self.data[row / GROUP * len..][..len];
         for (block, file) in file_row.chunks_exact(ty.file_bytes()).enumerate() {
             let at = ty.quad_offset(block, row % GROUP / QUAD);
-            ty.pack(file, row % QUAD, &mut group[at..at + ty.quad_bytes()]);
+            ty.pack(file, row % QUAD, &mut group[at..]);
         }
     }
 
@@ -159,56 +182,41 @@ impl PackedMatrix {
     }
 
     /// The products of all tokens of `x`, which [`Activations::new`] made for this family and width, with the rows of
-    /// `items`, added to the columns of `y` from `column` on. Item i of `n_items`, see [`n_items`](Self::n_items), is every
-    /// `n_items`th group from the ith on. Threads may share `y` if their items differ.
-    pub(crate) fn multiply(
-        &self,
-        x: &Activations,
-        items: Range<usize>,
-        n_items: usize,
-        y: Output,
-        column: usize,
-    ) {
-        for item in items {
-            let groups = (item..self.n_groups()).step_by(n_items);
-            let mut together = Together { groups: [0; STREAMS], weights: [&[]; STREAMS], n: groups.len() };
-            for (i, group) in groups.enumerate() {
-                (together.groups[i], together.weights[i]) = (group, self.group_bytes(group));
-            }
-            match x {
-                Activations::Float(x) => {
-                    self.multiply_by(&Floats { ty: self.ty, n_in: self.n_in, x }, &together, y, column);
-                }
-                Activations::By32(x) => {
-                    self.multiply_by(&Blocks { ty: self.ty, x }, &together, y, column);
-                }
-                Activations::SignedBy32(x) => {
-                    self.multiply_by(&Blocks { ty: self.ty, x }, &together, y, column);
-                }
-                Activations::By256(x) => {
-                    self.multiply_by(&Blocks { ty: self.ty, x }, &together, y, column);
-                }
-                Activations::SignedBy256(x) => {
-                    self.multiply_by(&Blocks { ty: self.ty, x }, &together, y, column);
-                }
-            }
+    /// `items`, added to the columns of `y` from `column` on. Threads may share `y` if their items differ.
+    pub(crate) fn multiply(&self, x: &Activations, items: &Items, y: Output, column: usize) {
+        let (ty, reading) = (self.ty, items.reading);
+        match x {
+            Activations::Float(x) => self.multiply_by(&Floats { ty, n_in: self.n_in, x }, items, y, column),
+            Activations::By32(x) => self.multiply_by(&Blocks { ty, reading, x }, items, y, column),
+            Activations::SignedBy32(x) => self.multiply_by(&Blocks { ty, reading, x }, items, y, column),
+            Activations::By256(x) => self.multiply_by(&Blocks { ty, reading, x }, items, y, column),
+            Activations::SignedBy256(x) => self.multiply_by(&Blocks { ty, reading, x }, items, y, column),
         }
     }
 
     /// Tokens by tiles. A few that are left over go one by one; where they are most of a tile, they go as one.
-    fn multiply_by(&self, x: &impl Products, together: &Together, y: Output, column: usize) {
-        if y.n_tok == 1 {
-            return self.multiply_tile::<1, STREAMS>(x, together, 0..1, y, column);
-        }
-        let mut tok = 0;
-        while tok < y.n_tok {
-            let rest = TILE.min(y.n_tok - tok);
-            if 2 * rest > TILE {
-                self.multiply_tile::<TILE, 1>(x, together, tok..tok + rest, y, column);
-                tok += rest;
-            } else {
-                self.multiply_tile::<1, 1>(x, together, tok..tok + 1, y, column);
-                tok += 1;
+    fn multiply_by(&self, x: &impl Products, items: &Items, y: Output, column: usize) {
+        for item in items.range.clone() {
+            let mut together = Together { groups: [0; TOGETHER], weights: [&[]; TOGETHER], n: 0 };
+            for group in items.groups(item, self.n_groups()) {
+                (together.groups[together.n], together.weights[together.n]) =
+                    (group, self.group_bytes(group));
+                together.n += 1;
+            }
+            if y.n_tok == 1 {
+                self.multiply_tile::<1, TOGETHER>(x, &together, 0..1, y, column);
+                continue;
+            }
+            let mut tok = 0;
+            while tok < y.n_tok {
+                let rest = TILE.min(y.n_tok - tok);
+                if 2 * rest > TILE {
+                    self.multiply_tile::<TILE, 1>(x, &together, tok..tok + rest, y, column);
+                    tok += rest;
+                } else {
+                    self.multiply_tile::<1, 1>(x, &together, tok..tok + 1, y, column);
+                    tok += 1;
+                }
             }
         }
     }
@@ -234,8 +242,8 @@ impl PackedMatrix {
 
 /// The groups of an item.
 struct Together<'m> {
-    groups: [usize; STREAMS],
-    weights: [&'m [u8]; STREAMS],
+    groups: [usize; TOGETHER],
+    weights: [&'m [u8]; TOGETHER],
     n: usize,
 }
 
@@ -247,6 +255,7 @@ trait Products {
 
 struct Blocks<'x, B> {
     ty: PackedType,
+    reading: Reading,
     x: &'x Rounded<B>,
 }
 
@@ -255,7 +264,7 @@ impl<B: Block> Products for Blocks<'_, B> {
         let (tile, first) = self.x.tile_of(tok);
         let last = tile.n_tok() - 1;
         let x = std::array::from_fn(|t| tile.token(last.min(first + t)));
-        B::dots(&Operands { ty: self.ty, groups, walk: &tile.walk, x }, y);
+        B::dots(&Operands { ty: self.ty, groups, walk: &tile.walk, reading: self.reading, x }, y);
     }
 }
 

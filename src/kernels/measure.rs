@@ -1,7 +1,7 @@
 //! How fast the products are on this machine.
 
-use super::layout::{GROUP, PackedType, STREAMS};
-use super::{Activations, Output, PackedMatrix};
+use super::layout::{GROUP, PackedType, Reading};
+use super::{Activations, Items, Output, PackedMatrix};
 use crate::gguf::TensorType;
 use crate::threads::Pool;
 use crate::{Error, Result};
@@ -37,12 +37,15 @@ pub fn measure(ty: TensorType, n_tok: usize, time: Duration) -> Result<f64> {
     // None stands out of its block.
     let x: Vec<f32> = (0..n_tok * N_IN).map(|i| if i % 3 == 0 { -1.0 } else { 1.0 }).collect();
     let x = Activations::new(matrix.family(), &x, N_IN, &Pool::single())?;
-    let n_items = matrix.n_items(n_tok, 1, STREAMS);
+    let n = matrix.n_items(n_tok, 1);
+    let items = Items { range: 0..n, n, reading: Reading::InARow };
     let mut y = vec![0.0; n_tok * N_OUT];
+    // Clocks tick every few microseconds: enough runs to choose by, and where there is time, so many that a tick is 1 %.
+    let at_once = if time >= LONG { (64 / n_tok).max(8) } else { 8 };
     let mut run = || {
         let begun = Instant::now();
-        for _ in 0..RUNS_AT_ONCE {
-            matrix.multiply(&x, 0..n_items, n_items, Output::new(&mut y, n_tok), 0);
+        for _ in 0..at_once {
+            matrix.multiply(&x, &items, Output::new(&mut y, n_tok), 0);
         }
         begun.elapsed()
     };
@@ -55,9 +58,8 @@ pub fn measure(ty: TensorType, n_tok: usize, time: Duration) -> Result<f64> {
     while best == Duration::MAX || begun.elapsed() < time {
         best = best.min(run());
     }
-    let products = (RUNS_AT_ONCE * N_OUT * N_IN * n_tok) as f64;
+    let products = (at_once * N_OUT * N_IN * n_tok) as f64;
     Ok(products / best.as_secs_f64().max(f64::EPSILON) / 1e9)
 }
 
-/// Enough for clocks that tick every few microseconds.
-const RUNS_AT_ONCE: usize = 8;
+const LONG: Duration = Duration::from_millis(50);

@@ -35,8 +35,8 @@ pub(crate) use activations::Activations;
 pub(crate) use kv::KV_BLOCK;
 pub use kv::KvType;
 pub use layout::LAYOUT_VERSION;
-pub(crate) use layout::{Family, PackedType, STREAMS};
-pub(crate) use matrix::{Output, PackedMatrix};
+pub(crate) use layout::{Family, PackedType, Reading};
+pub(crate) use matrix::{Items, Output, PackedMatrix};
 
 #[cfg(all(target_arch = "wasm32", target_feature = "simd128", target_feature = "relaxed-simd"))]
 pub(crate) use relaxed::form;

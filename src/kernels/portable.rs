@@ -151,7 +151,7 @@ impl Quad256 {
             PackedType::Q6_K => {
                 for (v, q) in unpacked.q.iter_mut().enumerate() {
                     let (sub, c) = (v / 4, v % 4);
-                    let plane = |p: usize| q6_k::planes(sub) + 16 * p;
+                    let plane = |p: usize| q6_k::plane(sub, p);
                     *q = if c < 3 {
                         vector(quad, plane(c), |byte| i16::from(byte & 0x3F) - 32)
                     } else {
@@ -235,7 +235,7 @@ fn add_dots<W, B, const T: usize>(
     add: impl Fn(&W, &B, &mut [f32; QUAD]),
 ) {
     operands.check(y);
-    let &Operands { ty, groups, walk, x } = operands;
+    let &Operands { ty, groups, walk, x, .. } = operands;
     for (group, y) in groups.iter().zip(y) {
         for half in 0..2 {
             for (index, &block) in walk.blocks().iter().enumerate() {
@@ -292,7 +292,8 @@ pub(crate) fn dots_float<const T: usize>(
     y: &mut [Dots<T>],
 ) {
     for (group, y) in groups.iter().zip(y) {
-        for (k, rows) in group.chunks_exact(GROUP * ty.file_bytes()).enumerate() {
+        let columns = group.chunks_exact(GROUP * ty.file_bytes()).take(x[0].len());
+        for (k, rows) in columns.enumerate() {
             for (row, w) in rows.chunks_exact(ty.file_bytes()).enumerate() {
                 let w = number(ty, w);
                 for t in 0..T {
@@ -308,7 +309,7 @@ pub(crate) fn unpack_row(ty: PackedType, group: &[u8], n_blocks: usize, row: usi
     let mut weights = Vec::with_capacity(n_blocks * ty.block_len());
     let (half, r) = (row / QUAD, row % QUAD);
     for block in 0..n_blocks {
-        let quad = &group[ty.quad_offset(block, half)..][..ty.quad_bytes()];
+        let quad = &group[ty.quad_offset(block, half)..];
         let of_row = |q: &'_ Vector| -> [i16; 4] { std::array::from_fn(|i| q[4 * r + i]) };
         match ty.family() {
             Family::By32 | Family::SignedBy32 => {

@@ -193,13 +193,13 @@ pub(crate) fn signed_dots256<const T: usize>(
 
 /// `x · scale`, rounded to the nearest integers, ties to even; none may be over 127.
 pub(crate) fn round_to(x: &[f32], scale: f32, chunks: &mut [Chunk]) {
-    assert!(x.len() == 4 * chunks.len());
-    for (four, chunk) in x.chunks_exact(4).zip(chunks) {
-        // SAFETY: four numbers are a vector, and a chunk is a quarter of one.
+    assert!(x.len() == 4 * chunks.len() && x.len().is_multiple_of(16));
+    let rounding = simd::Rounding::new(scale);
+    for (sixteen, four) in x.chunks_exact(16).zip(chunks.chunks_exact_mut(4)) {
+        // SAFETY: of sixteen numbers, and four chunks are a vector.
         unsafe {
-            let q = simd::rounded(four.as_ptr(), scale);
-            let bytes = i8x16_shuffle::<0, 4, 8, 12, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0>(q, q);
-            v128_store32_lane::<0>(bytes, (&raw mut *chunk).cast());
+            let [low, high] = [rounding.eight(sixteen.as_ptr()), rounding.eight(sixteen.as_ptr().add(8))];
+            v128_store(four.as_mut_ptr().cast(), i8x16_narrow_i16x8(low, high));
         }
     }
 }

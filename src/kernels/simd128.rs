@@ -110,13 +110,13 @@ pub(crate) fn signed_dots256<const T: usize>(
 
 /// `x · scale`, rounded to the nearest integers, ties to even; none may be over 127.
 pub(crate) fn round_to(x: &[f32], scale: f32, chunks: &mut [Chunk]) {
-    assert!(x.len() == 4 * chunks.len());
-    for (four, chunk) in x.chunks_exact(4).zip(chunks) {
-        // SAFETY: four numbers are a vector, and a chunk is half of one.
+    assert!(x.len() == 4 * chunks.len() && x.len().is_multiple_of(8));
+    let rounding = simd::Rounding::new(scale);
+    for (eight, two) in x.chunks_exact(8).zip(chunks.chunks_exact_mut(2)) {
+        // SAFETY: of eight numbers, and two chunks are a vector.
         unsafe {
-            let q = simd::rounded(four.as_ptr(), scale);
-            let words = i16x8_shuffle::<0, 4, 2, 6, 0, 0, 0, 0>(q, q);
-            v128_store64_lane::<0>(words, (&raw mut *chunk).cast());
+            let q = rounding.eight(eight.as_ptr());
+            v128_store(two.as_mut_ptr().cast(), i16x8_shuffle::<0, 2, 1, 3, 4, 6, 5, 7>(q, q));
         }
     }
 }

@@ -5,7 +5,7 @@
 
 use super::Spread;
 use super::isa::mul_add;
-use super::layout::{Dots, GROUP, PackedType, QUAD, STREAMS};
+use super::layout::{Dots, GROUP, PackedType, QUAD, TOGETHER};
 use super::portable::{F16_MAX, F16_MIN_NORMAL};
 use super::simd_attention::QUERY_SCALE;
 use core::arch::wasm32::*;
@@ -280,7 +280,7 @@ pub(crate) fn dots_float<const T: usize>(
 ) {
     let n_in = x[0].len();
     assert!(x.iter().all(|x| x.len() == n_in) && groups.len() == y.len());
-    assert!(groups.iter().all(|group| group.len() == GROUP * ty.file_bytes() * n_in));
+    assert!(groups.iter().all(|group| group.len() >= GROUP * ty.file_bytes() * n_in));
     let x = x.map(<[f32]>::as_ptr);
     // SAFETY: the lengths are checked above.
     unsafe {
@@ -300,7 +300,7 @@ const TURN: usize = 32;
 /// begin in; several have sums enough in one.
 ///
 /// # Safety
-/// Each of `groups` has `GROUP * n_in` numbers, each of `x` points to `n_in`, and there are at most [`STREAMS`] groups.
+/// Each of `groups` has `GROUP * n_in` numbers, each of `x` points to `n_in`, and there are at most [`TOGETHER`] groups.
 #[inline(never)]
 unsafe fn tile_float<F: Float, const T: usize>(
     groups: &[&[u8]],
@@ -309,7 +309,7 @@ unsafe fn tile_float<F: Float, const T: usize>(
     y: &mut [Dots<T>],
 ) {
     let c = &Constants::hidden();
-    let mut sums = [[[f32x4_splat(0.0); 2]; T]; STREAMS];
+    let mut sums = [[[f32x4_splat(0.0); 2]; T]; TOGETHER];
     let (pairs, single) = if T == 1 { groups.as_chunks() } else { (&[][..], groups) };
     for begin in (0..n_in).step_by(TURN) {
         let columns = begin..n_in.min(begin + TURN);

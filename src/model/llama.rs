@@ -96,7 +96,7 @@ impl Llama {
         let logits = self.evaluate(ids, cache, logits).map_err(lost)?;
         // A step that reads all weights.
         if ids.len() == 1 && logits.dim(0)? == 1 {
-            self.pool.streams().observe(begun.elapsed());
+            self.pool.reading().observe(begun.elapsed());
         }
         Ok(logits)
     }

@@ -166,7 +166,12 @@ impl CustomOp1 for Attention<'_> {
                 q.iter_mut().for_each(|q| *q *= scale);
             }
         };
-        self.pool.run_chunks(&mut q, n_group * width, &turn).map_err(lost)?;
+        if n_tok == 1 {
+            // Less than it takes to hand it over.
+            q.chunks_exact_mut(n_group * width).enumerate().for_each(|(head_kv, q)| turn(head_kv, q));
+        } else {
+            self.pool.run_chunks(&mut q, n_group * width, &turn).map_err(lost)?;
+        }
 
         // What each key/value head has of the blocks.
         let n_bytes = n_bytes / (2 * n_head_kv);

@@ -1,7 +1,7 @@
 //! Products with weights, and what goes before and after them in one step.
 
 use super::{lost, slice};
-use crate::kernels::{self, Activations, Family, Output, PackedMatrix};
+use crate::kernels::{self, Activations, Family, Items, Output, PackedMatrix, Reading};
 use crate::threads::Pool;
 use candle_core::{CpuStorage, CustomOp1, CustomOp2, Device, Error, Layout, Result, Shape, Tensor};
 use std::cell::OnceCell;
@@ -67,13 +67,13 @@ fn project(x: &[f32], parts: &[Projection], pool: &Pool, y: &mut [f32]) -> Resul
                 prepared.get_or_init(|| x)
             }
         };
-        let items = n_items..n_items + weight.n_items(n_tok, pool.n_threads(), pool.streams().n());
+        let items = n_items..n_items + weight.n_items(n_tok, pool.n_threads());
         n_items = items.end;
         placed.push(Placed { matrix: weight, x, items, column });
         column += weight.n_out();
     }
-    let output = Output::new(y, n_tok);
-    pool.run(n_items, &|range| placed.iter().for_each(|placed| placed.multiply(&range, output)))
+    let (output, reading) = (Output::new(y, n_tok), pool.reading().chosen());
+    pool.run(n_items, &|range| placed.iter().for_each(|placed| placed.multiply(&range, reading, output)))
         .map_err(lost)?;
     add_biases(parts, y, width);
     Ok(())
@@ -91,12 +91,13 @@ struct Placed<'a> {
 
 impl Placed<'_> {
     /// Multiplies what of `range` is its own.
-    fn multiply(&self, range: &Range<usize>, y: Output) {
+    fn multiply(&self, range: &Range<usize>, reading: Reading, y: Output) {
         let begin = range.start.max(self.items.start);
         let end = range.end.min(self.items.end);
         if begin < end {
-            let own = begin - self.items.start..end - self.items.start;
-            self.matrix.multiply(self.x, own, self.items.len(), y, self.column);
+            let range = begin - self.items.start..end - self.items.start;
+            let items = Items { range, n: self.items.len(), reading };
+            self.matrix.multiply(self.x, &items, y, self.column);
         }
     }
 }

@@ -12,11 +12,12 @@
 //! What always holds: a job's borrows end before `run` returns, and nothing is allocated while jobs go well.
 
 mod pace;
+mod reading;
 mod shared;
-mod streams;
 
 use crate::{Error, ErrorKind, Result};
 use pace::Pace;
+use reading::Trial;
 use shared::{PATIENCE, Shared, WAIT};
 use std::any::Any;
 use std::fmt;
@@ -25,7 +26,6 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
-use streams::Streams;
 use web_time::Instant;
 
 /// The most threads that a pool has.
@@ -39,7 +39,7 @@ pub struct Pool {
     shared: Arc<Shared>,
     /// Held by the job that runs.
     pace: Mutex<Pace>,
-    streams: Streams,
+    reading: Trial,
     /// Empty where the helpers are workers.
     helpers: Vec<JoinHandle<()>>,
     /// What to do about a worker that does not come back.
@@ -87,7 +87,7 @@ impl Pool {
         Self {
             shared,
             pace: Mutex::new(Pace::default()),
-            streams: Streams::default(),
+            reading: Trial::default(),
             helpers: Vec::new(),
             abandon,
         }
@@ -98,9 +98,9 @@ impl Pool {
         self.shared.n_threads()
     }
 
-    /// At how many places its threads read weights in turns.
-    pub(crate) fn streams(&self) -> &Streams {
-        &self.streams
+    /// In what order its threads read weights.
+    pub(crate) fn reading(&self) -> &Trial {
+        &self.reading
     }
 
     /// Calls `job` with ranges that make up `0..n_items`, on some or all threads, and returns when all have returned.
@@ -118,8 +118,11 @@ impl Pool {
         if pace.rests() {
             return alone(n_items, job);
         }
+        if !pace.times_next() {
+            return self.fork_join(n_items, false, job);
+        }
         let start = Instant::now();
-        self.fork_join(n_items, job)?;
+        self.fork_join(n_items, true, job)?;
         pace.observe(start.elapsed(), self.shared.time_alone(n_items));
         Ok(())
     }
@@ -177,7 +180,7 @@ impl Pool {
         };
         let _pace = lock(&self.pace);
         // An item for each: none takes a second one before all have come.
-        self.fork_join(n_threads, &job)?;
+        self.fork_join(n_threads, false, &job)?;
         if late.into_inner() {
             return Err(worker_lost("a compute thread did not start"));
         }
@@ -196,11 +199,11 @@ impl Pool {
         self.shared.lose(thread);
     }
 
-    fn fork_join(&self, n_items: usize, job: &Job) -> Result<()> {
+    fn fork_join(&self, n_items: usize, timed: bool, job: &Job) -> Result<()> {
         let shared = &*self.shared;
         // SAFETY: between `open` and the return of `wait_for_helpers` nothing returns or unwinds, but for `abandon`,
         // which does not let the caller go on; and this thread holds `pace`, so that there is one job.
-        unsafe { shared.open(n_items, job) };
+        unsafe { shared.open(n_items, timed, job) };
         let done = catch(|| shared.work(0, job));
         shared.close();
         shared.wait_for_helpers(self.abandon);

@@ -8,7 +8,7 @@ use web_time::{Duration, Instant};
 /// follows a rest is a short window: where threads cost most, a fifth of one thread's speed, trying them again costs
 /// about 1 % of the time.
 pub(super) struct Pace {
-    /// Time that the window's jobs took.
+    /// Time that the window's timed jobs took.
     together: Duration,
     /// Time that they would have taken alone.
     alone: Duration,
@@ -18,7 +18,13 @@ pub(super) struct Pace {
     rest: Duration,
     /// The time together after which they are compared.
     window: Duration,
+    /// Jobs so far.
+    n_jobs: u32,
 }
+
+/// Of so many jobs one is timed, since in a browser to read a clock takes as long as a small job; after a rest all are. A
+/// layer has five jobs, or fourteen of a prompt: each has its turn.
+const TIMED: u32 = 3;
 
 impl Default for Pace {
     fn default() -> Self {
@@ -28,6 +34,7 @@ impl Default for Pace {
             rest_until: None,
             rest: Self::SHORTEST_REST,
             window: Self::WINDOW,
+            n_jobs: 0,
         }
     }
 }
@@ -49,7 +56,13 @@ impl Pace {
         self.rest_until.is_some()
     }
 
-    /// Takes note of a job that threads did.
+    /// Whether the next job that threads do is to be timed.
+    pub(super) fn times_next(&mut self) -> bool {
+        self.n_jobs = self.n_jobs.wrapping_add(1);
+        self.window == Self::TRIAL || self.n_jobs.is_multiple_of(TIMED)
+    }
+
+    /// Takes note of a job that was timed.
     pub(super) fn observe(&mut self, together: Duration, alone: Duration) {
         self.together += together;
         self.alone += alone;
@@ -74,11 +87,18 @@ mod tests {
 
     const MS: Duration = Duration::from_millis(1);
 
-    /// Jobs of a millisecond that would take `alone` alone, until the pace rests; how many.
+    /// A job of a millisecond that would take `alone` alone.
+    fn job(pace: &mut Pace, alone: Duration) {
+        if pace.times_next() {
+            pace.observe(MS, alone);
+        }
+    }
+
+    /// Such jobs until the pace rests; how many.
     fn jobs_until_rest(pace: &mut Pace, alone: Duration) -> usize {
         (1..1000)
             .find(|_| {
-                pace.observe(MS, alone);
+                job(pace, alone);
                 pace.rest_until.is_some()
             })
             .expect("a rest")
@@ -87,7 +107,7 @@ mod tests {
     #[test]
     fn threads_that_gain_nothing_rest_longer_each_time_and_are_tried_for_a_short_while() {
         let mut pace = Pace::default();
-        assert_eq!(jobs_until_rest(&mut pace, MS), 20);
+        assert_eq!(jobs_until_rest(&mut pace, MS), 60);
         let mut rests = Vec::new();
         for _ in 0..6 {
             rests.push(pace.rest);
@@ -102,11 +122,23 @@ mod tests {
         let mut pace = Pace::default();
         jobs_until_rest(&mut pace, MS);
         pace.rest_until = None;
-        for _ in 0..105 {
-            pace.observe(MS, 2 * MS);
+        for _ in 0..5 + 3 * 60 {
+            job(&mut pace, 2 * MS);
             assert!(!pace.rests());
         }
         assert_eq!(pace.rest, Pace::SHORTEST_REST);
-        assert_eq!(jobs_until_rest(&mut pace, MS), 20);
+        assert_eq!(jobs_until_rest(&mut pace, MS), 58); // of which 20 are timed
+    }
+
+    #[test]
+    fn jobs_of_every_kind_are_timed() {
+        for n_kinds in [4, 5, 14] {
+            let mut pace = Pace::default();
+            let mut timed = vec![0; n_kinds];
+            for i in 0..300 * n_kinds {
+                timed[i % n_kinds] += usize::from(pace.times_next());
+            }
+            assert_eq!(timed, vec![100; n_kinds]);
+        }
     }
 }

@@ -44,6 +44,8 @@ pub(super) struct Shared {
     /// Written by the caller while the gate is closed and nobody inside, read by those inside.
     job: UnsafeCell<Option<&'static Job<'static>>>,
     n_items: AtomicUsize,
+    /// Whether threads take note of how long they are in the job.
+    timed: AtomicBool,
     /// One for each thread.
     parts: Box<[Part]>,
     /// What a helper's job panicked with.
@@ -62,7 +64,7 @@ unsafe impl Sync for Shared {}
 // SAFETY: as above; what `job` refers to is `Sync`.
 unsafe impl Send for Shared {}
 
-/// A thread's items, and what it did in the last job; in a cache line of its own.
+/// A thread's items, and what it did in the last job if that was timed; in a cache line of its own.
 #[derive(Default)]
 #[repr(align(64))]
 struct Part {
@@ -82,6 +84,7 @@ impl Shared {
             gate: AtomicU32::new(0),
             job: UnsafeCell::new(None),
             n_items: AtomicUsize::new(0),
+            timed: AtomicBool::new(false),
             parts: (0..n_threads).map(|_| Part::default()).collect(),
             panicked: Mutex::new(None),
             lost: AtomicBool::new(false),
@@ -96,12 +99,12 @@ impl Shared {
         self.parts.len()
     }
 
-    /// Begins a job.
+    /// Begins a job, which [`time_alone`](Self::time_alone) tells of afterwards if it is `timed`.
     ///
     /// # Safety
     /// The last job must have been waited for, and one thread at a time may be between here and the end of that wait.
     /// `job` must live until then.
-    pub(super) unsafe fn open(&self, n_items: usize, job: &Job) {
+    pub(super) unsafe fn open(&self, n_items: usize, timed: bool, job: &Job) {
         let gate = self.gate.load(Ordering::Relaxed);
         debug_assert_eq!(gate & (OPEN | INSIDE), 0);
         // SAFETY: only the lifetime changes: helpers use the job between entering and leaving, and that it lives as long
@@ -110,6 +113,7 @@ impl Shared {
         // SAFETY: nobody is inside, nobody can enter before the gate is open below, and no other thread is here.
         unsafe { *self.job.get() = Some(job) };
         self.n_items.store(n_items, Ordering::Relaxed);
+        self.timed.store(timed, Ordering::Relaxed);
         for part in &self.parts {
             part.taken.store(0, Ordering::Relaxed);
             part.done.store(0, Ordering::Relaxed);
@@ -237,7 +241,7 @@ impl Shared {
 
     /// Does chunks until all are taken: those of the thread's own part, then those of the parts after it.
     pub(super) fn work(&self, thread: usize, job: &Job) {
-        let start = Instant::now();
+        let start = self.timed.load(Ordering::Relaxed).then(Instant::now);
         let n_threads = self.parts.len();
         let mut done = 0;
         for step in 0..n_threads {
@@ -246,9 +250,11 @@ impl Shared {
                 job(chunk);
             }
         }
-        let part = &self.parts[thread];
-        part.nanos.store(start.elapsed().as_nanos() as u64, Ordering::Relaxed);
-        part.done.store(done, Ordering::Relaxed);
+        if let Some(start) = start {
+            let part = &self.parts[thread];
+            part.nanos.store(start.elapsed().as_nanos() as u64, Ordering::Relaxed);
+            part.done.store(done, Ordering::Relaxed);
+        }
     }
 
     /// The next chunk of a part.
@@ -272,8 +278,8 @@ impl Shared {
         start(part)..start(part + 1)
     }
 
-    /// What the last job would have taken on the calling thread alone, from what each thread took for the items it did.
-    /// Where the caller itself lost its core, as it may to a helper, another thread tells.
+    /// What the last job, which was timed, would have taken on the calling thread alone, from what each thread took for the
+    /// items it did. Where the caller itself lost its core, as it may to a helper, another thread tells.
     pub(super) fn time_alone(&self, n_items: usize) -> Duration {
         /// The least that losing a core costs; clocks in browsers tell 5 us apart.
         const LOST_CORE: u64 = 500_000;

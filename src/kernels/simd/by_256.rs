@@ -5,7 +5,7 @@ use super::{
     load_each, starts_signed,
 };
 use crate::kernels::activations::{Block256, Chunk, Walk};
-use crate::kernels::layout::{Dots, QUAD, iq4_xs, min_at, q2_k, q3_k, q4_k, q5_k, q6_k};
+use crate::kernels::layout::{Dots, QUAD, Reading, VECTOR, iq4_xs, min_at, q2_k, q3_k, q4_k, q5_k, q6_k};
 use core::arch::wasm32::*;
 
 /// A block of activations for a type.
@@ -394,8 +394,8 @@ impl Format256 for Q6K {
             'block: {
                 unroll!(S in [0 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15] {
                     step!(c, 'block, S);
-                    let at = q6_k::planes(S);
-                    let planes = [load_each(w, at), load_each(w, at + 16), load_each(w, at + 32)];
+                    let plane = |p: usize| load_each(w, q6_k::plane(S, p));
+                    let planes = [plane(0), plane(1), plane(2)];
                     let mut q = [planes[0]; 4];
                     for r in 0..R {
                         q[0][r] = v128_and(planes[0][r], c.low_6);
@@ -420,45 +420,44 @@ impl Format256 for Q6K {
     }
 }
 
-/// As [`tile32`](super::tile32). Where sums are of 16 bits, a token alone goes over two quads at once, which share its
-/// loads: of two groups, so that both are read in turns. Several tokens have too many sums for that, and so do plain dots
-/// (15 instead of 17 GMAC/s): they go over one quad after the other.
+/// As [`tile32`](super::tile32). Where sums are of 16 bits, a token alone goes over both quads at once, which share its
+/// loads. Several tokens have too many sums for that, and so do plain dots (15 instead of 17 GMAC/s): they go over one quad
+/// after the other.
 #[inline(never)]
 pub(super) unsafe fn tile256<F: Format256, D: Dot, const T: usize>(
     groups: &[&[u8]],
     walk: &Walk,
-    mut x: [*const BlockOf<F, D>; T],
+    reading: Reading,
+    x: [*const BlockOf<F, D>; T],
     y: &mut [Dots<T>],
 ) {
     let c = Constants::hidden::<D>();
-    for &block in walk.blocks() {
-        // SAFETY: the caller's; pointers advance once per block.
-        let quad = |group: usize, half: usize| unsafe {
-            groups[group].as_ptr().add((2 * block as usize + half) * F::BYTES)
-        };
-        for group in 0..groups.len() {
-            // SAFETY: as above.
-            unsafe {
-                if T == 1 && D::BOTH_QUADS {
-                    let has_pair = group | 1 < groups.len();
-                    let [(a, a_half), (b, b_half)] = if has_pair {
-                        [(group & !1, group % 2), (group | 1, group % 2)]
-                    } else {
-                        [(group, 0), (group, 1)]
-                    };
-                    let y = [rows_of(&mut y[a], a_half), rows_of(&mut y[b], b_half)];
-                    add_block::<F, D, T, 2>([quad(a, a_half), quad(b, b_half)], x, y, c);
-                } else {
-                    for half in 0..c.n_quads {
-                        add_block::<F, D, T, 1>([quad(group, half)], x, [rows_of(&mut y[group], half)], c);
-                    }
+    let blocks = walk.blocks();
+    let (mut group, mut index) = (0, 0);
+    while group < groups.len() && index < blocks.len() {
+        // SAFETY: the caller's.
+        unsafe {
+            let first = groups[group].as_ptr().add(2 * blocks[index] as usize * F::BYTES);
+            let mut x = x;
+            for x in &mut x {
+                *x = x.add(index);
+            }
+            let y = &mut y[group];
+            if T == 1 && D::BOTH_QUADS {
+                let rows = [rows_of(y, 0), rows_of(y, 1)];
+                add_block::<F, D, T, 2>([first, first.add(VECTOR)], x, rows, c);
+            } else {
+                for half in 0..c.n_quads {
+                    add_block::<F, D, T, 1>([first.add(half * VECTOR)], x, [rows_of(y, half)], c);
                 }
             }
         }
-        for x in &mut x {
-            // SAFETY: as above.
-            *x = unsafe { x.add(1) };
-        }
+        (group, index) = match reading {
+            Reading::InTurns if group + 1 < groups.len() => (group + 1, index),
+            Reading::InTurns => (0, index + 1),
+            Reading::InARow if index + 1 < blocks.len() => (group, index + 1),
+            Reading::InARow => (group + 1, 0),
+        };
     }
 }
 

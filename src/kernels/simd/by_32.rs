@@ -5,7 +5,7 @@ use super::{
     load_each, starts_signed,
 };
 use crate::kernels::activations::{Block32, Chunk, Walk};
-use crate::kernels::layout::{Dots, QUAD, q4_0, q4_1, q5_0, q5_1, q8_0};
+use crate::kernels::layout::{AHEAD, Dots, QUAD, Reading, q4_0, q4_1, q5_0, q5_1, q8_0};
 use crate::kernels::simd_attention::ask_for;
 use core::arch::wasm32::*;
 
@@ -209,17 +209,18 @@ impl Format32 for Iq4Nl {
     }
 }
 
-/// Groups of rows by `T` tokens. A token alone goes over several groups block by block, so that they are read in turns, or
-/// over one and asks for what comes [`AHEAD`]; several tokens have as many sums as registers hold, and go over one group
-/// after the other.
+/// Groups of rows by `T` tokens. A token alone goes over them block by block, so that they are read in turns, or over one
+/// after the other, and asks for what comes [`AHEAD`]; several tokens have as many sums as registers hold, and go over one
+/// group after the other.
 ///
 /// # Safety
-/// Each of `groups` has twice as many quads as a row has blocks, of which `walk` has no others; each of `x` points to as
-/// many blocks as `walk` goes over.
+/// Each of `groups` has twice as many quads as a row has blocks, of which `walk` has no others, and [`AHEAD`] bytes more;
+/// each of `x` points to as many blocks as `walk` goes over.
 #[inline(never)]
 pub(super) unsafe fn tile32<F: Format32, D: Dot, const T: usize>(
     groups: &[&[u8]],
     walk: &Walk,
+    reading: Reading,
     x: [*const BlockOf<F, D>; T],
     y: &mut [Dots<T>],
 ) {
@@ -227,7 +228,7 @@ pub(super) unsafe fn tile32<F: Format32, D: Dot, const T: usize>(
     let blocks = walk.blocks().iter().enumerate();
     // SAFETY: the caller's.
     unsafe {
-        if T == 1 && groups.len() > 1 {
+        if T == 1 && groups.len() > 1 && reading == Reading::InTurns {
             for (index, &block) in blocks {
                 for (group, y) in groups.iter().zip(&mut *y) {
                     let mut sums = load_sums(y);
@@ -241,7 +242,7 @@ pub(super) unsafe fn tile32<F: Format32, D: Dot, const T: usize>(
                 for (index, &block) in blocks.clone() {
                     if T == 1 {
                         let ahead = block as usize * 2 * F::BYTES + AHEAD;
-                        ask_for(group.as_ptr().add(ahead.min(group.len() - 2 * F::BYTES)), 2 * F::BYTES);
+                        ask_for(group.as_ptr().add(ahead), 2 * F::BYTES);
                     }
                     add_block::<F, D, T>(group.as_ptr(), block, x, index, &mut sums, c);
                 }
@@ -250,10 +251,6 @@ pub(super) unsafe fn tile32<F: Format32, D: Dot, const T: usize>(
         }
     }
 }
-
-/// How many bytes before they are needed weights are asked for: hardware has brought them near by then, but not nearest.
-/// On Zen 4 that is worth 7 %, with 256 and 512 bytes alike; with 1024 it is a loss.
-const AHEAD: usize = 256;
 
 #[inline(always)]
 fn load_sums<const T: usize>(y: &Dots<T>) -> [[v128; 2]; T] {

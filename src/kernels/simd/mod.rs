@@ -9,7 +9,7 @@
 #![allow(clippy::needless_range_loop)]
 
 use super::activations::{Block32, Block256, Chunk, Operands, Walk};
-use super::layout::{Dots, GROUP, IQ4_VALUES, PackedType, QUAD};
+use super::layout::{Dots, GROUP, IQ4_VALUES, PackedType, QUAD, Reading};
 use super::simd_attention::QUERY_SCALE;
 use by_32::{Iq4Nl, Q4_0, Q4_1, Q5_0, Q5_1, Q8, tile32};
 use by_256::{Iq4Xs, Q2K, Q3K, Q4K, Q5K, Q6K, tile256};
@@ -283,14 +283,15 @@ fn iq4_values(halves: v128, c: &Constants) -> v128 {
     i8x16_swizzle(c.iq4, halves)
 }
 
-type Tile<B, const T: usize> = unsafe fn(&[&[u8]], &Walk, [*const B; T], &mut [Dots<T>]);
+type Tile<B, const T: usize> = unsafe fn(&[&[u8]], &Walk, Reading, [*const B; T], &mut [Dots<T>]);
 
 /// Runs `tile` where lengths are as its contract wants them.
 #[inline(always)]
 fn run<B, const T: usize>(tile: Tile<B, T>, operands: &Operands<B, T>, y: &mut [Dots<T>]) {
     operands.check(y);
+    let &Operands { groups, walk, reading, x, .. } = operands;
     // SAFETY: by the check above and what a walk promises.
-    unsafe { tile(operands.groups, operands.walk, operands.x.map(<[_]>::as_ptr), y) };
+    unsafe { tile(groups, walk, reading, x.map(<[_]>::as_ptr), y) };
 }
 
 /// As [`portable::dots32`](super::portable::dots32).
@@ -358,11 +359,31 @@ pub(crate) fn max_abs(x: &[f32]) -> f32 {
     f32x4_extract_lane::<0>(largest).max(f32x4_extract_lane::<1>(largest))
 }
 
-/// `x · scale`, rounded to the nearest integers, ties to even: within 2^21 of 0, in the low 16 bits of each lane.
-#[inline(always)]
-pub(super) unsafe fn rounded(x: *const f32, scale: f32) -> v128 {
-    // SAFETY: the caller's: `x` points to four numbers. Adding 1.5 · 2^23 leaves the integer in the low bits.
-    unsafe { f32x4_add(f32x4_mul(v128_load(x.cast()), f32x4_splat(scale)), f32x4_splat(12_582_912.0)) }
+/// Numbers times `scale`, rounded to the nearest integers, ties to even: within 2^15 of 0.
+pub(super) struct Rounding {
+    scale: v128,
+    /// 1.5 · 2^23: in the sum with it the integer stands in the low bits.
+    shift: v128,
+}
+
+impl Rounding {
+    #[inline(always)]
+    pub(super) fn new(scale: f32) -> Self {
+        // Hidden as [`Constants`] are.
+        Self { scale: f32x4_splat(scale), shift: f32x4_splat(std::hint::black_box(12_582_912.0)) }
+    }
+
+    /// Eight of them, in 16 bits each.
+    #[inline(always)]
+    pub(super) unsafe fn eight(&self, x: *const f32) -> v128 {
+        let four = |x: *const f32| {
+            // SAFETY: the caller's: `x` points to eight numbers.
+            let scaled = f32x4_mul(unsafe { v128_load(x.cast()) }, self.scale);
+            i32x4_sub(f32x4_add(scaled, self.shift), self.shift)
+        };
+        // SAFETY: as above.
+        i16x8_narrow_i32x4(four(x), four(unsafe { x.add(4) }))
+    }
 }
 
 /// The sums of the even lanes and of the odd ones.

@@ -4,8 +4,8 @@
 mod floats;
 
 use super::activations::{Block, Block32, Block256, Bytes, Chunk, Operands, Rounded};
-use super::layout::{Dots, Family, GROUP, LAYOUT_VERSION, PackedType, QK, QK_K, STREAMS};
-use super::{Activations, Output, PackedMatrix, isa, portable};
+use super::layout::{Dots, Family, GROUP, LAYOUT_VERSION, PackedType, QK, QK_K, Reading, TOGETHER};
+use super::{Activations, Items, Output, PackedMatrix, isa, portable};
 use crate::gguf::TensorType;
 use crate::threads::Pool;
 use candle_core::Device;
@@ -170,21 +170,23 @@ fn iq4_weights(ty: PackedType, block: &[u8]) -> Vec<f32> {
 fn multiply(matrix: &PackedMatrix, x: &[f32]) -> Vec<f32> {
     let n_tok = x.len() / matrix.n_in();
     let x = Activations::new(matrix.family(), x, matrix.n_in(), &Pool::single()).expect("activations");
-    let by = |n_items: usize| -> Vec<f32> {
+    let by = |n: usize, reading: Reading| -> Vec<f32> {
         // A column before and one behind stay as they are.
         let stride = matrix.n_out() + 2;
         let mut y = vec![-0.0; n_tok * stride]; // which leaves -0 what it is
         for y in y.chunks_exact_mut(stride) {
             (y[0], y[stride - 1]) = (f32::NAN, f32::NAN);
         }
-        matrix.multiply(&x, 0..n_items, n_items, Output::new(&mut y, n_tok), 1);
+        matrix.multiply(&x, &Items { range: 0..n, n, reading }, Output::new(&mut y, n_tok), 1);
         assert!(y.chunks_exact(stride).all(|y| y[0].is_nan() && y[stride - 1].is_nan()));
         y.chunks_exact(stride).flat_map(|y| &y[1..stride - 1]).copied().collect()
     };
-    let y = by(matrix.n_groups());
-    if n_tok == 1 {
-        for n_items in matrix.n_groups().div_ceil(STREAMS)..matrix.n_groups() {
-            assert_eq!(by(n_items), y, "{n_items} items of {} groups", matrix.n_groups());
+    let n_groups = matrix.n_groups();
+    let y = by(n_groups, Reading::InTurns);
+    let fewest = if n_tok == 1 { n_groups.div_ceil(TOGETHER) } else { n_groups };
+    for n_items in fewest..=n_groups {
+        for reading in [Reading::InTurns, Reading::InARow] {
+            assert_eq!(by(n_items, reading), y, "{n_items} items of {n_groups} groups, {reading:?}");
         }
     }
     y
@@ -202,8 +204,9 @@ fn products_are_added_to_what_is_there() {
             let before: Vec<f32> = (0..n_tok * n_out).map(|_| noise.real()).collect();
             let expected: Vec<f32> = before.iter().zip(multiply(&matrix, &x)).map(|(a, b)| a + b).collect();
             let x = Activations::new(matrix.family(), &x, n_in, &Pool::single()).expect("activations");
-            let (mut y, n_items) = (before, matrix.n_items(n_tok, 1, STREAMS));
-            matrix.multiply(&x, 0..n_items, n_items, Output::new(&mut y, n_tok), 0);
+            let (mut y, n) = (before, matrix.n_items(n_tok, 1));
+            let items = Items { range: 0..n, n, reading: Reading::InTurns };
+            matrix.multiply(&x, &items, Output::new(&mut y, n_tok), 0);
             assert_eq!(y, expected, "{ty:?}");
         }
     }
@@ -228,14 +231,9 @@ fn what_weights_of_8_bits_meet_makes_the_same_products() {
 
 #[test]
 fn a_token_alone_goes_over_groups_together_where_threads_have_enough_of_them() {
-    let n_items_of = |n_out: usize, n_tok: usize, n_threads: usize, n_streams: usize| {
-        PackedMatrix::new(PackedType::Q4_0, n_out, QK).expect("a matrix").n_items(n_tok, n_threads, n_streams)
+    let n_items = |n_out: usize, n_tok: usize, n_threads: usize| {
+        PackedMatrix::new(PackedType::Q4_0, n_out, QK).expect("a matrix").n_items(n_tok, n_threads)
     };
-    assert_eq!(
-        [1, 2, 3, 4, 5].map(|n_streams| n_items_of(72 * GROUP, 1, 1, n_streams)),
-        [72, 36, 24, 18, 18]
-    );
-    let n_items = |n_out: usize, n_tok: usize, n_threads: usize| n_items_of(n_out, n_tok, n_threads, STREAMS);
     assert_eq!(n_items(72 * GROUP, 1, 1), 18);
     assert_eq!(n_items(72 * GROUP, 1, 2), 18);
     assert_eq!(n_items(72 * GROUP, 1, 8), 36);
@@ -320,7 +318,7 @@ fn a_layout_has_its_version() {
             hash = (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01B3);
         }
     }
-    let expected = (2, 0x4C89_1575_FD27_3C6D);
+    let expected = (3, 0x8B83_3B25_7063_54E5);
     assert_eq!((LAYOUT_VERSION, hash), expected, "a new layout needs a new version, and its hash here");
 }
 
@@ -436,12 +434,12 @@ fn the_one_weight_without_a_negative_is_clamped() {
 fn activations_are_rounded_to_the_nearest_step() {
     assert_kernels();
     let mut noise = Noise(0xA076_1D64_78BD_642F);
-    for size in [0.0, 1e-30, 1.0, 1e4, 1e30] {
+    for size in [0.0, 1e-38, 1e-30, 1.0, 1e4, 1e30] {
         let x: Vec<f32> = (0..QK_K).map(|_| noise.real() * size).collect();
         let block = Block256::<_>::quantize(&x);
         let largest = portable::max_abs(&x);
         assert_eq!(block.d, largest / 127.0);
-        let scale = if size > 0.0 { 127.0 / largest } else { 0.0 };
+        let scale = if size > 1e-37 { 127.0 / largest } else { 0.0 };
         let q: Vec<i8> = block.chunks.iter().flat_map(|chunk| chunk.get()).collect();
         let expected: Vec<i8> = x.iter().map(|x| (x * scale).round_ties_even() as i8).collect();
         assert_eq!(q, expected);
@@ -515,7 +513,10 @@ fn dots32<S: Copy>(
         beside: (),
     });
     let blocks: Vec<_> = blocks.collect();
-    portable::dots32(&Operands { ty, groups, walk: &tile.walk, x: [&blocks] }, dots);
+    portable::dots32(
+        &Operands { ty, groups, walk: &tile.walk, reading: Reading::InARow, x: [&blocks] },
+        dots,
+    );
 }
 
 fn dots256<S: Copy>(
@@ -535,7 +536,10 @@ fn dots256<S: Copy>(
         beside: [(); QK_K / QK],
     });
     let blocks: Vec<_> = blocks.collect();
-    portable::dots256(&Operands { ty, groups, walk: &tile.walk, x: [&blocks] }, dots);
+    portable::dots256(
+        &Operands { ty, groups, walk: &tile.walk, reading: Reading::InARow, x: [&blocks] },
+        dots,
+    );
 }
 
 fn reals(n: usize, size: f32, noise: &mut Noise) -> Vec<f32> {
