@@ -20,11 +20,15 @@ pub(super) struct Pace {
     window: Duration,
     /// Jobs so far.
     n_jobs: u32,
+    /// The last job that was timed.
+    last: Duration,
 }
 
-/// Of so many jobs one is timed, since in a browser to read a clock takes as long as a small job; after a rest all are. A
-/// layer has five jobs, or fourteen of a prompt: each has its turn.
+/// Of so many short jobs one is timed, since in a browser to read a clock takes as long as a small job; after a rest all
+/// are. A layer has five jobs, or fourteen of a prompt: each has its turn.
 const TIMED: u32 = 3;
+/// Jobs that follow one of this length are timed all.
+const LONG: Duration = Duration::from_micros(100);
 
 impl Default for Pace {
     fn default() -> Self {
@@ -35,6 +39,7 @@ impl Default for Pace {
             rest: Self::SHORTEST_REST,
             window: Self::WINDOW,
             n_jobs: 0,
+            last: Duration::ZERO,
         }
     }
 }
@@ -59,11 +64,12 @@ impl Pace {
     /// Whether the next job that threads do is to be timed.
     pub(super) fn times_next(&mut self) -> bool {
         self.n_jobs = self.n_jobs.wrapping_add(1);
-        self.window == Self::TRIAL || self.n_jobs.is_multiple_of(TIMED)
+        self.window == Self::TRIAL || self.last >= LONG || self.n_jobs.is_multiple_of(TIMED)
     }
 
     /// Takes note of a job that was timed.
     pub(super) fn observe(&mut self, together: Duration, alone: Duration) {
+        self.last = together;
         self.together += together;
         self.alone += alone;
         if self.together < self.window {
@@ -87,18 +93,18 @@ mod tests {
 
     const MS: Duration = Duration::from_millis(1);
 
-    /// A job of a millisecond that would take `alone` alone.
-    fn job(pace: &mut Pace, alone: Duration) {
+    /// A job that takes `together`, and would take `gain` times as long alone.
+    fn job(pace: &mut Pace, together: Duration, gain: u32) {
         if pace.times_next() {
-            pace.observe(MS, alone);
+            pace.observe(together, gain * together);
         }
     }
 
-    /// Such jobs until the pace rests; how many.
-    fn jobs_until_rest(pace: &mut Pace, alone: Duration) -> usize {
-        (1..1000)
+    /// Such jobs without a gain until the pace rests; how many.
+    fn jobs_until_rest(pace: &mut Pace, together: Duration) -> usize {
+        (1..2000)
             .find(|_| {
-                job(pace, alone);
+                job(pace, together, 1);
                 pace.rest_until.is_some()
             })
             .expect("a rest")
@@ -107,7 +113,7 @@ mod tests {
     #[test]
     fn threads_that_gain_nothing_rest_longer_each_time_and_are_tried_for_a_short_while() {
         let mut pace = Pace::default();
-        assert_eq!(jobs_until_rest(&mut pace, MS), 60);
+        assert_eq!(jobs_until_rest(&mut pace, MS), 22); // of which the third is the first that is timed
         let mut rests = Vec::new();
         for _ in 0..6 {
             rests.push(pace.rest);
@@ -122,12 +128,20 @@ mod tests {
         let mut pace = Pace::default();
         jobs_until_rest(&mut pace, MS);
         pace.rest_until = None;
-        for _ in 0..5 + 3 * 60 {
-            job(&mut pace, 2 * MS);
+        for _ in 0..105 {
+            job(&mut pace, MS, 2);
             assert!(!pace.rests());
         }
         assert_eq!(pace.rest, Pace::SHORTEST_REST);
-        assert_eq!(jobs_until_rest(&mut pace, MS), 58); // of which 20 are timed
+        assert_eq!(jobs_until_rest(&mut pace, MS), 20);
+    }
+
+    #[test]
+    fn of_short_jobs_one_in_three_is_timed_but_all_after_a_rest() {
+        let (mut pace, short) = (Pace::default(), MS / 20);
+        assert_eq!(jobs_until_rest(&mut pace, short), 3 * 400);
+        pace.rest_until = None;
+        assert_eq!(jobs_until_rest(&mut pace, short), 100);
     }
 
     #[test]
