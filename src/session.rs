@@ -466,13 +466,14 @@ impl Session {
         grammars.compile(constraint)
     }
 
-    /// The logits after `ids`, `(n_vocab)`.
+    /// Prompt tokens per step.
     fn prefill_chunk(&self) -> usize {
         let (fewest, most) = PREFILL_CHUNK.into_inner();
         let chunk = PREFILL_WORK / self.llama.config().n_block_weights();
         usize::try_from(chunk).unwrap_or(most).clamp(fewest, most)
     }
 
+    /// The logits after `ids`, `(n_vocab)`.
     fn forward(&mut self, ids: &[u32]) -> Result<Tensor> {
         let logits = self.context.forward(&self.llama, ids, Logits::Last)?; // (1, n_vocab)
         Ok(logits.squeeze(0)?)

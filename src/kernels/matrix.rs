@@ -25,29 +25,6 @@ pub(crate) struct Output<'y> {
     lifetime: std::marker::PhantomData<&'y mut [f32]>,
 }
 
-/// Some of the items that a matrix's rows are cut into.
-#[derive(Debug, Clone)]
-pub(crate) struct Items {
-    pub(crate) range: Range<usize>,
-    /// How many there are: see [`PackedMatrix::n_items`].
-    pub(crate) n: usize,
-    /// How the groups of one lie, where they are several.
-    pub(crate) reading: Reading,
-}
-
-impl Items {
-    /// Those of `n_groups` groups that `item` has.
-    fn groups(&self, item: usize, n_groups: usize) -> std::iter::StepBy<Range<usize>> {
-        match self.reading {
-            Reading::InTurns => (item..n_groups).step_by(self.n),
-            Reading::InARow => {
-                let each = n_groups.div_ceil(self.n);
-                (item * each..n_groups.min((item + 1) * each)).step_by(1)
-            }
-        }
-    }
-}
-
 // SAFETY: what is written through it is disjoint, by the contract of `PackedMatrix::multiply`.
 unsafe impl Send for Output<'_> {}
 // SAFETY: as above.
@@ -154,9 +131,13 @@ impl PackedMatrix {
         self.n_in / self.ty.block_len()
     }
 
+    fn group_len(&self) -> usize {
+        2 * self.n_blocks() * self.ty.quad_bytes()
+    }
+
     /// Group `group`, and what follows it.
     pub(super) fn group_bytes(&self, group: usize) -> &[u8] {
-        &self.data[group * 2 * self.n_blocks() * self.ty.quad_bytes()..]
+        &self.data[group * self.group_len()..]
     }
 
     /// Bytes of a row in the file.
@@ -167,8 +148,7 @@ impl PackedMatrix {
     /// Packs row `row`, `file_row` as in the file.
     pub(crate) fn set_row(&mut self, row: usize, file_row: &[u8]) {
         debug_assert!(row < self.n_out && file_row.len() == self.file_row_bytes());
-        let ty = self.ty;
-        let len = 2 * self.n_blocks() * ty.quad_bytes();
+        let (ty, len) = (self.ty, self.group_len());
         let group = &mut self.data[row / GROUP * len..][..len];
         for (block, file) in file_row.chunks_exact(ty.file_bytes()).enumerate() {
             let at = ty.quad_offset(block, row % GROUP / QUAD);
@@ -236,6 +216,29 @@ impl PackedMatrix {
         for (group, dots) in groups[..n].iter().zip(&dots) {
             let row = group * GROUP;
             y.add_rows(toks.start, column + row, &dots[..toks.len()], GROUP.min(self.n_out - row));
+        }
+    }
+}
+
+/// Some of the items that a matrix's rows are cut into.
+#[derive(Debug, Clone)]
+pub(crate) struct Items {
+    pub(crate) range: Range<usize>,
+    /// How many there are: see [`PackedMatrix::n_items`].
+    pub(crate) n: usize,
+    /// How the groups of one lie, where they are several.
+    pub(crate) reading: Reading,
+}
+
+impl Items {
+    /// Those of `n_groups` groups that `item` has.
+    fn groups(&self, item: usize, n_groups: usize) -> std::iter::StepBy<Range<usize>> {
+        match self.reading {
+            Reading::InTurns => (item..n_groups).step_by(self.n),
+            Reading::InARow => {
+                let each = n_groups.div_ceil(self.n);
+                (item * each..n_groups.min((item + 1) * each)).step_by(1)
+            }
         }
     }
 }

@@ -40,7 +40,6 @@ pub fn measure(ty: TensorType, n_tok: usize, time: Duration) -> Result<f64> {
     let n = matrix.n_items(n_tok, 1);
     let items = Items { range: 0..n, n, reading: Reading::InARow };
     let mut y = vec![0.0; n_tok * N_OUT];
-    // Clocks tick every few microseconds: enough runs to choose by, and where there is time, so many that a tick is 1 %.
     let at_once = if time >= LONG { (64 / n_tok).max(8) } else { 8 };
     let mut run = || {
         let begun = Instant::now();
@@ -62,4 +61,6 @@ pub fn measure(ty: TensorType, n_tok: usize, time: Duration) -> Result<f64> {
     Ok(products / best.as_secs_f64().max(f64::EPSILON) / 1e9)
 }
 
+/// Clocks tick every few microseconds: eight runs at once are enough to choose by, and from this time on there are so many
+/// that a tick is 1 %.
 const LONG: Duration = Duration::from_millis(50);

@@ -118,12 +118,11 @@ impl Pool {
         if pace.rests() {
             return alone(n_items, job);
         }
-        if !pace.times_next() {
-            return self.fork_join(n_items, false, job);
+        let start = pace.times_next().then(Instant::now);
+        self.fork_join(n_items, start.is_some(), job)?;
+        if let Some(start) = start {
+            pace.observe(start.elapsed(), self.shared.time_alone(n_items));
         }
-        let start = Instant::now();
-        self.fork_join(n_items, true, job)?;
-        pace.observe(start.elapsed(), self.shared.time_alone(n_items));
         Ok(())
     }
 
