@@ -3,7 +3,8 @@
 //!
 //! After a change that is meant, `TALLOW_BLESS=1 cargo test --test grammar suite` writes the file anew.
 
-use super::{Deserialize, Value, refused, schema, takes};
+use super::{Value, refused, schema, takes};
+use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::path::Path;
 
