@@ -47,9 +47,11 @@ impl Walk {
     ///
     /// # Panics
     /// If one of `again` is not among them.
-    pub(super) fn new(n_blocks: usize, again: impl Iterator<Item = usize>) -> Self {
-        let blocks: Vec<u32> = (0..n_blocks).chain(again).map(|block| block as u32).collect();
-        assert!(blocks.iter().all(|&block| (block as usize) < n_blocks));
+    pub(super) fn new(n_blocks: usize, again: &[usize]) -> Self {
+        assert!(again.iter().all(|&block| block < n_blocks));
+        let mut blocks = Vec::with_capacity(n_blocks + again.len());
+        blocks.extend(0..n_blocks as u32);
+        blocks.extend(again.iter().map(|&block| block as u32));
         Self { n_blocks, blocks }
     }
 
@@ -132,28 +134,34 @@ impl<B: Block> Tile<B> {
     fn new(x: &[f32], n_in: usize) -> Self {
         let n_blocks = n_in / B::LEN;
         let once: Vec<B> = x.chunks_exact(B::LEN).map(B::quantize).collect();
-        let mut outlying = Vec::with_capacity(once.len());
-        for of_tok in once.chunks_exact(n_blocks) {
-            let square = |block: &B| block.step() * block.step();
-            let mean = of_tok.iter().map(square).sum::<f32>() / n_blocks as f32;
-            let few = (n_blocks as f32) < B::OUTLIER;
-            outlying.extend(of_tok.iter().map(|block| few || square(block) > B::OUTLIER * mean));
+        let square = |block: &B| block.step() * block.step();
+        // Of each token: blocks whose steps' squares are above it are gone over twice.
+        let mut bounds = [f32::NEG_INFINITY; TILE];
+        if n_blocks as f32 >= B::OUTLIER {
+            for (bound, of_tok) in bounds.iter_mut().zip(once.chunks_exact(n_blocks)) {
+                *bound = B::OUTLIER * of_tok.iter().map(square).sum::<f32>() / n_blocks as f32;
+            }
         }
-        let any = |block: usize| outlying[block..].iter().step_by(n_blocks).any(|&outlying| outlying);
-        let again: Vec<usize> = (0..n_blocks).filter(|&block| any(block)).collect();
-        let walk = Walk::new(n_blocks, again.iter().copied());
+        let outlying = |tok: usize, block: usize| square(&once[tok * n_blocks + block]) > bounds[tok];
+        let n_tok = once.len() / n_blocks;
+        let any = |&block: &usize| (0..n_tok).any(|tok| outlying(tok, block));
+        let again: Vec<usize> = (0..n_blocks).filter(any).collect();
+        let walk = Walk::new(n_blocks, &again);
         if again.is_empty() {
             return Self { blocks: once, walk };
         }
         let zeros = B::quantize(&[0.0; QK_K][..B::LEN]);
-        let mut blocks = Vec::with_capacity(x.len() / n_in * walk.blocks.len());
+        let mut blocks = Vec::with_capacity(n_tok * walk.blocks.len());
         for (tok, of_tok) in once.chunks_exact(n_blocks).enumerate() {
             blocks.extend_from_slice(of_tok);
             for &block in &again {
                 let index = tok * n_blocks + block;
                 // A token with no outlier there adds 0: its products are the same whatever goes with it.
-                let rest =
-                    if outlying[index] { of_tok[block].rest(&x[index * B::LEN..][..B::LEN]) } else { zeros };
+                let rest = if outlying(tok, block) {
+                    of_tok[block].rest(&x[index * B::LEN..][..B::LEN])
+                } else {
+                    zeros
+                };
                 blocks.push(rest);
             }
         }

@@ -3,6 +3,7 @@
 use super::activations::{Activations, Block, Operands, Rounded};
 use super::isa::{self, TILE};
 use super::layout::{AHEAD, Dots, Family, GROUP, PackedType, QUAD, Reading, TOGETHER};
+use std::iter::StepBy;
 use std::ops::Range;
 
 /// A matrix `(n_out, n_in)`.
@@ -15,8 +16,8 @@ pub(crate) struct PackedMatrix {
     data: Vec<u8>,
 }
 
-/// What products are added to: `(n_tok, stride)`, of which a matrix has `n_out` columns. Threads write to different columns of
-/// the same rows.
+/// Where products go: `(n_tok, stride)`, of which a matrix has `n_out` columns. Threads write to different columns of the
+/// same rows.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Output<'y> {
     y: *mut f32,
@@ -37,22 +38,14 @@ impl<'y> Output<'y> {
         Self { y: y.as_mut_ptr(), n_tok, stride, lifetime: std::marker::PhantomData }
     }
 
-    /// Adds the first `n_rows` dots of each token from `tok` on.
-    #[inline(never)]
-    fn add_rows(&self, tok: usize, column: usize, dots: &[[f32; GROUP]], n_rows: usize) {
-        for (t, dots) in dots.iter().enumerate() {
-            let tok = tok + t;
-            assert!(tok < self.n_tok && column + n_rows <= self.stride);
-            // SAFETY: within `y`, by the check above, and no other thread's.
-            let to =
-                unsafe { std::slice::from_raw_parts_mut(self.y.add(tok * self.stride + column), n_rows) };
-            let add = |(to, dot): (&mut f32, &f32)| *to += dot;
-            match <&mut [f32; GROUP]>::try_from(&mut *to) {
-                // Of a known length they are two vectors.
-                Ok(to) => to.iter_mut().zip(dots).for_each(add),
-                Err(_) => to.iter_mut().zip(dots).for_each(add),
-            }
-        }
+    /// Columns `column..column + n` of row `tok`.
+    ///
+    /// # Safety
+    /// No other reference to any of them lives.
+    unsafe fn columns(&self, tok: usize, column: usize, n: usize) -> &'y mut [f32] {
+        assert!(tok < self.n_tok && column + n <= self.stride);
+        // SAFETY: within `y`, by the check above, and nobody else's, by the caller's.
+        unsafe { std::slice::from_raw_parts_mut(self.y.add(tok * self.stride + column), n) }
     }
 }
 
@@ -162,7 +155,7 @@ impl PackedMatrix {
     }
 
     /// The products of all tokens of `x`, which [`Activations::new`] made for this family and width, with the rows of
-    /// `items`, added to the columns of `y` from `column` on. Threads may share `y` if their items differ.
+    /// `items`, to the columns of `y` from `column` on. Threads may share `y` if their items differ.
     pub(crate) fn multiply(&self, x: &Activations, items: &Items, y: Output, column: usize) {
         let (ty, reading) = (self.ty, items.reading);
         match x {
@@ -174,48 +167,72 @@ impl PackedMatrix {
         }
     }
 
-    /// Tokens by tiles. A few that are left over go one by one; where they are most of a tile, they go as one.
     fn multiply_by(&self, x: &impl Products, items: &Items, y: Output, column: usize) {
         for item in items.range.clone() {
-            let mut together = Together { groups: [0; TOGETHER], weights: [&[]; TOGETHER], n: 0 };
-            for group in items.groups(item, self.n_groups()) {
-                (together.groups[together.n], together.weights[together.n]) =
-                    (group, self.group_bytes(group));
-                together.n += 1;
-            }
+            let groups = items.groups(item, self.n_groups());
             if y.n_tok == 1 {
-                self.multiply_tile::<1, TOGETHER>(x, &together, 0..1, y, column);
-                continue;
-            }
-            let mut tok = 0;
-            while tok < y.n_tok {
-                let rest = TILE.min(y.n_tok - tok);
-                if 2 * rest > TILE {
-                    self.multiply_tile::<TILE, 1>(x, &together, tok..tok + rest, y, column);
-                    tok += rest;
-                } else {
-                    self.multiply_tile::<1, 1>(x, &together, tok..tok + 1, y, column);
-                    tok += 1;
-                }
+                self.multiply_one(x, groups, y, column);
+            } else {
+                groups.for_each(|group| self.multiply_group(x, group, y, column));
             }
         }
     }
 
-    /// Up to `T` tokens by groups, at most `G`.
-    fn multiply_tile<const T: usize, const G: usize>(
-        &self,
-        x: &impl Products,
-        together: &Together,
-        toks: Range<usize>,
-        y: Output,
-        column: usize,
-    ) {
-        let &Together { ref groups, ref weights, n } = together;
-        let mut dots = [[[0.0; GROUP]; T]; G];
-        x.dots(&weights[..n], toks.start, &mut dots[..n]);
-        for (group, dots) in groups[..n].iter().zip(&dots) {
-            let row = group * GROUP;
-            y.add_rows(toks.start, column + row, &dots[..toks.len()], GROUP.min(self.n_out - row));
+    /// A token alone by up to [`TOGETHER`] groups. Where these are neighbours, sums are made where they belong.
+    fn multiply_one(&self, x: &impl Products, groups: StepBy<Range<usize>>, y: Output, column: usize) {
+        let Some(first) = groups.clone().next() else { return };
+        let n = groups.len();
+        let mut weights: [&[u8]; TOGETHER] = [&[]; TOGETHER];
+        for (weights, group) in weights.iter_mut().zip(groups.clone()) {
+            *weights = self.group_bytes(group);
+        }
+        if groups.clone().eq(first..first + n) && (first + n) * GROUP <= self.n_out {
+            // SAFETY: the items of others have other groups.
+            let rows = unsafe { y.columns(0, column + first * GROUP, n * GROUP) };
+            rows.fill(0.0);
+            x.dots::<1>(&weights[..n], 0, rows.as_chunks_mut::<GROUP>().0.as_chunks_mut().0);
+            return;
+        }
+        let mut dots = [[[0.0; GROUP]; 1]; TOGETHER];
+        x.dots(&weights[..n], 0, &mut dots[..n]);
+        for (group, dots) in groups.zip(&dots) {
+            self.put(dots, group, y, 0, column);
+        }
+    }
+
+    /// Tokens by tiles. A few that are left over go one by one; where they are most of a tile, they go as one.
+    fn multiply_group(&self, x: &impl Products, group: usize, y: Output, column: usize) {
+        let weights = [self.group_bytes(group)];
+        let mut tok = 0;
+        while tok < y.n_tok {
+            let rest = TILE.min(y.n_tok - tok);
+            if 2 * rest > TILE {
+                let mut dots = [[[0.0; GROUP]; TILE]];
+                x.dots(&weights, tok, &mut dots);
+                self.put(&dots[0][..rest], group, y, tok, column);
+                tok += rest;
+            } else {
+                let mut dots = [[[0.0; GROUP]; 1]];
+                x.dots(&weights, tok, &mut dots);
+                self.put(&dots[0], group, y, tok, column);
+                tok += 1;
+            }
+        }
+    }
+
+    /// Writes the dots of `group` with the tokens from `tok` on.
+    #[inline(never)]
+    fn put(&self, dots: &[[f32; GROUP]], group: usize, y: Output, tok: usize, column: usize) {
+        let row = group * GROUP;
+        let n_rows = GROUP.min(self.n_out - row);
+        for (t, dots) in dots.iter().enumerate() {
+            // SAFETY: the items of others have other groups.
+            let to = unsafe { y.columns(tok + t, column + row, n_rows) };
+            match <&mut [f32; GROUP]>::try_from(&mut *to) {
+                // Of a known length they are two vectors.
+                Ok(to) => *to = *dots,
+                Err(_) => to.copy_from_slice(&dots[..n_rows]),
+            }
         }
     }
 }
@@ -232,7 +249,7 @@ pub(crate) struct Items {
 
 impl Items {
     /// Those of `n_groups` groups that `item` has.
-    fn groups(&self, item: usize, n_groups: usize) -> std::iter::StepBy<Range<usize>> {
+    fn groups(&self, item: usize, n_groups: usize) -> StepBy<Range<usize>> {
         match self.reading {
             Reading::InTurns => (item..n_groups).step_by(self.n),
             Reading::InARow => {
@@ -241,13 +258,6 @@ impl Items {
             }
         }
     }
-}
-
-/// The groups of an item.
-struct Together<'m> {
-    groups: [usize; TOGETHER],
-    weights: [&'m [u8]; TOGETHER],
-    n: usize,
 }
 
 /// Dot products of groups of rows with some tokens of what it was made of.

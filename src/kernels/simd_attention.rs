@@ -12,6 +12,9 @@ use core::arch::wasm32::*;
 /// Positions whose scores are held at once.
 const TILE: usize = 32;
 
+/// Bytes that memory gives at once.
+const CACHE_LINE: usize = 64;
+
 /// Rows of keys or values, each of so many numbers, as f32.
 type Widen = fn(&[u8], usize, &mut [[f32; 4]]);
 
@@ -63,6 +66,11 @@ pub(crate) fn attend(attend: &Attend, y: &mut [f32], log_sums: &mut [f32]) {
     for begin in (0..n_pos).step_by(TILE) {
         let n = TILE.min(n_pos - begin);
         let KvBlock { k, v } = blocks[begin / KV_BLOCK];
+        if begin.is_multiple_of(KV_BLOCK) {
+            let n = KV_BLOCK.min(n_pos - begin);
+            fetch(&k[..n * row]);
+            fetch(&v[..n * row]);
+        }
         let rows = begin % KV_BLOCK * row..(begin % KV_BLOCK + n) * row;
         let (k, v) = (&k[rows.clone()], &v[rows]);
         if let Some(widen) = widen {
@@ -180,7 +188,7 @@ impl Four<'_> {
         let c = &Constants::hidden();
         let mut scores = [f32x4_splat(0.0); TILE];
         // SAFETY: the caller's: `Q` queries.
-        unsafe { scores_of::<N, Q>(self.q.as_ptr(), k, v, self.width, n, &mut scores, c) };
+        unsafe { scores_of::<N, Q>(self.q.as_ptr(), k, self.width, n, &mut scores, c) };
         let shrink = self.soften(begin, n, &mut scores, c);
         if !i32x4_all_true(f32x4_eq(shrink, c.exp.one)) {
             self.scale(shrink);
@@ -250,22 +258,31 @@ fn sums_of(v: [v128; 4]) -> v128 {
     f32x4_add(i32x4_shuffle::<0, 1, 4, 5>(low, high), i32x4_shuffle::<2, 3, 6, 7>(low, high))
 }
 
-/// Reads a little of each cache line, so that what is needed soon comes while something else is computed.
+/// Reads a little of each cache line of `n` bytes, so that they come while something else is computed.
 #[inline(always)]
-pub(super) unsafe fn ask_for<N>(at: *const N, n: usize) {
-    const CACHE_LINE: usize = 64;
-    for byte in (0..n * size_of::<N>()).step_by(CACHE_LINE) {
-        // SAFETY: the caller's: `n` numbers are at `at`.
-        unsafe { core::ptr::read_volatile(at.cast::<u8>().add(byte)) };
+pub(super) unsafe fn ask_for(at: *const u8, n: usize) {
+    for byte in (0..n).step_by(CACHE_LINE) {
+        // SAFETY: the caller's: `n` bytes are at `at`.
+        unsafe { core::ptr::read_volatile(at.add(byte)) };
     }
 }
 
-/// The products of `Q` queries, one to a lane, with `n` keys, two keys at a time. Their values, at `v`, come meanwhile.
+/// Asks for all of `bytes` and for nothing else meanwhile, so that many lines are on their way at a time. Between the
+/// products with keys there is room for the lines of two or three keys in what a processor looks ahead.
+fn fetch(bytes: &[u8]) {
+    let (many, rest) = bytes.as_chunks::<{ 8 * CACHE_LINE }>();
+    // SAFETY: they are slices; those of a known length the compiler writes out.
+    unsafe {
+        many.iter().for_each(|lines| ask_for(lines.as_ptr(), lines.len()));
+        ask_for(rest.as_ptr(), rest.len());
+    }
+}
+
+/// The products of `Q` queries, one to a lane, with `n` keys, two keys at a time.
 #[inline(always)]
 unsafe fn scores_of<N: Number, const Q: usize>(
     q: *const f32,
     k: *const N,
-    v: *const N,
     width: usize,
     n: usize,
     scores: &mut [v128; TILE],
@@ -277,7 +294,6 @@ unsafe fn scores_of<N: Number, const Q: usize>(
         // SAFETY: the caller's; widths are multiples of HEAD_MULTIPLE.
         unsafe {
             let keys = [k.add(pos * width), k.add((pos + second) * width)];
-            ask_for(v.add(pos * width), (1 + second) * width);
             for d in (0..width).step_by(HEAD_MULTIPLE) {
                 for d in [d, d + 4, d + 8, d + 12] {
                     let k = [N::load(keys[0].add(d), c), N::load(keys[1].add(d), c)];

@@ -173,12 +173,14 @@ impl CustomOp2 for ResidualProjection {
         residual: &CpuStorage,
         residual_layout: &Layout,
     ) -> Result<(CpuStorage, Shape)> {
-        let mut y = slice(residual, residual_layout)?.to_vec();
+        let residual = slice(residual, residual_layout)?;
         let n_out = self.projection.weight.n_out();
         if residual_layout.shape().dims2()? != (x_layout.shape().dims2()?.0, n_out) {
             return Err(Error::Msg(format!("rows of {n_out} are not added to {residual_layout:?}")));
         }
+        let mut y = vec![0.0; residual.len()];
         project(slice(x, x_layout)?, std::slice::from_ref(&self.projection), &self.pool, &mut y)?;
+        kernels::add(&mut y, residual);
         Ok((CpuStorage::F32(y), residual_layout.shape().clone()))
     }
 }

@@ -221,15 +221,15 @@ impl Format256 for Iq4Xs {
         let mut scaled = [[i32x4_splat(0); R]; T];
         // SAFETY: the caller's: `w` points to quads, `x` to blocks.
         unsafe {
-            'block: {
-                unroll!(S in [0 1 2 3 4 5 6 7] {
-                    let of = x.map(|x| Of32 {
-                        chunks: (&raw const (*x).chunks).cast::<D::Chunk>().add(8 * S),
-                        signs: (&raw const (*x).beside).cast::<<D::Chunk as Chunk>::Signs>().add(S),
-                    });
-                    let mut sums = starts_signed::<D, T, R>(of);
+            unroll!(S in [0 1 2 3 4 5 6 7] {
+                let of = x.map(|x| Of32 {
+                    chunks: (&raw const (*x).chunks).cast::<D::Chunk>().add(8 * S),
+                    signs: (&raw const (*x).beside).cast::<<D::Chunk as Chunk>::Signs>().add(S),
+                });
+                let mut sums = starts_signed::<D, T, R>(of);
+                'part: {
                     unroll!(C in [0 1 2 3] {
-                        step!(c, 'block, 4 * S + C);
+                        step!(c, 'part, 4 * S + C);
                         let v = load_each(w, iq4_xs::halves(4 * S + C));
                         unroll!(HALF in [0 1] {
                             let mut q = v;
@@ -239,15 +239,15 @@ impl Format256 for Iq4Xs {
                             add_signed_each::<D, T, R>(&mut sums, of, 4 * HALF + C, &q, c);
                         });
                     });
-                    let scales = load_each(w, iq4_xs::PART * (S / 4));
-                    for r in 0..R {
-                        let scales = i32x4_shr(i8x16_swizzle(scales[r], c.signed_32[S % 4]), 24);
-                        for t in 0..T {
-                            scaled[t][r] = i32x4_add(scaled[t][r], i32x4_mul(sums[t][r], scales));
-                        }
+                }
+                let scales = load_each(w, iq4_xs::PART * (S / 4));
+                for r in 0..R {
+                    let scales = i32x4_shr(i8x16_swizzle(scales[r], c.signed_32[S % 4]), 24);
+                    for t in 0..T {
+                        scaled[t][r] = i32x4_add(scaled[t][r], i32x4_mul(sums[t][r], scales));
                     }
-                });
-            }
+                }
+            });
         }
         scaled
     }
@@ -268,11 +268,11 @@ impl Format256 for Q4K {
         let mut scaled = [[i32x4_splat(0); R]; T];
         // SAFETY: the caller's: `w` points to quads, `x` to blocks.
         unsafe {
-            'block: {
-                unroll!(J in [0 1 2 3] {
-                    let mut sums = [[[i32x4_splat(0); R]; T]; 2];
+            unroll!(J in [0 1 2 3] {
+                let mut sums = [[[i32x4_splat(0); R]; T]; 2];
+                'part: {
                     unroll!(C in [0 1 2 3 4 5 6 7] {
-                        step!(c, 'block, 8 * J + C);
+                        step!(c, 'part, 8 * J + C);
                         let v = load_each(w, q4_k::halves(8 * J + C));
                         unroll!(HALF in [0 1] {
                             let mut q = v;
@@ -282,9 +282,9 @@ impl Format256 for Q4K {
                             add_each(&mut sums[HALF], x, 16 * J + 8 * HALF + C, &q, |sum, a, q| D::add(sum, a, q));
                         });
                     });
-                    add_scaled::<D, T, R>(&mut scaled, &sums, w, q4_k::PART, J, c);
-                });
-            }
+                }
+                add_scaled::<D, T, R>(&mut scaled, &sums, w, q4_k::PART, J, c);
+            });
         }
         scaled
     }
@@ -338,13 +338,13 @@ impl Format256 for Q5K {
         let mut scaled = [[i32x4_splat(0); R]; T];
         // SAFETY: the caller's: `w` points to quads, `x` to blocks.
         unsafe {
-            'block: {
-                unroll!(J in [0 1 2 3] {
-                    unroll!(H in [0 1] {
-                        let mut sums = [[[i32x4_splat(0); R]; T]; 2];
+            unroll!(J in [0 1 2 3] {
+                unroll!(H in [0 1] {
+                    let mut sums = [[[i32x4_splat(0); R]; T]; 2];
+                    'part: {
                         unroll!(C in [0 1 2 3] {
                             const V: usize = 4 * H + C;
-                            step!(c, 'block, 8 * J + V);
+                            step!(c, 'part, 8 * J + V);
                             let v = load_each(w, q5_k::halves(8 * J + V));
                             let high = load_each(w, q5_k::high(8 * J + V));
                             unroll!(HALF in [0 1] {
@@ -356,10 +356,10 @@ impl Format256 for Q5K {
                                 add_each(&mut sums[HALF], x, 16 * J + 8 * HALF + V, &q, |sum, a, q| D::add(sum, a, q));
                             });
                         });
-                        add_scaled::<D, T, R>(&mut scaled, &sums, w, q5_k::PART, J, c);
-                    });
+                    }
+                    add_scaled::<D, T, R>(&mut scaled, &sums, w, q5_k::PART, J, c);
                 });
-            }
+            });
         }
         scaled
     }

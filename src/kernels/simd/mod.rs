@@ -100,7 +100,7 @@ type SignedBlock256<D> = Block256<<D as Dot>::Chunk, <<D as Dot>::Chunk as Chunk
 /// Begins step `$n` of a block, none of which is the last: see [`Constants::n_steps`].
 macro_rules! step {
     ($c:ident, $label:lifetime, $n:expr) => {
-        if $n > 0 && $n >= $c.n_steps {
+        if $n > 0 && $n >= $c.n_steps() {
             break $label;
         }
     };
@@ -198,6 +198,13 @@ impl Constants {
             signed: places(D::LANE, true),
             signed_32: places(32, true),
         }
+    }
+
+    /// Read anew each time, so that nothing is made of it beforehand.
+    #[inline(always)]
+    fn n_steps(&self) -> usize {
+        // SAFETY: it is a reference's.
+        unsafe { core::ptr::read_volatile(&raw const self.n_steps) }
     }
 
     #[inline(always)]
