@@ -55,12 +55,12 @@ impl Dot for Pairs16 {
     const LANE: usize = 16;
 
     #[inline(always)]
-    unsafe fn start(pairs: *const [i16; 2], bias: i16) -> v128 {
+    unsafe fn start(pairs: *const [i16; 2], bias: i16, c: &Constants) -> v128 {
         if bias == 0 {
             return i32x4_splat(0);
         }
         // SAFETY: the caller's.
-        i16x8_mul(unsafe { v128_load32_splat(pairs.cast()) }, i16x8_splat(-bias))
+        i16x8_mul(unsafe { v128_load32_splat(pairs.cast()) }, c.minus(bias))
     }
 
     #[inline(always)]

@@ -90,13 +90,14 @@ unsafe fn add_sixteen<D: Dot, const T: usize, const R: usize>(
     sub: usize,
     bias: i16,
     q: &Fours<R>,
+    c: &Constants,
     scale: impl Fn(v128, usize) -> v128,
 ) {
     for t in 0..T {
         // SAFETY: the caller's: `x` points to blocks.
         unsafe {
             let chunks = (&raw const (*x[t]).chunks).cast::<D::Chunk>().add(4 * sub);
-            let start = D::start((&raw const (*x[t]).pairs).cast::<[i16; 2]>().add(sub), bias);
+            let start = D::start((&raw const (*x[t]).pairs).cast::<[i16; 2]>().add(sub), bias, c);
             let mut sums = [start; R];
             unroll!(I in [0 1 2 3] {
                 for r in 0..R {
@@ -133,7 +134,7 @@ impl Format256 for Q2K {
                     for r in 0..R {
                         scales[r] = half_bytes(scales[r], 0, c);
                     }
-                    add_sixteen::<D, T, R>(&mut scaled, x, S, 0, &q, |sum, r| {
+                    add_sixteen::<D, T, R>(&mut scaled, x, S, 0, &q, c, |sum, r| {
                         D::scaled(sum, scales[r], S % 4, c)
                     });
                 });
@@ -156,7 +157,7 @@ impl Format256 for Q2K {
                     step!(c, 'block, S);
                     let fours = load_each(w, q2_k::PART * (S / 4));
                     for t in 0..T {
-                        let sum = D::start((&raw const (*x[t]).pairs).cast::<[i16; 2]>().add(S), -1);
+                        let sum = D::start((&raw const (*x[t]).pairs).cast::<[i16; 2]>().add(S), -1, c);
                         for r in 0..R {
                             let scaled = D::scaled(sum, half_bytes(fours[r], 1, c), S % 4, c);
                             mins[t][r] = i32x4_add(mins[t][r], scaled);
@@ -196,7 +197,7 @@ impl Format256 for Q3K {
                         }
                     });
                     let scales = load_each(w, q3_k::PART * (S / 4));
-                    add_sixteen::<D, T, R>(&mut scaled, x, S, 4, &q, |sum, r| {
+                    add_sixteen::<D, T, R>(&mut scaled, x, S, 4, &q, c, |sum, r| {
                         D::scaled_signed(sum, scales[r], S % 4, c)
                     });
                 });
@@ -410,7 +411,7 @@ impl Format256 for Q6K {
                         );
                     }
                     let scales = load_each(w, q6_k::PART * (S / 4));
-                    add_sixteen::<D, T, R>(&mut scaled, x, S, 32, &q, |sum, r| {
+                    add_sixteen::<D, T, R>(&mut scaled, x, S, 32, &q, c, |sum, r| {
                         D::scaled_signed(sum, scales[r], S % 4, c)
                     });
                 });

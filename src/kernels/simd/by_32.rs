@@ -35,11 +35,15 @@ pub(super) trait Format32: Sized {
 }
 
 #[inline(always)]
-unsafe fn starts<D: Dot, const T: usize>(x: [*const Block32<D::Chunk>; T], bias: i16) -> [[v128; 2]; T] {
+unsafe fn starts<D: Dot, const T: usize>(
+    x: [*const Block32<D::Chunk>; T],
+    bias: i16,
+    c: &Constants,
+) -> [[v128; 2]; T] {
     let mut starts = [[i32x4_splat(0); 2]; T];
     for t in 0..T {
         // SAFETY: the caller's: `x` points to blocks.
-        starts[t] = [unsafe { D::start(&raw const (*x[t]).pairs, bias) }; 2];
+        starts[t] = [unsafe { D::start(&raw const (*x[t]).pairs, bias, c) }; 2];
     }
     starts
 }
@@ -72,7 +76,7 @@ impl<const D_AT: usize, const M: usize, const BYTES: usize, const BIAS: i16> For
     ) -> [[v128; 2]; T] {
         // SAFETY: the caller's: `w` points to quads, `x` to blocks.
         unsafe {
-            let mut sums = starts::<D, T>(x, BIAS);
+            let mut sums = starts::<D, T>(x, BIAS, c);
             'block: {
                 unroll!(V in [0 1 2 3] {
                     let w = load_each(w, 16 * V);
@@ -113,7 +117,7 @@ impl<const BYTES: usize, const M: usize, const BIAS: i16> Format32 for Q5<BYTES,
         const { assert!(q5_0::D == q5_1::D && q5_0::HIGH == q5_1::HIGH) };
         // SAFETY: the caller's: `w` points to quads, `x` to blocks.
         unsafe {
-            let mut sums = starts::<D, T>(x, BIAS);
+            let mut sums = starts::<D, T>(x, BIAS, c);
             let mut lower = [[i32x4_splat(0); 2]; T];
             let high = load_each(w, q5_0::HIGH);
             'block: {

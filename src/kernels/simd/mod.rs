@@ -26,12 +26,12 @@ pub(super) trait Dot {
 
     /// An accumulator that begins at `-bias` times the activations' sum; `pairs` holds the sums of two and two.
     #[inline(always)]
-    unsafe fn start(pairs: *const [i16; 2], bias: i16) -> v128 {
+    unsafe fn start(pairs: *const [i16; 2], bias: i16, c: &Constants) -> v128 {
         if bias == 0 {
             return i32x4_splat(0);
         }
         // SAFETY: the caller's.
-        i32x4_dot_i16x8(unsafe { v128_load32_splat(pairs.cast()) }, i16x8_splat(-bias))
+        i32x4_dot_i16x8(unsafe { v128_load32_splat(pairs.cast()) }, c.minus(bias))
     }
 
     /// Adds four activations times the bytes of `q`, 0 to 127.
@@ -141,8 +141,9 @@ pub(super) struct Constants {
     /// [`Dot::HALF`]
     half: v128,
     /// 1 in each 16 bits.
-    #[cfg_attr(not(target_feature = "relaxed-simd"), allow(dead_code))]
     pub(super) one: v128,
+    /// -4, -8, -16 and -32 in each 16 bits: what [`Dot::start`] takes.
+    minus: [v128; 4],
     /// What of an f16, sign-extended and moved to f32's places, counts.
     f16: v128,
     two_to_112: v128,
@@ -159,6 +160,10 @@ pub(super) struct Constants {
 const fn vector(bytes: [u8; 16]) -> v128 {
     // SAFETY: both are 16 bytes, of which any are valid.
     unsafe { core::mem::transmute(bytes) }
+}
+
+const fn sixteens(x: i16) -> v128 {
+    i16x8(x, x, x, x, x, x, x, x)
 }
 
 /// For each i the bytes `4i..4i + 4`, each in its lane of 32 bits as often as lanes of `width` bits fit, in the lowest or
@@ -190,13 +195,27 @@ impl Constants {
             bit_2: vector([0x04; 16]),
             bit_4: vector([0x10; 16]),
             half: D::HALF,
-            one: i16x8(1, 1, 1, 1, 1, 1, 1, 1),
+            one: sixteens(1),
+            minus: [sixteens(-4), sixteens(-8), sixteens(-16), sixteens(-32)],
             f16: u32x4(0x8FFF_E000, 0x8FFF_E000, 0x8FFF_E000, 0x8FFF_E000),
             two_to_112: f32x4(QUERY_SCALE, QUERY_SCALE, QUERY_SCALE, QUERY_SCALE),
             iq4: vector(iq4),
             unsigned: places(D::LANE, false),
             signed: places(D::LANE, true),
             signed_32: places(32, true),
+        }
+    }
+
+    /// `-bias` in each 16 bits.
+    #[inline(always)]
+    pub(super) fn minus(&self, bias: i16) -> v128 {
+        match bias {
+            -1 => self.one,
+            4 => self.minus[0],
+            8 => self.minus[1],
+            16 => self.minus[2],
+            32 => self.minus[3],
+            _ => unreachable!("no type has it"),
         }
     }
 
