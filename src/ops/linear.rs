@@ -46,7 +46,7 @@ fn width_of(parts: &[Projection]) -> usize {
     parts.iter().map(|part| part.weight.n_out()).sum()
 }
 
-/// `x`, `(n_tok, n_in)`, times all of `parts`, side by side, added to `y`, `(n_tok, sum of n_out)`.
+/// `x`, `(n_tok, n_in)`, times all of `parts`, side by side, to `y`, `(n_tok, sum of n_out)`.
 fn project(x: &[f32], parts: &[Projection], pool: &Pool, y: &mut [f32]) -> Result<()> {
     let width = width_of(parts);
     let n_tok = y.len() / width;
