@@ -49,9 +49,7 @@ impl Walk {
     /// If one of `again` is not among them.
     pub(super) fn new(n_blocks: usize, again: &[usize]) -> Self {
         assert!(again.iter().all(|&block| block < n_blocks));
-        let mut blocks = Vec::with_capacity(n_blocks + again.len());
-        blocks.extend(0..n_blocks as u32);
-        blocks.extend(again.iter().map(|&block| block as u32));
+        let blocks = (0..n_blocks).chain(again.iter().copied()).map(|block| block as u32).collect();
         Self { n_blocks, blocks }
     }
 
