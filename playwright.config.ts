@@ -8,6 +8,7 @@ export default defineConfig({
   reporter: "list",
   workers: 1, // One model at a time: the machine may have two cores.
   timeout: 240_000,
+  expect: { timeout: 30_000 }, // A browser gives a worker that computes two seconds to end, and more when it is pressed.
   use: {
     headless: true,
     launchOptions: {

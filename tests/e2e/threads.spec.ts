@@ -9,14 +9,18 @@ const WORKER = readFileSync(new URL("../../js/dist/worker.js", import.meta.url),
 
 /**
  * Serves the package and the tiny model. `before` is run by every compute worker before its own script; with `once` that
- * is there for the engine worker alone.
+ * is there for the engine worker alone. `/die` is there once `die` says so.
  */
-async function open(page: Page, { isolation = true, before = "", once = false } = {}): Promise<TestServer> {
+async function open(
+  page: Page,
+  { isolation = true, before = "", once = false, die = (): boolean => false } = {},
+): Promise<TestServer> {
   let scripts = 0;
   const server = await serve({
     isolation,
     intercept: (request, response) => {
       if (request.url === "/tiny.gguf") response.end(TINY);
+      else if (request.url === "/die") response.writeHead(die() ? 200 : 204).end();
       else if (request.url !== "/tallow/worker.js") return false;
       else if (once && ++scripts > 1) response.writeHead(404).end();
       else
@@ -132,16 +136,24 @@ test("a script that is missing is told of", async ({ page }) => {
 });
 
 test("one that dies while the model answers is told of, and all end", async ({ page }) => {
-  // Far more looks at the clock than loading takes, where a fast one is looked at a thousand times before a rest.
+  // A compute worker sits in its wasm and takes no messages; so now and then, where it looks at the clock, it asks.
   const before = `
     const now = performance.now.bind(performance);
     let looks = 0;
     performance.now = () => {
-      if (++looks === 20_000) throw new Error("killed");
+      if (++looks % 500 === 0) {
+        const request = new XMLHttpRequest();
+        request.open("GET", "/die", false);
+        request.send();
+        if (request.status === 200) throw new Error("killed");
+      }
       return now();
     };`;
-  await using _ = await open(page, { before });
+  let die = false;
+  await using _ = await open(page, { before, die: () => die });
   expect(await load(page, 2)).toBe(2);
+  expect(await ask(page)).toMatch(/^answer: ./);
+  die = true;
   await expect.poll(() => ask(page), { timeout: 120_000 }).toMatch(/^worker_lost/);
   expect(await ask(page)).toBe("worker_lost: a compute worker stopped");
   await expect.poll(() => page.workers().length).toBe(0);
