@@ -148,7 +148,6 @@ impl<B: Block> Tile<B> {
         if again.is_empty() {
             return Self { blocks: once, walk };
         }
-        let zeros = B::quantize(&[0.0; QK_K][..B::LEN]);
         let mut blocks = Vec::with_capacity(n_tok * walk.blocks.len());
         for (tok, of_tok) in once.chunks_exact(n_blocks).enumerate() {
             blocks.extend_from_slice(of_tok);
@@ -158,7 +157,7 @@ impl<B: Block> Tile<B> {
                 let rest = if outlying(tok, block) {
                     of_tok[block].rest(&x[index * B::LEN..][..B::LEN])
                 } else {
-                    zeros
+                    B::zeroed()
                 };
                 blocks.push(rest);
             }
@@ -181,24 +180,26 @@ impl<B: Block> Tile<B> {
 /// Four consecutive activations, k to k + 3.
 pub(crate) trait Chunk: bytemuck::Pod {
     /// What products with weights of 8 bits want beside.
-    type Signs: Copy + Send + Sync;
+    type Signs: bytemuck::Zeroable + Copy + Send + Sync;
     fn new(a: [i8; 4]) -> Self;
     fn get(self) -> [i8; 4];
-    fn signs(chunks: &[Self; QK / 4]) -> Self::Signs;
+    /// Of chunks whose activations' sum is `sum`.
+    fn signs(chunks: &[Self; QK / 4], sum: i16) -> Self::Signs;
 }
 
 /// As the instruction set wants them.
 pub(crate) type Signs = <isa::Chunk as Chunk>::Signs;
 
 /// What a block holds beside its activations: nothing, or [`Signs`].
-pub(crate) trait Beside: Copy + Send + Sync {
-    fn of(chunks: &[isa::Chunk; QK / 4]) -> Self;
+pub(crate) trait Beside: bytemuck::Zeroable + Copy + Send + Sync {
+    /// Beside chunks whose activations' sum is `sum`.
+    fn of(chunks: &[isa::Chunk; QK / 4], sum: i16) -> Self;
     fn dots32<const T: usize>(operands: &Operands<Block32<isa::Chunk, Self>, T>, y: &mut [Dots<T>]);
     fn dots256<const T: usize>(operands: &Operands<Block256<isa::Chunk, Self>, T>, y: &mut [Dots<T>]);
 }
 
 impl Beside for () {
-    fn of(_: &[isa::Chunk; QK / 4]) {}
+    fn of(_: &[isa::Chunk; QK / 4], _: i16) {}
     fn dots32<const T: usize>(operands: &Operands<Block32<isa::Chunk>, T>, y: &mut [Dots<T>]) {
         isa::dots32(operands, y);
     }
@@ -208,8 +209,8 @@ impl Beside for () {
 }
 
 impl Beside for Signs {
-    fn of(chunks: &[isa::Chunk; QK / 4]) -> Self {
-        isa::Chunk::signs(chunks)
+    fn of(chunks: &[isa::Chunk; QK / 4], sum: i16) -> Self {
+        isa::Chunk::signs(chunks, sum)
     }
     fn dots32<const T: usize>(operands: &Operands<Block32<isa::Chunk, Self>, T>, y: &mut [Dots<T>]) {
         isa::signed_dots32(operands, y);
@@ -219,18 +220,21 @@ impl Beside for Signs {
     }
 }
 
-/// 32 activations for dots whose second operand has 7 bits, with weights that have 8: a · w = |a| · (w ^ below) + |a| · s,
-/// where s is 1 below zero, else 0. The last is the same for every weight.
+/// 32 activations for weights w of 8 bits, packed as q = w + 128. Dots whose second operand has 7 bits take
+/// a · w = |a| · (q ^ turns) + |a| · s, where s is 1 below zero, else 0; those where it has 8 take a · w = a · q - 128 · a.
+/// What is added is the same for every weight.
 #[cfg_attr(not(all(target_arch = "wasm32", target_feature = "relaxed-simd")), allow(dead_code))]
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, bytemuck::Zeroable)]
 #[repr(C)]
 pub(crate) struct SignsOfBytes {
     /// |a|
-    pub(crate) magnitudes: [[u8; 4]; QK / 4],
-    /// -1 below zero, else 0.
-    pub(crate) below: [[i8; 4]; QK / 4],
+    pub(crate) magnitudes: [u8; QK],
+    /// What makes w of q, and -w - 1 where an activation is below zero.
+    pub(crate) turns: [u8; QK],
     /// The sum of |a| below zero.
     pub(crate) sum_below: i32,
+    /// -128 times the sum of a.
+    pub(crate) bias: i32,
 }
 
 /// Bytes in order: for dots of 8-bit operands.
@@ -246,12 +250,17 @@ impl Chunk for Bytes {
     fn get(self) -> [i8; 4] {
         self.0
     }
-    fn signs(chunks: &[Self; QK / 4]) -> SignsOfBytes {
-        let magnitudes = chunks.map(|chunk| chunk.0.map(i8::unsigned_abs));
-        let below = chunks.map(|chunk| chunk.0.map(|a| -i8::from(a < 0)));
-        let pairs = magnitudes.as_flattened().iter().zip(below.as_flattened());
-        let sum_below = pairs.map(|(&magnitude, &below)| i32::from(magnitude & below as u8)).sum();
-        SignsOfBytes { magnitudes, below, sum_below }
+    fn signs(chunks: &[Self; QK / 4], sum: i16) -> SignsOfBytes {
+        let mut signs = SignsOfBytes { bias: -128 * i32::from(sum), ..bytemuck::Zeroable::zeroed() };
+        let mut sum_of_magnitudes = 0;
+        // Loops over so many bytes are done in vectors.
+        for (i, &a) in bytemuck::cast_ref::<_, [i8; QK]>(chunks).iter().enumerate() {
+            signs.magnitudes[i] = a.unsigned_abs();
+            signs.turns[i] = (a >> 7) as u8 ^ 0x80;
+            sum_of_magnitudes += i16::from(a.unsigned_abs());
+        }
+        signs.sum_below = i32::from(sum_of_magnitudes - sum) / 2;
+        signs
     }
 }
 
@@ -271,21 +280,24 @@ impl Chunk for Words {
         let [a, c, b, d] = self.0;
         [a, b, c, d].map(|a| a as i8)
     }
-    fn signs(_: &[Self; QK / 4]) -> SignsOfWords {
-        SignsOfWords
+    fn signs(_: &[Self; QK / 4], sum: i16) -> SignsOfWords {
+        SignsOfWords { bias: -128 * i32::from(sum) }
     }
 }
 
-/// Dots of 16-bit pairs take weights of 8 bits as they are.
+/// 32 activations for weights of 8 bits, packed with 128 added.
 #[cfg_attr(not(all(target_arch = "wasm32", not(target_feature = "relaxed-simd"))), allow(dead_code))]
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct SignsOfWords;
+#[derive(Debug, Clone, Copy, bytemuck::Zeroable)]
+pub(crate) struct SignsOfWords {
+    /// -128 times the sum of the activations.
+    pub(crate) bias: i32,
+}
 
 /// The largest |activation|: with weights of 7 bits, no product of the kernels overflows.
 const MAX: f32 = 127.0;
 
 /// 32 activations: activation k is `d · q[k]`, within `d / 2`.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, bytemuck::Zeroable)]
 #[repr(C)]
 pub(crate) struct Block32<C, S = ()> {
     pub(crate) chunks: [C; QK / 4],
@@ -298,7 +310,7 @@ pub(crate) struct Block32<C, S = ()> {
 }
 
 /// 256 activations: activation k is `d · q[k]`, within `d / 2`.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, bytemuck::Zeroable)]
 #[repr(C)]
 pub(crate) struct Block256<C, S = ()> {
     pub(crate) chunks: [C; QK_K / 4],
@@ -312,7 +324,7 @@ pub(crate) struct Block256<C, S = ()> {
 }
 
 /// A block of activations of either family.
-pub(crate) trait Block: Copy + Send + Sync {
+pub(crate) trait Block: bytemuck::Zeroable + Copy + Send + Sync {
     /// Activations of a block.
     const LEN: usize;
     /// How far the square of a block's step must be above their mean for its activations to take a second rounding. In a
@@ -357,14 +369,15 @@ impl<S: Beside> Block for Block32<isa::Chunk, S> {
         let mut chunks = [isa::Chunk::new([0; 4]); QK / 4];
         let d = round(x, &mut chunks);
         let pairs = isa::pair_sums(&chunks);
-        let sum = d * f32::from(pairs[0] + pairs[1]);
-        Self { chunks, pairs, d, sum, beside: S::of(&chunks) }
+        let sum = pairs[0] + pairs[1];
+        Self { chunks, pairs, d, sum: d * f32::from(sum), beside: S::of(&chunks, sum) }
     }
 
     fn step(&self) -> f32 {
         self.d
     }
 
+    #[inline(never)]
     fn rest(&self, x: &[f32]) -> Self {
         Self::quantize(&rest::<QK>(x, &self.chunks, self.d))
     }
@@ -386,9 +399,10 @@ impl<S: Beside> Block for Block256<isa::Chunk, S> {
         for (pair, chunks) in pairs.iter_mut().zip(by_16) {
             *pair = isa::pair_sums(chunks);
         }
-        let sums = std::array::from_fn(|i| pairs[2 * i].iter().chain(&pairs[2 * i + 1]).sum());
+        let sums: [i16; QK_K / QK] =
+            std::array::from_fn(|i| pairs[2 * i].iter().chain(&pairs[2 * i + 1]).sum());
         let (by_32, _) = chunks.as_chunks();
-        let beside = std::array::from_fn(|i| S::of(&by_32[i]));
+        let beside = std::array::from_fn(|i| S::of(&by_32[i], sums[i]));
         Self { chunks, pairs, sums, d, beside }
     }
 
@@ -396,6 +410,7 @@ impl<S: Beside> Block for Block256<isa::Chunk, S> {
         self.d
     }
 
+    #[inline(never)]
     fn rest(&self, x: &[f32]) -> Self {
         Self::quantize(&rest::<QK_K>(x, &self.chunks, self.d))
     }

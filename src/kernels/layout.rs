@@ -16,7 +16,7 @@
 //! | Q4_1 | as Q4_0; then m: 4 f16 | 80 |
 //! | Q5_0 | as Q4_0; a vector between, whose bit c is bit 4 of k = 4c + i | 88 |
 //! | Q5_1 | as Q5_0; then m | 96 |
-//! | Q8_0 | 8 vectors: k = 4v + i; d: 4 f16 | 136 |
+//! | Q8_0 | 8 vectors: k = 4v + i, plus 128; d: 4 f16 | 136 |
 //! | IQ4_NL | as Q4_0 | 72 |
 //! | Q2_K | parts of 64 k: scale \| min << 4 as \[sub\]\[row\]; 4 vectors: field f (bits 2f and 2f + 1) of vector v is k = 16v + 4f + i. Then d, dmin: 4 f32 each | 352 for 256 k |
 //! | Q3_K | parts of 64 k: scales\[sub\]\[row\]; twice a vector whose bit 4s + f is bit 2 of k = 16s + 4f + i, and two as Q2_K's. Then d: 4 f32 | 464 |
@@ -37,7 +37,7 @@ pub(crate) const QK: usize = 32;
 pub(crate) const QK_K: usize = 256;
 
 /// To be raised with every change of what packed bytes mean: those that were kept are packed anew then. A test knows.
-pub const LAYOUT_VERSION: u32 = 3;
+pub const LAYOUT_VERSION: u32 = 4;
 
 /// Rows in a group.
 pub(crate) const GROUP: usize = 8;
@@ -347,10 +347,7 @@ impl PackedType {
             }
             Self::Q8_0 => {
                 lane.words(q8_0::D, &file[..2]);
-                // The kernels turn a weight's sign, which -128 has no room for. Quantizers do not write it.
-                let clamped: [u8; QK] =
-                    std::array::from_fn(|k| if file[2 + k] == 0x80 { 0x81 } else { file[2 + k] });
-                lane.spread(0, &clamped);
+                lane.spread(0, &std::array::from_fn::<u8, QK, _>(|k| file[2 + k] ^ 0x80));
             }
             Self::Q2_K => {
                 let (scales_and_mins, rest) = file.split_at(16);

@@ -167,7 +167,7 @@ impl PackedMatrix {
         }
     }
 
-    fn multiply_by(&self, x: &impl Products, items: &Items, y: Output, column: usize) {
+    fn multiply_by(&self, x: &dyn Products, items: &Items, y: Output, column: usize) {
         for item in items.range.clone() {
             let groups = items.groups(item, self.n_groups());
             if y.n_tok == 1 {
@@ -179,7 +179,7 @@ impl PackedMatrix {
     }
 
     /// A token alone by up to [`TOGETHER`] groups. Where these are neighbours, sums are made where they belong.
-    fn multiply_one(&self, x: &impl Products, groups: StepBy<Range<usize>>, y: Output, column: usize) {
+    fn multiply_one(&self, x: &dyn Products, groups: StepBy<Range<usize>>, y: Output, column: usize) {
         let Some(first) = groups.clone().next() else { return };
         let n = groups.len();
         let mut weights: [&[u8]; TOGETHER] = [&[]; TOGETHER];
@@ -190,30 +190,30 @@ impl PackedMatrix {
             // SAFETY: the items of others have other groups.
             let rows = unsafe { y.columns(0, column + first * GROUP, n * GROUP) };
             rows.fill(0.0);
-            x.dots::<1>(&weights[..n], 0, rows.as_chunks_mut::<GROUP>().0.as_chunks_mut().0);
+            x.of_one(&weights[..n], 0, rows.as_chunks_mut::<GROUP>().0.as_chunks_mut().0);
             return;
         }
         let mut dots = [[[0.0; GROUP]; 1]; TOGETHER];
-        x.dots(&weights[..n], 0, &mut dots[..n]);
+        x.of_one(&weights[..n], 0, &mut dots[..n]);
         for (group, dots) in groups.zip(&dots) {
             self.put(dots, group, y, 0, column);
         }
     }
 
     /// Tokens by tiles. A few that are left over go one by one; where they are most of a tile, they go as one.
-    fn multiply_group(&self, x: &impl Products, group: usize, y: Output, column: usize) {
+    fn multiply_group(&self, x: &dyn Products, group: usize, y: Output, column: usize) {
         let weights = [self.group_bytes(group)];
         let mut tok = 0;
         while tok < y.n_tok {
             let rest = TILE.min(y.n_tok - tok);
             if 2 * rest > TILE {
                 let mut dots = [[[0.0; GROUP]; TILE]];
-                x.dots(&weights, tok, &mut dots);
+                x.of_tile(&weights, tok, &mut dots);
                 self.put(&dots[0][..rest], group, y, tok, column);
                 tok += rest;
             } else {
                 let mut dots = [[[0.0; GROUP]; 1]];
-                x.dots(&weights, tok, &mut dots);
+                x.of_one(&weights, tok, &mut dots);
                 self.put(&dots[0], group, y, tok, column);
                 tok += 1;
             }
@@ -260,10 +260,12 @@ impl Items {
     }
 }
 
-/// Dot products of groups of rows with some tokens of what it was made of.
+/// Dot products of groups of rows with some tokens of what it was made of, to `y`, which has zeros.
 trait Products {
-    /// Those with the `T` tokens from `tok` on, or with the last token for each that is missing, to `y`, which has zeros.
-    fn dots<const T: usize>(&self, groups: &[&[u8]], tok: usize, y: &mut [Dots<T>]);
+    /// Those with token `tok`.
+    fn of_one(&self, groups: &[&[u8]], tok: usize, y: &mut [Dots<1>]);
+    /// Those with the [`TILE`] tokens from `tok` on, or with the last token for each that is missing.
+    fn of_tile(&self, groups: &[&[u8]], tok: usize, y: &mut [Dots<TILE>]);
 }
 
 struct Blocks<'x, B> {
@@ -272,12 +274,22 @@ struct Blocks<'x, B> {
     x: &'x Rounded<B>,
 }
 
-impl<B: Block> Products for Blocks<'_, B> {
+impl<B: Block> Blocks<'_, B> {
     fn dots<const T: usize>(&self, groups: &[&[u8]], tok: usize, y: &mut [Dots<T>]) {
         let (tile, first) = self.x.tile_of(tok);
         let last = tile.n_tok() - 1;
         let x = std::array::from_fn(|t| tile.token(last.min(first + t)));
         B::dots(&Operands { ty: self.ty, groups, walk: &tile.walk, reading: self.reading, x }, y);
+    }
+}
+
+impl<B: Block> Products for Blocks<'_, B> {
+    fn of_one(&self, groups: &[&[u8]], tok: usize, y: &mut [Dots<1>]) {
+        self.dots(groups, tok, y);
+    }
+
+    fn of_tile(&self, groups: &[&[u8]], tok: usize, y: &mut [Dots<TILE>]) {
+        self.dots(groups, tok, y);
     }
 }
 
@@ -287,10 +299,20 @@ struct Floats<'x> {
     x: &'x [f32], // (n_tok, n_in)
 }
 
-impl Products for Floats<'_> {
+impl Floats<'_> {
     fn dots<const T: usize>(&self, groups: &[&[u8]], tok: usize, y: &mut [Dots<T>]) {
         let last = self.x.len() / self.n_in - 1;
         let token = |tok: usize| &self.x[tok * self.n_in..(tok + 1) * self.n_in];
         isa::dots_float(self.ty, groups, std::array::from_fn(|t| token(last.min(tok + t))), y);
+    }
+}
+
+impl Products for Floats<'_> {
+    fn of_one(&self, groups: &[&[u8]], tok: usize, y: &mut [Dots<1>]) {
+        self.dots(groups, tok, y);
+    }
+
+    fn of_tile(&self, groups: &[&[u8]], tok: usize, y: &mut [Dots<TILE>]) {
+        self.dots(groups, tok, y);
     }
 }

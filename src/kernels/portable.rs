@@ -95,7 +95,7 @@ impl Quad32 {
                 Self { q: with_bit_4(0, q5_1::HIGH), d: f16s(quad, q5_1::D), m: f16s(quad, q5_1::M) }
             }
             PackedType::Q8_0 => Self {
-                q: std::array::from_fn(|c| vector(quad, 16 * c, |byte| i16::from(byte as i8))),
+                q: std::array::from_fn(|c| vector(quad, 16 * c, |byte| i16::from(byte) - 128)),
                 d: f16s(quad, q8_0::D),
                 m: no_m,
             },

@@ -1,5 +1,6 @@
 //! Dots of 8-bit operands, by the relaxed-SIMD instructions in their two forms. The first operand is signed, the second
-//! has 7 bits, so that every engine gives the same integers.
+//! has 7 bits, so that every engine gives the same integers; where an engine is found to take 8, weights of 8 bits have
+//! them.
 
 use super::activations::{Block32, Block256, Bytes, Operands, Signs};
 use super::layout::Dots;
@@ -24,20 +25,21 @@ pub(crate) const NAME: &str = "relaxed";
 /// Sums of two products in 16 bits: one instruction on every x64.
 struct Pairs16;
 
-/// Sums of four products in 32 bits: one instruction on arm64 and on x64 with VNNI.
-struct Fours32;
+/// Sums of four products in 32 bits: one instruction on arm64 and on x64 with VNNI. `BITS` is what weights of 8 bits may
+/// have in the second operand: 7, or 8 that are unsigned.
+struct Fours32<const BITS: u32>;
 
 /// The lower half of a byte.
 const HALF: v128 = u32x4(0x0F0F_0F0F, 0x0F0F_0F0F, 0x0F0F_0F0F, 0x0F0F_0F0F);
 
-/// The magnitudes of chunk `chunk` and what they meet of the weights `w`.
+/// The magnitudes of chunk `chunk` and what they meet of weights.
 #[inline(always)]
-unsafe fn signed(of: Of32<Bytes>, chunk: usize, w: v128) -> (v128, v128) {
+unsafe fn signed(of: Of32<Bytes>, chunk: usize, q: v128) -> (v128, v128) {
     // SAFETY: the caller's.
     unsafe {
         let magnitudes = v128_load32_splat((&raw const (*of.signs).magnitudes).cast::<u32>().add(chunk));
-        let below = v128_load32_splat((&raw const (*of.signs).below).cast::<u32>().add(chunk));
-        (magnitudes, v128_xor(w, below))
+        let turns = v128_load32_splat((&raw const (*of.signs).turns).cast::<u32>().add(chunk));
+        (magnitudes, v128_xor(q, turns))
     }
 }
 
@@ -98,9 +100,9 @@ impl Dot for Pairs16 {
 
     /// No product of two leaves 16 bits: 2 · 127 · 128.
     #[inline(always)]
-    unsafe fn add_signed(sum: v128, of: Of32<Bytes>, chunk: usize, w: v128, c: &Constants) -> v128 {
+    unsafe fn add_signed(sum: v128, of: Of32<Bytes>, chunk: usize, q: v128, c: &Constants) -> v128 {
         // SAFETY: the caller's.
-        let (magnitudes, w) = unsafe { signed(of, chunk, w) };
+        let (magnitudes, w) = unsafe { signed(of, chunk, q) };
         i32x4_add(sum, Self::sum(i16x8_relaxed_dot_i8x16_i7x16(w, magnitudes), c))
     }
 
@@ -110,7 +112,7 @@ impl Dot for Pairs16 {
     }
 }
 
-impl Dot for Fours32 {
+impl<const BITS: u32> Dot for Fours32<BITS> {
     type Chunk = Bytes;
     const PARTS: usize = 2;
     const BOTH_QUADS: bool = true;
@@ -131,14 +133,24 @@ impl Dot for Fours32 {
     #[inline(always)]
     unsafe fn start_signed(of: Of32<Bytes>) -> v128 {
         // SAFETY: the caller's.
-        unsafe { start_signed(of) }
+        unsafe {
+            match BITS {
+                8 => v128_load32_splat((&raw const (*of.signs).bias).cast()),
+                _ => start_signed(of),
+            }
+        }
     }
 
     #[inline(always)]
-    unsafe fn add_signed(sum: v128, of: Of32<Bytes>, chunk: usize, w: v128, _: &Constants) -> v128 {
+    unsafe fn add_signed(sum: v128, of: Of32<Bytes>, chunk: usize, q: v128, _: &Constants) -> v128 {
         // SAFETY: the caller's.
-        let (magnitudes, w) = unsafe { signed(of, chunk, w) };
-        i32x4_relaxed_dot_i8x16_i7x16_add(w, magnitudes, sum)
+        unsafe {
+            if BITS == 8 {
+                return Self::add(sum, of.chunks.add(chunk), q);
+            }
+            let (magnitudes, w) = signed(of, chunk, q);
+            i32x4_relaxed_dot_i8x16_i7x16_add(w, magnitudes, sum)
+        }
     }
 
     #[inline(always)]
@@ -157,7 +169,7 @@ pub(super) fn mul_add(a: v128, b: v128, c: v128) -> v128 {
 pub(crate) fn dots32<const T: usize>(operands: &Operands<Block32<Chunk>, T>, y: &mut [Dots<T>]) {
     match form::chosen() {
         form::Form::Pairs16 => simd::dots32::<Pairs16, T>(operands, y),
-        form::Form::Fours32 => simd::dots32::<Fours32, T>(operands, y),
+        form::Form::Fours32 | form::Form::Fours32By8 => simd::dots32::<Fours32<7>, T>(operands, y),
     }
 }
 
@@ -165,7 +177,7 @@ pub(crate) fn dots32<const T: usize>(operands: &Operands<Block32<Chunk>, T>, y: 
 pub(crate) fn dots256<const T: usize>(operands: &Operands<Block256<Chunk>, T>, y: &mut [Dots<T>]) {
     match form::chosen() {
         form::Form::Pairs16 => simd::dots256::<Pairs16, T>(operands, y),
-        form::Form::Fours32 => simd::dots256::<Fours32, T>(operands, y),
+        form::Form::Fours32 | form::Form::Fours32By8 => simd::dots256::<Fours32<7>, T>(operands, y),
     }
 }
 
@@ -176,7 +188,8 @@ pub(crate) fn signed_dots32<const T: usize>(
 ) {
     match form::chosen() {
         form::Form::Pairs16 => simd::signed_dots32::<Pairs16, T>(operands, y),
-        form::Form::Fours32 => simd::signed_dots32::<Fours32, T>(operands, y),
+        form::Form::Fours32 => simd::signed_dots32::<Fours32<7>, T>(operands, y),
+        form::Form::Fours32By8 => simd::signed_dots32::<Fours32<8>, T>(operands, y),
     }
 }
 
@@ -187,7 +200,8 @@ pub(crate) fn signed_dots256<const T: usize>(
 ) {
     match form::chosen() {
         form::Form::Pairs16 => simd::signed_dots256::<Pairs16, T>(operands, y),
-        form::Form::Fours32 => simd::signed_dots256::<Fours32, T>(operands, y),
+        form::Form::Fours32 => simd::signed_dots256::<Fours32<7>, T>(operands, y),
+        form::Form::Fours32By8 => simd::signed_dots256::<Fours32<8>, T>(operands, y),
     }
 }
 
@@ -216,6 +230,8 @@ pub(crate) fn pair_sums(chunks: &[Chunk]) -> [i16; 2] {
 
 /// Which form of the dots runs.
 pub(crate) mod form {
+    use core::arch::wasm32::*;
+    use std::hint::black_box;
     use std::sync::atomic::{AtomicU8, Ordering};
 
     #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -223,13 +239,27 @@ pub(crate) mod form {
         /// The faster one on x64 without VNNI, where most browsers run.
         Pairs16,
         Fours32,
+        /// [`Fours32`](Self::Fours32), where the second operand of weights of 8 bits has 8 as well.
+        Fours32By8,
     }
 
     static CHOSEN: AtomicU8 = AtomicU8::new(Form::Pairs16 as u8);
 
     #[inline(always)]
     pub(super) fn chosen() -> Form {
-        if CHOSEN.load(Ordering::Relaxed) == Form::Fours32 as u8 { Form::Fours32 } else { Form::Pairs16 }
+        match CHOSEN.load(Ordering::Relaxed) {
+            by_7 if by_7 == Form::Fours32 as u8 => Form::Fours32,
+            by_8 if by_8 == Form::Fours32By8 as u8 => Form::Fours32By8,
+            _ => Form::Pairs16,
+        }
+    }
+
+    /// The form of 32 bits that this engine has. By the contract of the instruction the second operand has 7 bits, and more
+    /// are taken in one of a few ways, always the same one.
+    pub(crate) fn fours() -> Form {
+        let (a, b) = (black_box(i8x16_splat(127)), black_box(u8x16_splat(255)));
+        let sum = i32x4_relaxed_dot_i8x16_i7x16_add(a, b, i32x4_splat(0));
+        if i32x4_extract_lane::<0>(sum) == 4 * 127 * 255 { Form::Fours32By8 } else { Form::Fours32 }
     }
 
     /// Makes the following calls use `form`.

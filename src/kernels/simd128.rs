@@ -45,19 +45,15 @@ impl Dot for Plain {
     }
 
     #[inline(always)]
-    unsafe fn start_signed(_: Of32<Words>) -> v128 {
-        i32x4_splat(0)
+    unsafe fn start_signed(of: Of32<Words>) -> v128 {
+        // SAFETY: the caller's.
+        unsafe { v128_load32_splat((&raw const (*of.signs).bias).cast()) }
     }
 
     #[inline(always)]
-    unsafe fn add_signed(sum: v128, of: Of32<Words>, chunk: usize, w: v128, _: &Constants) -> v128 {
-        // SAFETY: the caller's: a chunk is two pairs.
-        let (even, odd) = unsafe {
-            let pairs = of.chunks.add(chunk).cast::<u32>();
-            (v128_load32_splat(pairs), v128_load32_splat(pairs.add(1)))
-        };
-        let sum = i32x4_add(sum, i32x4_dot_i16x8(even, i16x8_shr(i16x8_shl(w, 8), 8)));
-        i32x4_add(sum, i32x4_dot_i16x8(odd, i16x8_shr(w, 8)))
+    unsafe fn add_signed(sum: v128, of: Of32<Words>, chunk: usize, q: v128, _: &Constants) -> v128 {
+        // SAFETY: the caller's.
+        unsafe { Self::add(sum, of.chunks.add(chunk), q) }
     }
 
     #[inline(always)]

@@ -43,10 +43,10 @@ fn module_name() -> String {
 pub fn choose_relaxed_dot(form: &str) -> JsResult<()> {
     #[cfg(target_feature = "relaxed-simd")]
     {
-        use crate::kernels::form::{Form, choose};
+        use crate::kernels::form::{Form, choose, fours};
         match form {
             "i16x8" => choose(Form::Pairs16),
-            "i32x4" => choose(Form::Fours32),
+            "i32x4" => choose(fours()),
             _ => return Err(to_js(Error::internal(format!("there is no dot product `{form}`")))),
         }
     }

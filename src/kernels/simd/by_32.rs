@@ -150,7 +150,7 @@ impl<const BYTES: usize, const M: usize, const BIAS: i16> Format32 for Q5<BYTES,
     }
 }
 
-/// The sums for weights of 8 bits, of which `weights` makes those of a step.
+/// The sums for weights of 8 bits, of which `weights` makes those of a step, each plus 128.
 #[inline(always)]
 unsafe fn signed_sums<D: Dot, const T: usize>(
     x: [*const SignedBlock32<D>; T],

@@ -75,11 +75,11 @@ pub(super) trait Dot {
         i32x4_mul(sum, i32x4_shr(i8x16_swizzle(scales, c.signed[sub]), 24))
     }
 
-    /// What sums in 32 bits of 32 activations times bytes of -127 to 127 begin at.
+    /// What sums in 32 bits of 32 activations times weights of 8 bits begin at.
     unsafe fn start_signed(of: Of32<Self::Chunk>) -> v128;
 
-    /// Adds the products of the activations of chunk `chunk` with the bytes of `w`.
-    unsafe fn add_signed(sum: v128, of: Of32<Self::Chunk>, chunk: usize, w: v128, c: &Constants) -> v128;
+    /// Adds the products of the activations of chunk `chunk` with weights of -128 to 127, of which `q` has each plus 128.
+    unsafe fn add_signed(sum: v128, of: Of32<Self::Chunk>, chunk: usize, q: v128, c: &Constants) -> v128;
 
     /// a · b + c, rounded once or twice.
     fn mul_add(a: v128, b: v128, c: v128) -> v128;
@@ -87,10 +87,8 @@ pub(super) trait Dot {
 
 /// Where 32 activations are, and what weights of 8 bits want beside.
 #[derive(Clone, Copy)]
-#[cfg_attr(target_feature = "relaxed-simd", allow(dead_code))]
 pub(super) struct Of32<C: Chunk> {
     pub(super) chunks: *const C,
-    #[cfg_attr(not(target_feature = "relaxed-simd"), allow(dead_code))]
     pub(super) signs: *const C::Signs,
 }
 
@@ -147,7 +145,7 @@ pub(super) struct Constants {
     /// What of an f16, sign-extended and moved to f32's places, counts.
     f16: v128,
     two_to_112: v128,
-    /// [`IQ4_VALUES`]
+    /// [`IQ4_VALUES`], each plus 128.
     iq4: v128,
     /// Where in a vector the bytes 4i to 4i + 3 are that scale a [`Dot`]'s sums: unsigned in the lowest byte of each lane,
     /// signed in the highest.
@@ -184,8 +182,12 @@ const fn places(width: usize, highest: bool) -> [v128; 4] {
 
 impl Constants {
     const fn new<D: Dot>() -> Self {
-        // SAFETY: 16 numbers of a byte.
-        let iq4: [u8; 16] = unsafe { core::mem::transmute(IQ4_VALUES) };
+        let mut iq4 = [0; 16];
+        let mut half = 0;
+        while half < 16 {
+            iq4[half] = (IQ4_VALUES[half] as u8) ^ 0x80;
+            half += 1;
+        }
         Self {
             n_steps: 64,
             n_quads: GROUP / QUAD,
@@ -279,13 +281,13 @@ unsafe fn add_signed_each<D: Dot, const T: usize, const R: usize>(
     sums: &mut [[v128; R]; T],
     of: [Of32<D::Chunk>; T],
     chunk: usize,
-    w: &[v128; R],
+    q: &[v128; R],
     c: &Constants,
 ) {
     for t in 0..T {
         for r in 0..R {
             // SAFETY: the caller's.
-            sums[t][r] = unsafe { D::add_signed(sums[t][r], of[t], chunk, w[r], c) };
+            sums[t][r] = unsafe { D::add_signed(sums[t][r], of[t], chunk, q[r], c) };
         }
     }
 }
@@ -303,7 +305,7 @@ fn bit_at(place: u32, mask: v128, bytes: v128, bit: u32) -> v128 {
     v128_and(moved, mask)
 }
 
-/// What the halves in the bytes of `halves` stand for in IQ4_NL and IQ4_XS.
+/// What the halves in the bytes of `halves` stand for in IQ4_NL and IQ4_XS, plus 128.
 #[inline(always)]
 fn iq4_values(halves: v128, c: &Constants) -> v128 {
     i8x16_swizzle(c.iq4, halves)
