@@ -267,9 +267,11 @@ wasm_glue() {
   ' "$glue/$2_bg.wasm" >"$glue/exports.json"
   npx --no-install wasm-metadce "${features[@]/#/--enable-}" --graph-file "$glue/exports.json" \
     "$glue/$2_bg.wasm" -o "$glue/reached.wasm" >/dev/null
-  # Constant parts of addresses go into the loads themselves, since nothing of a Rust program lies below 1024.
-  npx --no-install wasm-opt -O3 --low-memory-unused "${features[@]/#/--enable-}" --strip-debug --strip-producers \
-    "$glue/reached.wasm" -o "$glue/optimized.wasm"
+  # Constant parts of addresses go into the loads themselves, since nothing of a Rust program lies below 1024. Large
+  # functions stay by themselves though one place calls them: inlined they take 40 KB more after gzip, and what a browser
+  # makes of the kernels depends on which of them have run.
+  npx --no-install wasm-opt -O3 --one-caller-inline-max-function-size=50 --low-memory-unused \
+    "${features[@]/#/--enable-}" --strip-debug --strip-producers "$glue/reached.wasm" -o "$glue/optimized.wasm"
   # The names of imports end in hashes, which nothing compresses: each gets a number of the same length instead.
   node -e '
     const { readFileSync, writeFileSync } = require("node:fs");
