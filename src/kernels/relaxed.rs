@@ -51,6 +51,7 @@ unsafe fn start_signed(of: Of32<Bytes>) -> v128 {
 
 impl Dot for Pairs16 {
     type Chunk = Bytes;
+    type By7 = Self;
     const PARTS: usize = 2;
     const BOTH_QUADS: bool = true;
     const HALF: v128 = HALF;
@@ -114,6 +115,8 @@ impl Dot for Pairs16 {
 
 impl<const BITS: u32> Dot for Fours32<BITS> {
     type Chunk = Bytes;
+    type By7 = Fours32<7>;
+    const BY_8: bool = BITS == 8;
     const PARTS: usize = 2;
     const BOTH_QUADS: bool = true;
     const HALF: v128 = HALF;
@@ -134,10 +137,10 @@ impl<const BITS: u32> Dot for Fours32<BITS> {
     unsafe fn start_signed(of: Of32<Bytes>) -> v128 {
         // SAFETY: the caller's.
         unsafe {
-            match BITS {
-                8 => v128_load32_splat((&raw const (*of.signs).bias).cast()),
-                _ => start_signed(of),
+            if Self::BY_8 {
+                return v128_load32_splat((&raw const (*of.signs).bias).cast());
             }
+            start_signed(of)
         }
     }
 
@@ -145,7 +148,7 @@ impl<const BITS: u32> Dot for Fours32<BITS> {
     unsafe fn add_signed(sum: v128, of: Of32<Bytes>, chunk: usize, q: v128, _: &Constants) -> v128 {
         // SAFETY: the caller's.
         unsafe {
-            if BITS == 8 {
+            if Self::BY_8 {
                 return Self::add(sum, of.chunks.add(chunk), q);
             }
             let (magnitudes, w) = signed(of, chunk, q);
@@ -169,7 +172,8 @@ pub(super) fn mul_add(a: v128, b: v128, c: v128) -> v128 {
 pub(crate) fn dots32<const T: usize>(operands: &Operands<Block32<Chunk>, T>, y: &mut [Dots<T>]) {
     match form::chosen() {
         form::Form::Pairs16 => simd::dots32::<Pairs16, T>(operands, y),
-        form::Form::Fours32 | form::Form::Fours32By8 => simd::dots32::<Fours32<7>, T>(operands, y),
+        form::Form::Fours32 => simd::dots32::<Fours32<7>, T>(operands, y),
+        form::Form::Fours32By8 => simd::dots32::<Fours32<8>, T>(operands, y),
     }
 }
 
@@ -177,7 +181,8 @@ pub(crate) fn dots32<const T: usize>(operands: &Operands<Block32<Chunk>, T>, y: 
 pub(crate) fn dots256<const T: usize>(operands: &Operands<Block256<Chunk>, T>, y: &mut [Dots<T>]) {
     match form::chosen() {
         form::Form::Pairs16 => simd::dots256::<Pairs16, T>(operands, y),
-        form::Form::Fours32 | form::Form::Fours32By8 => simd::dots256::<Fours32<7>, T>(operands, y),
+        form::Form::Fours32 => simd::dots256::<Fours32<7>, T>(operands, y),
+        form::Form::Fours32By8 => simd::dots256::<Fours32<8>, T>(operands, y),
     }
 }
 

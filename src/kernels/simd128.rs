@@ -24,6 +24,7 @@ struct Plain;
 
 impl Dot for Plain {
     type Chunk = Words;
+    type By7 = Self;
     /// Halves 0 to 3 of each 16 bits: low and high of the even byte, low and high of the odd one.
     const PARTS: usize = 4;
     const BOTH_QUADS: bool = false;

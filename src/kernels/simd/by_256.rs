@@ -278,11 +278,17 @@ impl Format256 for Q4K {
                         unroll!(HALF in [0 1] {
                             let mut q = v;
                             for r in 0..R {
-                                q[r] = half_bytes(v[r], HALF, c);
+                                let in_place = D::BY_8 && HALF == 1;
+                                q[r] = if in_place { v128_and(v[r], c.high_4) } else { half_bytes(v[r], HALF, c) };
                             }
                             add_each(&mut sums[HALF], x, 16 * J + 8 * HALF + C, &q, |sum, a, q| D::add(sum, a, q));
                         });
                     });
+                }
+                if D::BY_8 {
+                    for sum in sums[1].as_flattened_mut() {
+                        *sum = i32x4_shr(*sum, 4);
+                    }
                 }
                 add_scaled::<D, T, R>(&mut scaled, &sums, w, q4_k::PART, J, c);
             });

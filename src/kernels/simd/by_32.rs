@@ -77,6 +77,24 @@ impl<const D_AT: usize, const M: usize, const BYTES: usize, const BIAS: i16> For
         // SAFETY: the caller's: `w` points to quads, `x` to blocks.
         unsafe {
             let mut sums = starts::<D, T>(x, BIAS, c);
+            if D::BY_8 {
+                let mut high = [[i32x4_splat(0); 2]; T];
+                'block: {
+                    unroll!(V in [0 1 2 3] {
+                        step!(c, 'block, V);
+                        let w = load_each(w, 16 * V);
+                        let of = |mask| [v128_and(w[0], mask), v128_and(w[1], mask)];
+                        add_each(&mut sums, x, V, &of(c.low_4), |sum, a, q| D::add(sum, a, q));
+                        add_each(&mut high, x, V + 4, &of(c.high_4), |sum, a, q| D::add(sum, a, q));
+                    });
+                }
+                for t in 0..T {
+                    for r in 0..2 {
+                        sums[t][r] = i32x4_add(sums[t][r], i32x4_shr(high[t][r], 4));
+                    }
+                }
+                return sums;
+            }
             'block: {
                 unroll!(V in [0 1 2 3] {
                     let w = load_each(w, 16 * V);

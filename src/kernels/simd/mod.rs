@@ -37,6 +37,11 @@ pub(super) trait Dot {
     /// Adds four activations times the bytes of `q`, 0 to 127.
     unsafe fn add(sum: v128, a: *const Self::Chunk, q: v128) -> v128;
 
+    /// The same dots for what gains nothing by a second operand of 8 bits, where this one takes them.
+    type By7: Dot<Chunk = Self::Chunk>;
+    /// Whether the second operand has 8 bits: high halves of bytes then stay where they are, 16 times as large.
+    const BY_8: bool = false;
+
     /// What [`halves`](Self::halves) keeps of a lane.
     const HALF: v128;
     /// Bits of an accumulator's lane.
@@ -129,6 +134,8 @@ pub(super) struct Constants {
     n_quads: usize,
     /// Bits 0 to 3 of each byte.
     low_4: v128,
+    /// Bits 4 to 7 of each byte.
+    high_4: v128,
     /// Bits 0 to 5 of each byte.
     low_6: v128,
     /// Bits 2i and 2i + 1 of each byte.
@@ -192,6 +199,7 @@ impl Constants {
             n_steps: 64,
             n_quads: GROUP / QUAD,
             low_4: vector([0x0F; 16]),
+            high_4: vector([0xF0; 16]),
             low_6: vector([0x3F; 16]),
             pair: [vector([0x03; 16]), vector([0x0C; 16]), vector([0x30; 16])],
             bit_2: vector([0x04; 16]),
@@ -326,10 +334,12 @@ fn run<B, const T: usize>(tile: Tile<B, T>, operands: &Operands<B, T>, y: &mut [
 #[inline(always)]
 pub(super) fn dots32<D: Dot, const T: usize>(operands: &Operands<Block32<D::Chunk>, T>, y: &mut [Dots<T>]) {
     let tile: Tile<Block32<D::Chunk>, T> = match operands.ty {
-        PackedType::Q4_0 => tile32::<Q4_0, D, T>,
-        PackedType::Q4_1 => tile32::<Q4_1, D, T>,
-        PackedType::Q5_0 => tile32::<Q5_0, D, T>,
-        PackedType::Q5_1 => tile32::<Q5_1, D, T>,
+        PackedType::Q4_0 if T == 1 => tile32::<Q4_0, D, T>,
+        PackedType::Q4_1 if T == 1 => tile32::<Q4_1, D, T>,
+        PackedType::Q4_0 => tile32::<Q4_0, D::By7, T>,
+        PackedType::Q4_1 => tile32::<Q4_1, D::By7, T>,
+        PackedType::Q5_0 => tile32::<Q5_0, D::By7, T>,
+        PackedType::Q5_1 => tile32::<Q5_1, D::By7, T>,
         _ => unreachable!("of another family"),
     };
     run(tile, operands, y)
@@ -353,11 +363,12 @@ pub(super) fn signed_dots32<D: Dot, const T: usize>(
 #[inline(always)]
 pub(super) fn dots256<D: Dot, const T: usize>(operands: &Operands<Block256<D::Chunk>, T>, y: &mut [Dots<T>]) {
     let tile: Tile<Block256<D::Chunk>, T> = match operands.ty {
-        PackedType::Q2_K => tile256::<Q2K, D, T>,
-        PackedType::Q3_K => tile256::<Q3K, D, T>,
-        PackedType::Q4_K => tile256::<Q4K, D, T>,
-        PackedType::Q5_K => tile256::<Q5K, D, T>,
-        PackedType::Q6_K => tile256::<Q6K, D, T>,
+        PackedType::Q2_K => tile256::<Q2K, D::By7, T>,
+        PackedType::Q3_K => tile256::<Q3K, D::By7, T>,
+        PackedType::Q4_K if T == 1 => tile256::<Q4K, D, T>,
+        PackedType::Q4_K => tile256::<Q4K, D::By7, T>,
+        PackedType::Q5_K => tile256::<Q5K, D::By7, T>,
+        PackedType::Q6_K => tile256::<Q6K, D::By7, T>,
         _ => unreachable!("of another family"),
     };
     run(tile, operands, y)
