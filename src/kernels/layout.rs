@@ -14,18 +14,22 @@
 //! | --- | --- | --- |
 //! | Q4_0 | 4 vectors: low half k = 4v + i, high half k + 16; d: 4 f16 | 72 for 32 k |
 //! | Q4_1 | as Q4_0; then m: 4 f16 | 80 |
-//! | Q5_0 | as Q4_0; a vector between, whose bit c is bit 4 of k = 4c + i | 88 |
+//! | Q5_0 | 5 vectors of fives, as below; d: 4 f16 | 88 |
 //! | Q5_1 | as Q5_0; then m | 96 |
 //! | Q8_0 | 8 vectors: k = 4v + i, plus 128; d: 4 f16 | 136 |
 //! | IQ4_NL | as Q4_0 | 72 |
 //! | Q2_K | parts of 64 k: scale \| min << 4 as \[sub\]\[row\]; 4 vectors: field f (bits 2f and 2f + 1) of vector v is k = 16v + 4f + i. Then d, dmin: 4 f32 each | 352 for 256 k |
 //! | Q3_K | parts of 64 k: scales\[sub\]\[row\]; twice a vector whose bit 4s + f is bit 2 of k = 16s + 4f + i, and two as Q2_K's. Then d: 4 f32 | 464 |
 //! | Q4_K | parts of 128 k: scales\[sub\]\[row\]; 16 vectors: v = 8j + c, low half k = 64j + 4c + i, high half k + 32; mins\[sub / 2\]\[row\]\[sub % 2\]. Then d, dmin: 4 f32 each | 608 |
-//! | Q5_K | as Q4_K; behind the scales 4 vectors, whose bit 4h + s is bit 4 of k = 32s + 16h + 4v + i | 736 |
+//! | Q5_K | parts of 128 k: scales\[sub\]\[row\]; for each 32 k 5 vectors of fives; mins as Q4_K's. Then d, dmin: 4 f32 each | 736 |
 //! | Q6_K | parts of 64 k: scales\[sub\]\[row\]; for each 16 k 3 vectors b of w\[c\]\[r\]\[i\], k = 4c + i: `b[c] = w[c] \| bits 2c and 2c + 1 of w[3] << 6`. Then d: 4 f32 | 848 |
 //! | IQ4_XS | parts of 128 k: scales\[sub\]\[row\]; 16 vectors: v = 4s + c, low half k = 32s + 4c + i, high half k + 16. Then d: 4 f32 | 560 |
 //! | F16, BF16 | 4 numbers | 8 for 1 k |
 //! | F32 | 4 numbers | 16 |
+//!
+//! Fives are 32 numbers of 5 bits in 5 vectors p. With w\[c\] for k = 4c + i, bits 0 to 4 of p\[c\] are w\[c\], of five of the
+//! eight. Those above are the other three: of p\[0\] bits 0 to 2 of w\[5\], whose bits 3 and 4 are the upper two of p\[1\]; of
+//! p\[2\] and p\[3\] those of w\[6\]; of p\[4\] bits 0 to 2 of w\[7\], whose bits 3 and 4 are bit 5 of p\[1\] and p\[3\].
 
 use super::portable::f16_to_f32;
 use crate::gguf::TensorType;
@@ -82,12 +86,10 @@ pub(super) mod q4_1 {
     pub(crate) const BYTES: usize = 80;
 }
 pub(super) mod q5_0 {
-    pub(crate) const HIGH: usize = 64;
     pub(crate) const D: usize = 80;
     pub(crate) const BYTES: usize = 88;
 }
 pub(super) mod q5_1 {
-    pub(crate) const HIGH: usize = 64;
     pub(crate) const D: usize = 80;
     pub(crate) const M: usize = 88;
     pub(crate) const BYTES: usize = 96;
@@ -142,13 +144,9 @@ pub(super) mod q5_k {
     pub(crate) const D: usize = 2 * PART;
     pub(crate) const DMIN: usize = D + STEP;
     pub(crate) const BYTES: usize = (DMIN + STEP) / 2;
-    /// The upper bits of vector v of halves.
-    pub(crate) const fn high(v: usize) -> usize {
-        PART * (v / 16) + STEP * (1 + v % 4)
-    }
-    /// A vector of halves.
-    pub(crate) const fn halves(v: usize) -> usize {
-        PART * (v / 16) + STEP * (5 + v % 16)
+    /// Vector p of the fives of 32 k.
+    pub(crate) const fn fives(sub: usize, p: usize) -> usize {
+        PART * (sub / 4) + STEP * (1 + 5 * (sub % 4) + p)
     }
 }
 pub(super) mod q6_k {
@@ -336,14 +334,12 @@ impl PackedType {
             }
             Self::Q5_0 => {
                 lane.words(q5_0::D, &file[..2]);
-                lane.high_bits(q5_0::HIGH, &file[2..6]);
-                lane.spread(0, &file[6..]);
+                lane.spread(0, &fives(|k| q5_weight(&file[2..], k)));
             }
             Self::Q5_1 => {
                 lane.words(q5_1::D, &file[..2]);
                 lane.words(q5_1::M, &file[2..4]);
-                lane.high_bits(q5_1::HIGH, &file[4..8]);
-                lane.spread(0, &file[8..]);
+                lane.spread(0, &fives(|k| q5_weight(&file[4..], k)));
             }
             Self::Q8_0 => {
                 lane.words(q8_0::D, &file[..2]);
@@ -383,13 +379,10 @@ impl PackedType {
                 lane.scales_and_mins(q5_k::PART, q5_k::MINS, &file[4..16]);
                 lane.f32(q5_k::D, &file[..2]);
                 lane.f32(q5_k::DMIN, &file[2..4]);
-                let (high, halves) = file[16..].split_at(32);
-                for part in 0..2 {
-                    let four = |i: usize| high[i] >> (4 * part) & 0x0F;
-                    let bits: [u8; 16] = std::array::from_fn(|i| four(i) | four(16 + i) << 4);
-                    lane.spread(q5_k::high(16 * part), &bits);
+                for sub in 0..QK_K / QK {
+                    let w = fives(|k| q5_k_weight(&file[16..], QK * sub + k));
+                    lane.spread(q5_k::fives(sub, 0), &w);
                 }
-                lane.parts(q5_k::halves, halves);
             }
             Self::Q6_K => {
                 for sub in 0..QK_K / 16 {
@@ -470,14 +463,6 @@ impl Lane<'_> {
         self.quad[at..at + 4].copy_from_slice(&value.to_le_bytes());
     }
 
-    /// 32 bits, one per k, to bit c of the byte of k = 4c + i.
-    fn high_bits(&mut self, at: usize, bits: &[u8]) {
-        let bits = u32::from_le_bytes([bits[0], bits[1], bits[2], bits[3]]);
-        let bytes: [u8; 4] =
-            std::array::from_fn(|i| (0..8).fold(0, |byte, c| byte | ((bits >> (4 * c + i)) as u8 & 1) << c));
-        self.spread(at, &bytes);
-    }
-
     /// The scales and mins of 6 bits of a block of Q4_K or Q5_K.
     fn scales_and_mins(&mut self, part: usize, mins: usize, packed: &[u8]) {
         for sub in 0..8 {
@@ -495,6 +480,32 @@ fn scale_and_min(packed: &[u8], sub: usize) -> (u8, u8) {
     } else {
         (packed[sub + 4] & 0x0F | (packed[sub - 4] >> 6) << 4, packed[sub + 4] >> 4 | (packed[sub] >> 6) << 4)
     }
+}
+
+/// A row's bytes of 32 numbers of 5 bits, vector by vector.
+fn fives(w: impl Fn(usize) -> u8) -> [u8; 5 * 4] {
+    std::array::from_fn(|byte| {
+        let (p, i) = (byte / 4, byte % 4);
+        let w = |c: usize| w(4 * c + i);
+        let above = match p {
+            0 | 2 | 4 => w(5 + p / 2) & 7,
+            _ => w(5 + p / 2) >> 3 << 1 | w(7) >> (3 + p / 2) & 1,
+        };
+        w(p) | above << 5
+    })
+}
+
+/// Weight k of a block of Q5_0 or Q5_1, of which `file` has the upper bits (4 bytes) and the halves.
+fn q5_weight(file: &[u8], k: usize) -> u8 {
+    let half = file[4 + k % 16] >> (4 * (k / 16)) & 0x0F;
+    half | (file[k / 8] >> (k % 8) & 1) << 4
+}
+
+/// Weight k of a block of Q5_K, of which `file` has the upper bits (32 bytes) and the halves.
+fn q5_k_weight(file: &[u8], k: usize) -> u8 {
+    let (sub, l) = (k / QK, k % QK);
+    let half = file[32 + 32 * (sub / 2) + l] >> (4 * (sub % 2)) & 0x0F;
+    half | (file[l] >> sub & 1) << 4
 }
 
 /// Weight k of a block of Q2_K, or the lower two bits of Q3_K's: four to a byte, in `fields` (64 bytes).

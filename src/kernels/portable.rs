@@ -67,6 +67,23 @@ fn half(byte: u8, upper: bool) -> u8 {
     if upper { byte >> 4 } else { byte & 0x0F }
 }
 
+/// 32 numbers of 5 bits, of which `at` says where the vectors are.
+fn fives(quad: &[u8], at: impl Fn(usize) -> usize) -> [Vector; QK / 4] {
+    let low = |p: usize| vector(quad, at(p), |byte| i16::from(byte & 0x1F));
+    let above = |p: usize| vector(quad, at(p), |byte| i16::from(byte >> 5));
+    std::array::from_fn(|c| match c {
+        0..5 => low(c),
+        5 | 6 => {
+            let (a, b) = (above(2 * (c - 5)), above(2 * (c - 5) + 1));
+            std::array::from_fn(|l| a[l] | b[l] >> 1 << 3)
+        }
+        _ => {
+            let (a, b, c) = (above(4), above(1), above(3));
+            std::array::from_fn(|l| a[l] | (b[l] & 1) << 3 | (c[l] & 1) << 4)
+        }
+    })
+}
+
 fn f16s(quad: &[u8], at: usize) -> [f32; QUAD] {
     std::array::from_fn(|r| f16_to_f32(u16::from_le_bytes([quad[at + 2 * r], quad[at + 2 * r + 1]])))
 }
@@ -81,19 +98,13 @@ impl Quad32 {
             std::array::from_fn(|c| vector(quad, 16 * (c % 4), |byte| number(half(byte, c >= 4))))
         };
         let minus = |offset: i16| halves(&|half| i16::from(half) - offset);
-        let with_bit_4 = |offset: i16, high: usize| {
-            let mut q: [Vector; QK / 4] = minus(offset);
-            q.iter_mut().enumerate().for_each(|(c, q)| add_bit(q, 4, quad, high, c));
-            q
-        };
+        let fives = |offset: i16| fives(quad, |p| 16 * p).map(|q| q.map(|q| q - offset));
         let no_m = [0.0; QUAD];
         match ty {
             PackedType::Q4_0 => Self { q: minus(8), d: f16s(quad, q4_0::D), m: no_m },
             PackedType::Q4_1 => Self { q: minus(0), d: f16s(quad, q4_1::D), m: f16s(quad, q4_1::M) },
-            PackedType::Q5_0 => Self { q: with_bit_4(16, q5_0::HIGH), d: f16s(quad, q5_0::D), m: no_m },
-            PackedType::Q5_1 => {
-                Self { q: with_bit_4(0, q5_1::HIGH), d: f16s(quad, q5_1::D), m: f16s(quad, q5_1::M) }
-            }
+            PackedType::Q5_0 => Self { q: fives(16), d: f16s(quad, q5_0::D), m: no_m },
+            PackedType::Q5_1 => Self { q: fives(0), d: f16s(quad, q5_1::D), m: f16s(quad, q5_1::M) },
             PackedType::Q8_0 => Self {
                 q: std::array::from_fn(|c| vector(quad, 16 * c, |byte| i16::from(byte) - 128)),
                 d: f16s(quad, q8_0::D),
@@ -140,10 +151,8 @@ impl Quad256 {
                 (unpacked.d, unpacked.dmin) = (f32s(quad, q4_k::D), f32s(quad, q4_k::DMIN));
             }
             PackedType::Q5_K => {
-                unpacked.halves(quad, q5_k::halves);
-                for (v, q) in unpacked.q.iter_mut().enumerate() {
-                    let (sub, c) = (v / 8, v % 8);
-                    add_bit(q, 4, quad, q5_k::high(8 * (sub / 2) + c), 4 * (c / 4) + sub % 4);
+                for (sub, q) in unpacked.q.as_chunks_mut().0.iter_mut().enumerate() {
+                    *q = fives(quad, |p| q5_k::fives(sub, p));
                 }
                 unpacked.scales_and_mins(quad, q5_k::PART, q5_k::MINS);
                 (unpacked.d, unpacked.dmin) = (f32s(quad, q5_k::D), f32s(quad, q5_k::DMIN));

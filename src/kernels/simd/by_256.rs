@@ -1,8 +1,8 @@
 //! The K-family, whose weights come in blocks of 256 with a scale for each 16 or 32.
 
 use super::{
-    Constants, Dot, Of32, SignedBlock256, add_each, add_signed_each, bit_at, half_bytes, iq4_values, load,
-    load_each, starts_signed,
+    Constants, Dot, Of32, SignedBlock256, add_each, add_signed_each, bit_at, five_bits, half_bytes,
+    iq4_values, load, load_each, starts_signed,
 };
 use crate::kernels::activations::{Block256, Chunk, Walk};
 use crate::kernels::layout::{Dots, QUAD, Reading, VECTOR, iq4_xs, min_at, q2_k, q3_k, q4_k, q5_k, q6_k};
@@ -290,7 +290,9 @@ impl Format256 for Q4K {
                         *sum = i32x4_shr(*sum, 4);
                     }
                 }
-                add_scaled::<D, T, R>(&mut scaled, &sums, w, q4_k::PART, J, c);
+                for half in 0..2 {
+                    add_scaled::<D, T, R>(&mut scaled, &sums[half], w, q4_k::PART, 2 * J + half, c);
+                }
             });
         }
         scaled
@@ -307,24 +309,21 @@ impl Format256 for Q4K {
     }
 }
 
-/// Adds the sums of the pair `pair` of 32s of Q4_K or Q5_K, scaled.
+/// Adds sums of the 32s `sub` of Q4_K or Q5_K, scaled.
 #[inline(always)]
 unsafe fn add_scaled<D: Dot, const T: usize, const R: usize>(
     scaled: &mut [[v128; R]; T],
-    sums: &[[[v128; R]; T]; 2],
+    sums: &[[v128; R]; T],
     w: [*const u8; R],
     part: usize,
-    pair: usize,
+    sub: usize,
     c: &Constants,
 ) {
     // SAFETY: the caller's: `w` points to quads.
-    let scales = unsafe { load_each(w, part * (pair / 2)) };
+    let scales = unsafe { load_each(w, part * (sub / 4)) };
     for t in 0..T {
-        for half in 0..2 {
-            for r in 0..R {
-                let sum = D::scaled(sums[half][t][r], scales[r], 2 * (pair % 2) + half, c);
-                scaled[t][r] = i32x4_add(scaled[t][r], sum);
-            }
+        for r in 0..R {
+            scaled[t][r] = i32x4_add(scaled[t][r], D::scaled(sums[t][r], scales[r], sub % 4, c));
         }
     }
 }
@@ -335,7 +334,7 @@ impl Format256 for Q5K {
     const D: usize = q5_k::D;
     const DMIN: Option<usize> = Some(q5_k::DMIN);
 
-    /// A lane of 16 bits has room for four vectors: 8 · 31 · 127.
+    /// A lane of 16 bits has room for four chunks: 8 · 31 · 127.
     #[inline(always)]
     unsafe fn sums<D: Dot, const T: usize, const R: usize>(
         w: [*const u8; R],
@@ -345,27 +344,24 @@ impl Format256 for Q5K {
         let mut scaled = [[i32x4_splat(0); R]; T];
         // SAFETY: the caller's: `w` points to quads, `x` to blocks.
         unsafe {
-            unroll!(J in [0 1 2 3] {
-                unroll!(H in [0 1] {
-                    let mut sums = [[[i32x4_splat(0); R]; T]; 2];
-                    'part: {
-                        unroll!(C in [0 1 2 3] {
-                            const V: usize = 4 * H + C;
-                            step!(c, 'part, 8 * J + V);
-                            let v = load_each(w, q5_k::halves(8 * J + V));
-                            let high = load_each(w, q5_k::high(8 * J + V));
-                            unroll!(HALF in [0 1] {
-                                let mut q = v;
-                                for r in 0..R {
-                                    let bit = bit_at(4, c.bit_4, high[r], (4 * H + 2 * (J % 2) + HALF) as u32);
-                                    q[r] = v128_or(half_bytes(v[r], HALF, c), bit);
-                                }
-                                add_each(&mut sums[HALF], x, 16 * J + 8 * HALF + V, &q, |sum, a, q| D::add(sum, a, q));
-                            });
-                        });
-                    }
-                    add_scaled::<D, T, R>(&mut scaled, &sums, w, q5_k::PART, J, c);
-                });
+            unroll!(S in [0 1 2 3 4 5 6 7] {
+                let mut sums = [[i32x4_splat(0); R]; T];
+                let mut first = sums;
+                'part: {
+                    unroll!(C in [0 1 5 2 3 6 4 7] {
+                        step!(c, 'part, 8 * S + C);
+                        let q = five_bits(C, |p| load_each(w, q5_k::fives(S, p)), c);
+                        add_each(&mut sums, x, 8 * S + C, &q, |sum, a, q| D::add(sum, a, q));
+                        if D::LANE == 16 && C == 2 {
+                            first = sums;
+                            sums = [[i32x4_splat(0); R]; T];
+                        }
+                    });
+                }
+                if D::LANE == 16 {
+                    add_scaled::<D, T, R>(&mut scaled, &first, w, q5_k::PART, S, c);
+                }
+                add_scaled::<D, T, R>(&mut scaled, &sums, w, q5_k::PART, S, c);
             });
         }
         scaled

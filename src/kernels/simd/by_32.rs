@@ -1,7 +1,7 @@
 //! Types with a scale for 32 weights.
 
 use super::{
-    Constants, Dot, Of32, SignedBlock32, add_each, add_signed_each, bit_at, half_bytes, iq4_values,
+    Constants, Dot, Of32, SignedBlock32, add_each, add_signed_each, five_bits, half_bytes, iq4_values,
     load_each, starts_signed,
 };
 use crate::kernels::activations::{Block32, Chunk, Walk};
@@ -132,22 +132,17 @@ impl<const BYTES: usize, const M: usize, const BIAS: i16> Format32 for Q5<BYTES,
         x: [*const Block32<D::Chunk>; T],
         c: &Constants,
     ) -> [[v128; 2]; T] {
-        const { assert!(q5_0::D == q5_1::D && q5_0::HIGH == q5_1::HIGH) };
+        const { assert!(q5_0::D == q5_1::D) };
         // SAFETY: the caller's: `w` points to quads, `x` to blocks.
         unsafe {
             let mut sums = starts::<D, T>(x, BIAS, c);
             let mut lower = [[i32x4_splat(0); 2]; T];
-            let high = load_each(w, q5_0::HIGH);
             'block: {
-                unroll!(C in [0 1 2 3 4 5 6 7] {
+                unroll!(C in [0 1 5 2 3 6 4 7] {
                     step!(c, 'block, C);
-                    let w = load_each(w, 16 * (C % 4));
-                    let mut q = [w[0]; 2];
-                    for r in 0..2 {
-                        q[r] = v128_or(half_bytes(w[r], C / 4, c), bit_at(4, c.bit_4, high[r], C as u32));
-                    }
+                    let q = five_bits(C, |p| load_each(w, 16 * p), c);
                     add_each(&mut sums, x, C, &q, |sum, a, q| D::add(sum, a, q));
-                    if BIAS == 0 && C == 3 {
+                    if BIAS == 0 && C == 2 {
                         for t in 0..T {
                             for r in 0..2 {
                                 lower[t][r] = D::sum(sums[t][r], c);
