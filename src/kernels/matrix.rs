@@ -168,12 +168,19 @@ impl PackedMatrix {
     }
 
     fn multiply_by(&self, x: &dyn Products, items: &Items, y: Output, column: usize) {
-        for item in items.range.clone() {
-            let groups = items.groups(item, self.n_groups());
-            if y.n_tok == 1 {
-                self.multiply_one(x, groups, y, column);
-            } else {
-                groups.for_each(|group| self.multiply_group(x, group, y, column));
+        if y.n_tok == 1 {
+            for item in items.range.clone() {
+                self.multiply_one(x, items.groups(item, self.n_groups()), y, column);
+            }
+        } else {
+            let mut groups = items.range.clone().flat_map(|item| items.groups(item, self.n_groups()));
+            loop {
+                let mut some = [0; TOGETHER];
+                let n = some.iter_mut().zip(&mut groups).map(|(one, group)| *one = group).count();
+                if n == 0 {
+                    return;
+                }
+                self.multiply_groups(x, &some[..n], y, column);
             }
         }
     }
@@ -200,21 +207,30 @@ impl PackedMatrix {
         }
     }
 
-    /// Tokens by tiles. A few that are left over go one by one; where they are most of a tile, they go as one.
-    fn multiply_group(&self, x: &dyn Products, group: usize, y: Output, column: usize) {
-        let weights = [self.group_bytes(group)];
+    /// Tokens by tiles, up to [`TOGETHER`] groups at once. A few tokens that are left over go one by one; where they are most
+    /// of a tile, they go as one.
+    fn multiply_groups(&self, x: &dyn Products, groups: &[usize], y: Output, column: usize) {
+        let mut weights: [&[u8]; TOGETHER] = [&[]; TOGETHER];
+        for (weights, group) in weights.iter_mut().zip(groups) {
+            *weights = self.group_bytes(*group);
+        }
+        let weights = &weights[..groups.len()];
         let mut tok = 0;
         while tok < y.n_tok {
             let rest = TILE.min(y.n_tok - tok);
             if 2 * rest > TILE {
-                let mut dots = [[[0.0; GROUP]; TILE]];
-                x.of_tile(&weights, tok, &mut dots);
-                self.put(&dots[0][..rest], group, y, tok, column);
+                let mut dots = [[[0.0; GROUP]; TILE]; TOGETHER];
+                x.of_tile(weights, tok, &mut dots[..groups.len()]);
+                for (dots, group) in dots.iter().zip(groups) {
+                    self.put(&dots[..rest], *group, y, tok, column);
+                }
                 tok += rest;
             } else {
-                let mut dots = [[[0.0; GROUP]; 1]];
-                x.of_one(&weights, tok, &mut dots);
-                self.put(&dots[0], group, y, tok, column);
+                let mut dots = [[[0.0; GROUP]; 1]; TOGETHER];
+                x.of_one(weights, tok, &mut dots[..groups.len()]);
+                for (dots, group) in dots.iter().zip(groups) {
+                    self.put(dots, *group, y, tok, column);
+                }
                 tok += 1;
             }
         }
