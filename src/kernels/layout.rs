@@ -56,9 +56,24 @@ pub(crate) const TOGETHER: usize = 4;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Reading {
     /// Groups as far apart as can be, in turns: hardware reads ahead of each place, but only so far.
-    InTurns,
+    AtFour,
+    /// Pairs of groups half a matrix apart, in turns; the next pair follows this one.
+    AtTwo,
     /// Neighbours, one after the other.
     InARow,
+}
+
+impl Reading {
+    pub(crate) const ALL: [Self; 3] = [Self::AtFour, Self::AtTwo, Self::InARow];
+
+    /// How many groups are read in turns.
+    pub(super) fn places(self) -> usize {
+        match self {
+            Self::AtFour => 4,
+            Self::AtTwo => 2,
+            Self::InARow => 1,
+        }
+    }
 }
 
 /// How many bytes before they are needed weights of the 32-family are asked for that are read in a row: hardware has

@@ -3,7 +3,6 @@
 use super::activations::{Activations, Block, Operands, Rounded};
 use super::isa::{self, TILE};
 use super::layout::{AHEAD, Dots, Family, GROUP, PackedType, QUAD, Reading, TOGETHER};
-use std::iter::StepBy;
 use std::ops::Range;
 
 /// A matrix `(n_out, n_in)`.
@@ -133,6 +132,15 @@ impl PackedMatrix {
         &self.data[group * self.group_len()..]
     }
 
+    /// As [`group_bytes`](Self::group_bytes), of up to [`TOGETHER`] groups.
+    fn bytes_of(&self, groups: impl Iterator<Item = usize>) -> [&[u8]; TOGETHER] {
+        let mut bytes: [&[u8]; TOGETHER] = [&[]; TOGETHER];
+        for (bytes, group) in bytes.iter_mut().zip(groups) {
+            *bytes = self.group_bytes(group);
+        }
+        bytes
+    }
+
     /// Bytes of a row in the file.
     pub(crate) fn file_row_bytes(&self) -> usize {
         self.n_blocks() * self.ty.file_bytes()
@@ -170,30 +178,26 @@ impl PackedMatrix {
     fn multiply_by(&self, x: &dyn Products, items: &Items, y: Output, column: usize) {
         if y.n_tok == 1 {
             for item in items.range.clone() {
-                self.multiply_one(x, items.groups(item, self.n_groups()), y, column);
+                let mut groups = [0; TOGETHER];
+                let of_item = items.groups(item, self.n_groups());
+                let n = groups.iter_mut().zip(of_item).map(|(to, group)| *to = group).count();
+                self.multiply_one(x, &groups[..n], y, column);
             }
         } else {
-            let mut groups = items.range.clone().flat_map(|item| items.groups(item, self.n_groups()));
-            loop {
-                let mut some = [0; TOGETHER];
-                let n = some.iter_mut().zip(&mut groups).map(|(one, group)| *one = group).count();
-                if n == 0 {
-                    return;
-                }
-                self.multiply_groups(x, &some[..n], y, column);
+            // An item is a group.
+            for first in items.range.clone().step_by(TOGETHER) {
+                let end = items.range.end.min(first + TOGETHER);
+                self.multiply_groups(x, first..end, y, column);
             }
         }
     }
 
     /// A token alone by up to [`TOGETHER`] groups. Where these are neighbours, sums are made where they belong.
-    fn multiply_one(&self, x: &dyn Products, groups: StepBy<Range<usize>>, y: Output, column: usize) {
-        let Some(first) = groups.clone().next() else { return };
+    fn multiply_one(&self, x: &dyn Products, groups: &[usize], y: Output, column: usize) {
+        let Some(&first) = groups.first() else { return };
         let n = groups.len();
-        let mut weights: [&[u8]; TOGETHER] = [&[]; TOGETHER];
-        for (weights, group) in weights.iter_mut().zip(groups.clone()) {
-            *weights = self.group_bytes(group);
-        }
-        if groups.clone().eq(first..first + n) && (first + n) * GROUP <= self.n_out {
+        let weights = self.bytes_of(groups.iter().copied());
+        if groups.iter().copied().eq(first..first + n) && (first + n) * GROUP <= self.n_out {
             // SAFETY: the items of others have other groups.
             let rows = unsafe { y.columns(0, column + first * GROUP, n * GROUP) };
             rows.fill(0.0);
@@ -202,18 +206,15 @@ impl PackedMatrix {
         }
         let mut dots = [[[0.0; GROUP]; 1]; TOGETHER];
         x.of_one(&weights[..n], 0, &mut dots[..n]);
-        for (group, dots) in groups.zip(&dots) {
-            self.put(dots, group, y, 0, column);
+        for (group, dots) in groups.iter().zip(&dots) {
+            self.put(dots, *group, y, 0, column);
         }
     }
 
     /// Tokens by tiles, up to [`TOGETHER`] groups at once. A few tokens that are left over go one by one; where they are most
     /// of a tile, they go as one.
-    fn multiply_groups(&self, x: &dyn Products, groups: &[usize], y: Output, column: usize) {
-        let mut weights: [&[u8]; TOGETHER] = [&[]; TOGETHER];
-        for (weights, group) in weights.iter_mut().zip(groups) {
-            *weights = self.group_bytes(*group);
-        }
+    fn multiply_groups(&self, x: &dyn Products, groups: Range<usize>, y: Output, column: usize) {
+        let weights = self.bytes_of(groups.clone());
         let weights = &weights[..groups.len()];
         let mut tok = 0;
         while tok < y.n_tok {
@@ -221,15 +222,15 @@ impl PackedMatrix {
             if 2 * rest > TILE {
                 let mut dots = [[[0.0; GROUP]; TILE]; TOGETHER];
                 x.of_tile(weights, tok, &mut dots[..groups.len()]);
-                for (dots, group) in dots.iter().zip(groups) {
-                    self.put(&dots[..rest], *group, y, tok, column);
+                for (dots, group) in dots.iter().zip(groups.clone()) {
+                    self.put(&dots[..rest], group, y, tok, column);
                 }
                 tok += rest;
             } else {
                 let mut dots = [[[0.0; GROUP]; 1]; TOGETHER];
                 x.of_one(weights, tok, &mut dots[..groups.len()]);
-                for (dots, group) in dots.iter().zip(groups) {
-                    self.put(dots, *group, y, tok, column);
+                for (dots, group) in dots.iter().zip(groups.clone()) {
+                    self.put(dots, group, y, tok, column);
                 }
                 tok += 1;
             }
@@ -264,15 +265,14 @@ pub(crate) struct Items {
 }
 
 impl Items {
-    /// Those of `n_groups` groups that `item` has.
-    fn groups(&self, item: usize, n_groups: usize) -> StepBy<Range<usize>> {
-        match self.reading {
-            Reading::InTurns => (item..n_groups).step_by(self.n),
-            Reading::InARow => {
-                let each = n_groups.div_ceil(self.n);
-                (item * each..n_groups.min((item + 1) * each)).step_by(1)
-            }
-        }
+    /// Those of `n_groups` groups that `item` has, at most [`TOGETHER`], as they are read.
+    fn groups(&self, item: usize, n_groups: usize) -> impl Iterator<Item = usize> {
+        let (n, places) = (self.n, self.reading.places());
+        let each = n_groups.div_ceil(n * places);
+        let group = move |turn: usize, place: usize| (place * n + item) * each + turn;
+        (0..each)
+            .flat_map(move |turn| (0..places).map(move |place| group(turn, place)))
+            .filter(move |&group| group < n_groups)
     }
 }
 

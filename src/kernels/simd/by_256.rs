@@ -436,11 +436,12 @@ pub(super) unsafe fn tile256<F: Format256, D: Dot, const T: usize>(
 ) {
     let c = Constants::hidden::<D>();
     let blocks = walk.blocks();
-    let (mut group, mut index) = (0, 0);
+    // Of the groups from `first` on as many go in turns as are read at a time.
+    let (mut first, mut group, mut index) = (0, 0, 0);
     while group < groups.len() && index < blocks.len() {
         // SAFETY: the caller's.
         unsafe {
-            let first = groups[group].as_ptr().add(2 * blocks[index] as usize * F::BYTES);
+            let w = groups[group].as_ptr().add(2 * blocks[index] as usize * F::BYTES);
             let mut x = x;
             for x in &mut x {
                 *x = x.add(index);
@@ -448,18 +449,20 @@ pub(super) unsafe fn tile256<F: Format256, D: Dot, const T: usize>(
             let y = &mut y[group];
             if T == 1 && D::BOTH_QUADS {
                 let rows = [rows_of(y, 0), rows_of(y, 1)];
-                add_block::<F, D, T, 2>([first, first.add(VECTOR)], x, rows, c);
+                add_block::<F, D, T, 2>([w, w.add(VECTOR)], x, rows, c);
             } else {
                 for half in 0..c.n_quads {
-                    add_block::<F, D, T, 1>([first.add(half * VECTOR)], x, [rows_of(y, half)], c);
+                    add_block::<F, D, T, 1>([w.add(half * VECTOR)], x, [rows_of(y, half)], c);
                 }
             }
         }
-        (group, index) = match reading {
-            Reading::InTurns if group + 1 < groups.len() => (group + 1, index),
-            Reading::InTurns => (0, index + 1),
-            Reading::InARow if index + 1 < blocks.len() => (group, index + 1),
-            Reading::InARow => (group + 1, 0),
+        let next = first + reading.places();
+        (first, group, index) = if group + 1 < next.min(groups.len()) {
+            (first, group + 1, index)
+        } else if index + 1 < blocks.len() {
+            (first, first, index + 1)
+        } else {
+            (next, next, 0)
         };
     }
 }

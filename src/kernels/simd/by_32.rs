@@ -245,12 +245,15 @@ pub(super) unsafe fn tile32<F: Format32, D: Dot, const T: usize>(
     let blocks = walk.blocks().iter().enumerate();
     // SAFETY: the caller's.
     unsafe {
-        if T == 1 && groups.len() > 1 && reading == Reading::InTurns {
-            for (index, &block) in blocks {
-                for (group, y) in groups.iter().zip(&mut *y) {
-                    let mut sums = load_sums(y);
-                    add_block::<F, D, T>(group.as_ptr(), block, x, index, &mut sums, c);
-                    store_sums(&sums, y);
+        if T == 1 && groups.len() > 1 && reading != Reading::InARow {
+            let places = reading.places();
+            for (groups, y) in groups.chunks(places).zip(y.chunks_mut(places)) {
+                for (index, &block) in blocks.clone() {
+                    for (group, y) in groups.iter().zip(&mut *y) {
+                        let mut sums = load_sums(y);
+                        add_block::<F, D, T>(group.as_ptr(), block, x, index, &mut sums, c);
+                        store_sums(&sums, y);
+                    }
                 }
             }
         } else {

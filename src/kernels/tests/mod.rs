@@ -177,10 +177,10 @@ fn multiply(matrix: &PackedMatrix, x: &[f32]) -> Vec<f32> {
         y.chunks_exact(stride).flat_map(|y| &y[1..stride - 1]).copied().collect()
     };
     let n_groups = matrix.n_groups();
-    let y = by(n_groups, Reading::InTurns);
+    let y = by(n_groups, Reading::AtFour);
     let fewest = if n_tok == 1 { n_groups.div_ceil(TOGETHER) } else { n_groups };
     for n_items in fewest..=n_groups {
-        for reading in [Reading::InTurns, Reading::InARow] {
+        for reading in Reading::ALL {
             assert_eq!(by(n_items, reading), y, "{n_items} items of {n_groups} groups, {reading:?}");
         }
     }
