@@ -78,6 +78,7 @@ impl<const D_AT: usize, const M: usize, const BYTES: usize, const BIAS: i16> For
         unsafe {
             let mut sums = starts::<D, T>(x, BIAS, c);
             if D::BY_8 {
+                // The same, with sums for the high halves where they are.
                 let mut high = [[i32x4_splat(0); 2]; T];
                 'block: {
                     unroll!(V in [0 1 2 3] {
