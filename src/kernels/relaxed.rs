@@ -168,22 +168,25 @@ pub(super) fn mul_add(a: v128, b: v128, c: v128) -> v128 {
     f32x4_relaxed_madd(a, b, c)
 }
 
+/// Calls `$dots` with the dots of the form that was chosen.
+macro_rules! in_form {
+    ($($dots:ident)::+, $operands:ident, $y:ident) => {
+        match form::chosen() {
+            form::Form::Pairs16 => $($dots)::+::<Pairs16, T>($operands, $y),
+            form::Form::Fours32 => $($dots)::+::<Fours32<7>, T>($operands, $y),
+            form::Form::Fours32By8 => $($dots)::+::<Fours32<8>, T>($operands, $y),
+        }
+    };
+}
+
 /// As [`portable::dots32`](super::portable::dots32).
 pub(crate) fn dots32<const T: usize>(operands: &Operands<Block32<Chunk>, T>, y: &mut [Dots<T>]) {
-    match form::chosen() {
-        form::Form::Pairs16 => simd::dots32::<Pairs16, T>(operands, y),
-        form::Form::Fours32 => simd::dots32::<Fours32<7>, T>(operands, y),
-        form::Form::Fours32By8 => simd::dots32::<Fours32<8>, T>(operands, y),
-    }
+    in_form!(simd::dots32, operands, y)
 }
 
 /// As [`portable::dots256`](super::portable::dots256).
 pub(crate) fn dots256<const T: usize>(operands: &Operands<Block256<Chunk>, T>, y: &mut [Dots<T>]) {
-    match form::chosen() {
-        form::Form::Pairs16 => simd::dots256::<Pairs16, T>(operands, y),
-        form::Form::Fours32 => simd::dots256::<Fours32<7>, T>(operands, y),
-        form::Form::Fours32By8 => simd::dots256::<Fours32<8>, T>(operands, y),
-    }
+    in_form!(simd::dots256, operands, y)
 }
 
 /// As [`dots32`], for weights of 8 bits.
@@ -191,11 +194,7 @@ pub(crate) fn signed_dots32<const T: usize>(
     operands: &Operands<Block32<Chunk, Signs>, T>,
     y: &mut [Dots<T>],
 ) {
-    match form::chosen() {
-        form::Form::Pairs16 => simd::signed_dots32::<Pairs16, T>(operands, y),
-        form::Form::Fours32 => simd::signed_dots32::<Fours32<7>, T>(operands, y),
-        form::Form::Fours32By8 => simd::signed_dots32::<Fours32<8>, T>(operands, y),
-    }
+    in_form!(simd::signed_dots32, operands, y)
 }
 
 /// As [`dots256`], for weights of 8 bits.
@@ -203,11 +202,7 @@ pub(crate) fn signed_dots256<const T: usize>(
     operands: &Operands<Block256<Chunk, Signs>, T>,
     y: &mut [Dots<T>],
 ) {
-    match form::chosen() {
-        form::Form::Pairs16 => simd::signed_dots256::<Pairs16, T>(operands, y),
-        form::Form::Fours32 => simd::signed_dots256::<Fours32<7>, T>(operands, y),
-        form::Form::Fours32By8 => simd::signed_dots256::<Fours32<8>, T>(operands, y),
-    }
+    in_form!(simd::signed_dots256, operands, y)
 }
 
 /// `x · scale`, rounded to the nearest integers, ties to even; none may be over 127.
@@ -252,15 +247,17 @@ pub(crate) mod form {
 
     #[inline(always)]
     pub(super) fn chosen() -> Form {
+        const FOURS: u8 = Form::Fours32 as u8;
+        const FOURS_BY_8: u8 = Form::Fours32By8 as u8;
         match CHOSEN.load(Ordering::Relaxed) {
-            by_7 if by_7 == Form::Fours32 as u8 => Form::Fours32,
-            by_8 if by_8 == Form::Fours32By8 as u8 => Form::Fours32By8,
+            FOURS => Form::Fours32,
+            FOURS_BY_8 => Form::Fours32By8,
             _ => Form::Pairs16,
         }
     }
 
     /// The form of 32 bits that this engine has. By the contract of the instruction the second operand has 7 bits, and more
-    /// are taken in one of a few ways, always the same one.
+    /// are taken in one of a few ways, always the same one. The page asks as well, to see which form is faster.
     pub(crate) fn fours() -> Form {
         let (a, b) = (black_box(i8x16_splat(127)), black_box(u8x16_splat(255)));
         let sum = i32x4_relaxed_dot_i8x16_i7x16_add(a, b, i32x4_splat(0));

@@ -77,25 +77,7 @@ impl<const D_AT: usize, const M: usize, const BYTES: usize, const BIAS: i16> For
         // SAFETY: the caller's: `w` points to quads, `x` to blocks.
         unsafe {
             let mut sums = starts::<D, T>(x, BIAS, c);
-            if D::BY_8 {
-                // The same, with sums for the high halves where they are.
-                let mut high = [[i32x4_splat(0); 2]; T];
-                'block: {
-                    unroll!(V in [0 1 2 3] {
-                        step!(c, 'block, V);
-                        let w = load_each(w, 16 * V);
-                        let of = |mask| [v128_and(w[0], mask), v128_and(w[1], mask)];
-                        add_each(&mut sums, x, V, &of(c.low_4), |sum, a, q| D::add(sum, a, q));
-                        add_each(&mut high, x, V + 4, &of(c.high_4), |sum, a, q| D::add(sum, a, q));
-                    });
-                }
-                for t in 0..T {
-                    for r in 0..2 {
-                        sums[t][r] = i32x4_add(sums[t][r], i32x4_shr(high[t][r], 4));
-                    }
-                }
-                return sums;
-            }
+            let mut in_place = [[i32x4_splat(0); 2]; T];
             'block: {
                 unroll!(V in [0 1 2 3] {
                     let w = load_each(w, 16 * V);
@@ -106,14 +88,20 @@ impl<const D_AT: usize, const M: usize, const BYTES: usize, const BIAS: i16> For
                             step!(c, 'block, V * D::PARTS + part);
                         }
                         let q = [D::halves(w[0], part, c), D::halves(w[1], part, c)];
-                        add_each(&mut sums, x, V, &q, |sum, low, q| {
+                        let to = if D::BY_8 && part == 1 { &mut in_place } else { &mut sums };
+                        add_each(to, x, V, &q, |sum, low, q| {
                             D::add_halves(sum, low, low.add(4), part, q)
                         });
                     } });
                 });
             }
-            for sums in &mut sums {
-                *sums = [D::sum(sums[0], c), D::sum(sums[1], c)];
+            for t in 0..T {
+                for r in 0..2 {
+                    sums[t][r] = D::sum(sums[t][r], c);
+                    if D::BY_8 {
+                        sums[t][r] = i32x4_add(sums[t][r], i32x4_shr(in_place[t][r], 4));
+                    }
+                }
             }
             sums
         }

@@ -39,7 +39,8 @@ pub(super) trait Dot {
 
     /// The same dots for what gains nothing by a second operand of 8 bits, where this one takes them.
     type By7: Dot<Chunk = Self::Chunk>;
-    /// Whether the second operand has 8 bits: high halves of bytes then stay where they are, 16 times as large.
+    /// Whether the second operand has 8 bits: [`halves`](Self::halves) then leaves high ones where they are, 16 times as
+    /// large.
     const BY_8: bool = false;
 
     /// What [`halves`](Self::halves) keeps of a lane.
@@ -50,6 +51,9 @@ pub(super) trait Dot {
     /// Part `part` of the halves in `w`.
     #[inline(always)]
     fn halves(w: v128, part: usize, c: &Constants) -> v128 {
+        if Self::BY_8 && part == 1 {
+            return v128_and(w, c.high_4);
+        }
         v128_and(if part == 0 { w } else { u16x8_shr(w, 4 * part as u32) }, c.half)
     }
 
