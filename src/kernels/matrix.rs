@@ -133,10 +133,11 @@ impl PackedMatrix {
     }
 
     /// As [`group_bytes`](Self::group_bytes), of up to [`TOGETHER`] groups.
-    fn bytes_of(&self, groups: impl Iterator<Item = usize>) -> [&[u8]; TOGETHER] {
+    fn bytes_of(&self, groups: &[usize]) -> [&[u8]; TOGETHER] {
+        let len = self.group_len();
         let mut bytes: [&[u8]; TOGETHER] = [&[]; TOGETHER];
         for (bytes, group) in bytes.iter_mut().zip(groups) {
-            *bytes = self.group_bytes(group);
+            *bytes = &self.data[group * len..];
         }
         bytes
     }
@@ -178,67 +179,52 @@ impl PackedMatrix {
     fn multiply_by(&self, x: &dyn Products, items: &Items, y: Output, column: usize) {
         if y.n_tok == 1 {
             for item in items.range.clone() {
-                let mut groups = [0; TOGETHER];
-                let of_item = items.groups(item, self.n_groups());
-                let n = groups.iter_mut().zip(of_item).map(|(to, group)| *to = group).count();
-                self.multiply_one(x, &groups[..n], y, column);
+                let (groups, n) = items.groups(item, self.n_groups());
+                self.multiply_one(x, &groups[..n], y, 0, column);
             }
         } else {
             // An item is a group.
             for first in items.range.clone().step_by(TOGETHER) {
-                let end = items.range.end.min(first + TOGETHER);
-                self.multiply_groups(x, first..end, y, column);
+                let n = TOGETHER.min(items.range.end - first);
+                let groups: [usize; TOGETHER] = std::array::from_fn(|i| first + i);
+                self.multiply_groups(x, &groups[..n], y, column);
             }
         }
     }
 
-    /// A token alone by up to [`TOGETHER`] groups. Where these are neighbours, sums are made where they belong.
-    fn multiply_one(&self, x: &dyn Products, groups: &[usize], y: Output, column: usize) {
-        let Some(&first) = groups.first() else { return };
-        let n = groups.len();
-        let weights = self.bytes_of(groups.iter().copied());
-        if groups.iter().copied().eq(first..first + n) && (first + n) * GROUP <= self.n_out {
-            // SAFETY: the items of others have other groups.
-            let rows = unsafe { y.columns(0, column + first * GROUP, n * GROUP) };
-            rows.fill(0.0);
-            x.of_one(&weights[..n], 0, rows.as_chunks_mut::<GROUP>().0.as_chunks_mut().0);
-            return;
-        }
+    /// Token `tok` alone by up to [`TOGETHER`] groups.
+    fn multiply_one(&self, x: &dyn Products, groups: &[usize], y: Output, tok: usize, column: usize) {
         let mut dots = [[[0.0; GROUP]; 1]; TOGETHER];
-        x.of_one(&weights[..n], 0, &mut dots[..n]);
-        for (group, dots) in groups.iter().zip(&dots) {
-            self.put(dots, *group, y, 0, column);
+        let n = groups.len();
+        x.of_one(&self.bytes_of(groups)[..n], tok, &mut dots[..n]);
+        for (&group, dots) in groups.iter().zip(&dots) {
+            self.put(dots, group, y, tok, column);
         }
     }
 
     /// Tokens by tiles, up to [`TOGETHER`] groups at once. A few tokens that are left over go one by one; where they are most
     /// of a tile, they go as one.
-    fn multiply_groups(&self, x: &dyn Products, groups: Range<usize>, y: Output, column: usize) {
-        let weights = self.bytes_of(groups.clone());
-        let weights = &weights[..groups.len()];
+    fn multiply_groups(&self, x: &dyn Products, groups: &[usize], y: Output, column: usize) {
         let mut tok = 0;
         while tok < y.n_tok {
             let rest = TILE.min(y.n_tok - tok);
             if 2 * rest > TILE {
                 let mut dots = [[[0.0; GROUP]; TILE]; TOGETHER];
-                x.of_tile(weights, tok, &mut dots[..groups.len()]);
-                for (dots, group) in dots.iter().zip(groups.clone()) {
+                let n = groups.len();
+                x.of_tile(&self.bytes_of(groups)[..n], tok, &mut dots[..n]);
+                for (&group, dots) in groups.iter().zip(&dots) {
                     self.put(&dots[..rest], group, y, tok, column);
                 }
                 tok += rest;
             } else {
-                let mut dots = [[[0.0; GROUP]; 1]; TOGETHER];
-                x.of_one(weights, tok, &mut dots[..groups.len()]);
-                for (dots, group) in dots.iter().zip(groups.clone()) {
-                    self.put(dots, group, y, tok, column);
-                }
+                self.multiply_one(x, groups, y, tok, column);
                 tok += 1;
             }
         }
     }
 
     /// Writes the dots of `group` with the tokens from `tok` on.
-    #[inline(never)]
+    #[inline(always)]
     fn put(&self, dots: &[[f32; GROUP]], group: usize, y: Output, tok: usize, column: usize) {
         let row = group * GROUP;
         let n_rows = GROUP.min(self.n_out - row);
@@ -265,14 +251,21 @@ pub(crate) struct Items {
 }
 
 impl Items {
-    /// Those of `n_groups` groups that `item` has, at most [`TOGETHER`], as they are read.
-    fn groups(&self, item: usize, n_groups: usize) -> impl Iterator<Item = usize> {
-        let (n, places) = (self.n, self.reading.places());
-        let each = n_groups.div_ceil(n * places);
-        let group = move |turn: usize, place: usize| (place * n + item) * each + turn;
-        (0..each)
-            .flat_map(move |turn| (0..places).map(move |place| group(turn, place)))
-            .filter(move |&group| group < n_groups)
+    /// Those of `n_groups` groups that `item` has, as they are read, and how many they are.
+    fn groups(&self, item: usize, n_groups: usize) -> ([usize; TOGETHER], usize) {
+        let places = self.reading.places();
+        let each = n_groups.div_ceil(self.n * places);
+        let (mut groups, mut n) = ([0; TOGETHER], 0);
+        for turn in 0..each {
+            for place in 0..places {
+                let group = (place * self.n + item) * each + turn;
+                if group < n_groups {
+                    groups[n] = group;
+                    n += 1;
+                }
+            }
+        }
+        (groups, n)
     }
 }
 
