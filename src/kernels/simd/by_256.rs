@@ -235,7 +235,7 @@ impl Format256 for Iq4Xs {
                         unroll!(HALF in [0 1] {
                             let mut q = v;
                             for r in 0..R {
-                                q[r] = iq4_values(half_bytes(v[r], HALF, c), c);
+                                q[r] = iq4_values::<D>(half_bytes(v[r], HALF, c), c);
                             }
                             add_signed_each::<D, T, R>(&mut sums, of, 4 * HALF + C, &q, c);
                         });
@@ -243,7 +243,7 @@ impl Format256 for Iq4Xs {
                 }
                 let scales = load_each(w, iq4_xs::PART * (S / 4));
                 for r in 0..R {
-                    let scales = i32x4_shr(i8x16_swizzle(scales[r], c.signed_32[S % 4]), 24);
+                    let scales = i32x4_shr(D::look_up(scales[r], c.signed_32[S % 4]), 24);
                     for t in 0..T {
                         scaled[t][r] = i32x4_add(scaled[t][r], i32x4_mul(sums[t][r], scales));
                     }

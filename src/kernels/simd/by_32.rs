@@ -207,8 +207,8 @@ impl Format32 for Iq4Nl {
             signed_sums::<D, T>(x, c, |step| {
                 let [first, second] = load_each(w, 16 * (step % 4));
                 [
-                    iq4_values(half_bytes(first, step / 4, c), c),
-                    iq4_values(half_bytes(second, step / 4, c), c),
+                    iq4_values::<D>(half_bytes(first, step / 4, c), c),
+                    iq4_values::<D>(half_bytes(second, step / 4, c), c),
                 ]
             })
         }

@@ -72,16 +72,22 @@ pub(super) trait Dot {
         sum
     }
 
+    /// The bytes of `table` at `places`, which are below 16, or 128 or more for a 0.
+    #[inline(always)]
+    fn look_up(table: v128, places: v128) -> v128 {
+        i8x16_swizzle(table, places)
+    }
+
     /// The sums times the unsigned bytes `4 · sub..` of `scales`.
     #[inline(always)]
     fn scaled(sum: v128, scales: v128, sub: usize, c: &Constants) -> v128 {
-        i32x4_mul(sum, i8x16_swizzle(scales, c.unsigned[sub]))
+        i32x4_mul(sum, Self::look_up(scales, c.unsigned[sub]))
     }
 
     /// The sums times the signed bytes `4 · sub..` of `scales`.
     #[inline(always)]
     fn scaled_signed(sum: v128, scales: v128, sub: usize, c: &Constants) -> v128 {
-        i32x4_mul(sum, i32x4_shr(i8x16_swizzle(scales, c.signed[sub]), 24))
+        i32x4_mul(sum, i32x4_shr(Self::look_up(scales, c.signed[sub]), 24))
     }
 
     /// What sums in 32 bits of 32 activations times weights of 8 bits begin at.
@@ -353,8 +359,8 @@ fn five_bits<const R: usize>(chunk: usize, load: impl Fn(usize) -> [v128; R], c:
 
 /// What the halves in the bytes of `halves` stand for in IQ4_NL and IQ4_XS, plus 128.
 #[inline(always)]
-fn iq4_values(halves: v128, c: &Constants) -> v128 {
-    i8x16_swizzle(c.iq4, halves)
+fn iq4_values<D: Dot>(halves: v128, c: &Constants) -> v128 {
+    D::look_up(c.iq4, halves)
 }
 
 type Tile<B, const T: usize> = unsafe fn(&[&[u8]], &Walk, Reading, [*const B; T], &mut [Dots<T>]);
