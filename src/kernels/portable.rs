@@ -389,12 +389,16 @@ pub(crate) fn spread(x: &[f32]) -> Spread {
     spread_below(x, x.iter().copied().fold(f32::NEG_INFINITY, f32::max))
 }
 
-/// As [`spread`], with `max` given, which may be larger than all. What is smaller by 87 counts as smaller by 87: e^-87 is
-/// the smallest number that f32 has all digits of, and nothing beside e^0.
+/// What has a smaller power of e counts as this: its power is nearly the smallest number that f32 has all digits of, and
+/// nothing beside e^0. For -87 the exponent of 2 would leave its bits.
+pub(super) const LOWEST_EXPONENT: f32 = -86.9;
+
+/// As [`spread`], with `max` given, which may be larger than all. What is smaller by more than [`LOWEST_EXPONENT`] counts as
+/// smaller by that.
 pub(super) fn spread_below(x: &[f32], max: f32) -> Spread {
     let (mut sum, mut weighted) = (0.0, 0.0);
     for &x in x {
-        let below = (x - max).max(-87.0);
+        let below = (x - max).max(LOWEST_EXPONENT);
         let e = f64::from(below.exp());
         sum += e;
         weighted += e * f64::from(below);

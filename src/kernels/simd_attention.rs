@@ -5,8 +5,8 @@
 
 use super::isa::mul_add;
 use super::kv::{KV_BLOCK, KvType, bf16_to_f32};
-use super::simd_float::{Constants, exp, load, load_f16, store};
-use super::{Attend, HEAD_MULTIPLE, KvBlock};
+use super::simd_float::{Constants, exp, exp_of_negative, load, load_f16, store};
+use super::{Attend, KvBlock};
 use core::arch::wasm32::*;
 
 /// Positions whose scores are held at once.
@@ -44,7 +44,11 @@ pub(crate) fn attend(attend: &Attend, y: &mut [f32], log_sums: &mut [f32]) {
     let n_q = q.len() / width;
     let n_pos = attend.n_pos();
     y.fill(0.0);
-    let weight_scale = f32x4_splat(query_scale(ty));
+    let scale = query_scale(ty);
+    // A power of 2.
+    let exponent = f32x4_splat((scale.to_bits() >> 23) as f32 - 127.0);
+    let shift = f32x4_add(Constants::hidden().exp.shift, exponent);
+    let q = &side_by_side(q, width);
     let fours = q.chunks(LANES * width).zip(y.chunks_mut(LANES * width)).enumerate();
     let mut fours: Vec<Four> = fours
         .map(|(four, (q, y))| {
@@ -53,7 +57,7 @@ pub(crate) fn attend(attend: &Attend, y: &mut [f32], log_sums: &mut [f32]) {
             let seen = std::array::from_fn(|lane| attend.seen(LANES * four + lane.min(n_q - 1)) as i32);
             // Below every score, and finite: nothing is taken from an infinity where nothing has been seen.
             let (largest, total) = (f32x4_splat(f32::MIN), f32x4_splat(0.0));
-            Four { q, y, width, seen, largest, total, weight_scale }
+            Four { q, y, width, seen, largest, total, scale, shift }
         })
         .collect();
     let widen: Option<Widen> = match ty {
@@ -96,6 +100,18 @@ pub(crate) fn attend(attend: &Attend, y: &mut [f32], log_sums: &mut [f32]) {
     for (mut four, log_sums) in fours.into_iter().zip(log_sums.chunks_mut(LANES)) {
         log_sums.copy_from_slice(&four.finish()[..log_sums.len()]);
     }
+}
+
+/// Queries, `(n_q, width)`, by fours of them, in each of which four numbers of one stand beside those of the others:
+/// `(width / 4, up to LANES, 4)`.
+fn side_by_side(q: &[f32], width: usize) -> Vec<f32> {
+    let mut beside = Vec::with_capacity(q.len());
+    for queries in q.chunks(LANES * width) {
+        for d in (0..width).step_by(4) {
+            queries.chunks_exact(width).for_each(|q| beside.extend_from_slice(&q[d..d + 4]));
+        }
+    }
+    beside
 }
 
 /// Halves, times 2^-112, as f32.
@@ -156,17 +172,19 @@ impl Number for f32 {
 
 /// Up to four queries and what they have seen, one to a lane.
 struct Four<'a> {
-    q: &'a [f32],     // (n_q, width)
+    q: &'a [f32],     // (width / 4, n_q, 4)
     y: &'a mut [f32], // (n_q, width)
     width: usize,
     /// How many positions each may see.
     seen: [i32; LANES],
     /// The largest score of each.
     largest: v128,
-    /// The sum of each one's weights, relative to that.
+    /// The sum of each one's weights, relative to that, times `scale`.
     total: v128,
     /// What weights are multiplied by, as queries were.
-    weight_scale: v128,
+    scale: f32,
+    /// What [`exp_of_negative`] takes for that.
+    shift: v128,
 }
 
 impl Four<'_> {
@@ -202,20 +220,31 @@ impl Four<'_> {
     fn soften(&mut self, begin: usize, n: usize, scores: &mut [v128; TILE], c: &Constants) -> v128 {
         // SAFETY: four numbers are a vector.
         let seen = i32x4_sub(unsafe { v128_load(self.seen.as_ptr().cast()) }, i32x4_splat(begin as i32));
+        let all_seen = i32x4_all_true(i32x4_ge(seen, i32x4_splat(n as i32)));
         let hidden = f32x4_splat(f32::NEG_INFINITY);
+        if !all_seen {
+            for pos in 0..n {
+                scores[pos] = v128_bitselect(scores[pos], hidden, i32x4_gt(seen, i32x4_splat(pos as i32)));
+            }
+        }
         let mut largest = self.largest;
         for pos in 0..n {
-            scores[pos] = v128_bitselect(scores[pos], hidden, i32x4_gt(seen, i32x4_splat(pos as i32)));
             largest = f32x4_pmax(largest, scores[pos]);
         }
-        // An e^x of less than -87 stands for 0, which only positions that are not seen have to be.
+        // The least e^x stands for 0, which only positions that are not seen have to be.
         let shrink = exp(f32x4_sub(self.largest, largest), &c.exp);
         let mut total = f32x4_mul(self.total, shrink);
-        for pos in 0..n {
-            let weight =
-                v128_and(exp(f32x4_sub(scores[pos], largest), &c.exp), f32x4_ne(scores[pos], hidden));
-            total = f32x4_add(total, weight);
-            scores[pos] = f32x4_mul(weight, self.weight_scale);
+        if all_seen {
+            for pos in 0..n {
+                scores[pos] = exp_of_negative(f32x4_sub(scores[pos], largest), &c.exp, self.shift);
+                total = f32x4_add(total, scores[pos]);
+            }
+        } else {
+            for pos in 0..n {
+                let weight = exp_of_negative(f32x4_sub(scores[pos], largest), &c.exp, self.shift);
+                scores[pos] = v128_and(weight, f32x4_ne(scores[pos], hidden));
+                total = f32x4_add(total, scores[pos]);
+            }
         }
         (self.largest, self.total) = (largest, total);
         shrink
@@ -225,6 +254,7 @@ impl Four<'_> {
     fn finish(&mut self) -> [f32; LANES] {
         let one = f32x4_splat(1.0);
         let nothing = f32x4_eq(self.total, f32x4_splat(0.0));
+        self.total = f32x4_mul(self.total, f32x4_splat(1.0 / self.scale));
         self.scale(f32x4_div(one, v128_bitselect(one, self.total, nothing)));
         let [mut largest, mut total] = [[0.0_f32; LANES]; 2];
         // SAFETY: four numbers are a vector.
@@ -294,11 +324,11 @@ unsafe fn scores_of<N: Number, const Q: usize>(
         // SAFETY: the caller's; widths are multiples of HEAD_MULTIPLE.
         unsafe {
             let keys = [k.add(pos * width), k.add((pos + second) * width)];
-            for d in (0..width).step_by(HEAD_MULTIPLE) {
-                for d in [d, d + 4, d + 8, d + 12] {
+            for d in (0..width).step_by(8) {
+                for d in [d, d + 4] {
                     let k = [N::load(keys[0].add(d), c), N::load(keys[1].add(d), c)];
                     for r in 0..Q {
-                        let x = load(q.add(r * width + d));
+                        let x = load(q.add(Q * d + 4 * r));
                         sums[0][r] = mul_add(x, k[0], sums[0][r]);
                         sums[1][r] = mul_add(x, k[1], sums[1][r]);
                     }

@@ -6,7 +6,7 @@
 use super::Spread;
 use super::isa::mul_add;
 use super::layout::{Dots, GROUP, PackedType, QUAD, TOGETHER};
-use super::portable::{F16_MAX, F16_MIN_NORMAL};
+use super::portable::{F16_MAX, F16_MIN_NORMAL, LOWEST_EXPONENT};
 use super::simd_attention::QUERY_SCALE;
 use core::arch::wasm32::*;
 use std::ops::Range;
@@ -70,12 +70,11 @@ pub(super) struct Exp {
     lowest: v128,
     highest: v128,
     log2_e: v128,
-    ln_2: [v128; 2],
+    minus_ln_2: [v128; 2],
     p: [v128; 6],
     pub(super) one: v128,
     /// 1.5 · 2^23: a whole number stands in the low bits of its sum with this.
-    shift: v128,
-    bias: v128,
+    pub(super) shift: v128,
 }
 
 const fn all(x: f32) -> v128 {
@@ -89,10 +88,10 @@ impl Constants {
             f16: u32x4(0x8FFF_E000, 0x8FFF_E000, 0x8FFF_E000, 0x8FFF_E000),
             two_to_112: all(QUERY_SCALE),
             exp: Exp {
-                lowest: all(-87.0),
+                lowest: all(LOWEST_EXPONENT),
                 highest: all(88.0),
                 log2_e: all(std::f32::consts::LOG2_E),
-                ln_2: [all(355.0 / 512.0), all(-2.121_944_4e-4)],
+                minus_ln_2: [all(-355.0 / 512.0), all(2.121_944_4e-4)],
                 p: [
                     all(1.987_569_2e-4),
                     all(1.398_199_9e-3),
@@ -103,28 +102,33 @@ impl Constants {
                 ],
                 one: all(1.0),
                 shift: all(12_582_912.0),
-                bias: i32x4(127, 127, 127, 127),
             },
         };
         *std::hint::black_box(const { &CONSTANTS })
     }
 }
 
-/// e^x within 2 units of the last place, for x from -87 to 88; x beyond is taken for the nearer of them. Source: the
-/// range reduction and polynomial of Cephes' `expf`.
+/// e^x within 2 units of the last place, for x from [`LOWEST_EXPONENT`] to 88; x beyond is taken for the nearer of them.
 #[inline(always)]
 pub(super) fn exp(x: v128, c: &Exp) -> v128 {
-    let x = f32x4_pmin(c.highest, f32x4_pmax(c.lowest, x));
-    let n = f32x4_nearest(f32x4_mul(x, c.log2_e));
-    let r = f32x4_sub(x, f32x4_mul(n, c.ln_2[0]));
-    let r = f32x4_sub(r, f32x4_mul(n, c.ln_2[1]));
+    exp_of_negative(f32x4_pmin(c.highest, x), c, c.shift)
+}
+
+/// As [`exp`], for x that is at most 0, or not far above; times 2^n where `shift` is n more than [`Exp::shift`]. Source: the
+/// range reduction and polynomial of Cephes' `expf`.
+#[inline(always)]
+pub(super) fn exp_of_negative(x: v128, c: &Exp, shift: v128) -> v128 {
+    let x = f32x4_pmax(c.lowest, x);
+    let shifted = mul_add(x, c.log2_e, shift);
+    let n = f32x4_sub(shifted, shift);
+    let r = mul_add(n, c.minus_ln_2[1], mul_add(n, c.minus_ln_2[0], x));
     let mut p = c.p[0];
     for i in 1..c.p.len() {
         p = mul_add(p, r, c.p[i]);
     }
     let e = f32x4_add(mul_add(p, f32x4_mul(r, r), r), c.one);
-    let power = i32x4_shl(i32x4_add(f32x4_add(n, c.shift), c.bias), 23);
-    f32x4_mul(e, power)
+    // The low bits of the sum, moved to the exponent's place.
+    i32x4_add(e, i32x4_shl(shifted, 23))
 }
 
 /// As [`portable::silu_mul`](super::portable::silu_mul).
