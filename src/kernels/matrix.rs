@@ -11,6 +11,8 @@ pub(crate) struct PackedMatrix {
     ty: PackedType,
     n_out: usize,
     n_in: usize,
+    /// Bytes of a group.
+    group_len: usize,
     /// All groups, and then [`AHEAD`] bytes that are asked for, but never counted.
     data: Vec<u8>,
 }
@@ -62,7 +64,8 @@ impl PackedMatrix {
         debug_assert!(n_in.is_multiple_of(ty.block_len()));
         let mut data = Vec::new();
         data.try_reserve_exact(Self::n_bytes(ty, n_out, n_in)?.checked_add(AHEAD)?).ok()?;
-        Some(Self { ty, n_out, n_in, data })
+        let group_len = GROUP / QUAD * (n_in / ty.block_len()) * ty.quad_bytes();
+        Some(Self { ty, n_out, n_in, group_len, data })
     }
 
     /// Takes the next `bytes` of an [`empty`](Self::empty) matrix.
@@ -123,21 +126,17 @@ impl PackedMatrix {
         self.n_in / self.ty.block_len()
     }
 
-    fn group_len(&self) -> usize {
-        2 * self.n_blocks() * self.ty.quad_bytes()
-    }
-
     /// Group `group`, and what follows it.
     pub(super) fn group_bytes(&self, group: usize) -> &[u8] {
-        &self.data[group * self.group_len()..]
+        &self.data[group * self.group_len..]
     }
 
     /// As [`group_bytes`](Self::group_bytes), of up to [`TOGETHER`] groups.
+    #[inline(always)]
     fn bytes_of(&self, groups: &[usize]) -> [&[u8]; TOGETHER] {
-        let len = self.group_len();
         let mut bytes: [&[u8]; TOGETHER] = [&[]; TOGETHER];
-        for (bytes, group) in bytes.iter_mut().zip(groups) {
-            *bytes = &self.data[group * len..];
+        for (bytes, &group) in bytes.iter_mut().zip(groups) {
+            *bytes = self.group_bytes(group);
         }
         bytes
     }
@@ -150,7 +149,7 @@ impl PackedMatrix {
     /// Packs row `row`, `file_row` as in the file.
     pub(crate) fn set_row(&mut self, row: usize, file_row: &[u8]) {
         debug_assert!(row < self.n_out && file_row.len() == self.file_row_bytes());
-        let (ty, len) = (self.ty, self.group_len());
+        let (ty, len) = (self.ty, self.group_len);
         let group = &mut self.data[row / GROUP * len..][..len];
         for (block, file) in file_row.chunks_exact(ty.file_bytes()).enumerate() {
             let at = ty.quad_offset(block, row % GROUP / QUAD);
@@ -178,8 +177,10 @@ impl PackedMatrix {
 
     fn multiply_by(&self, x: &dyn Products, items: &Items, y: Output, column: usize) {
         if y.n_tok == 1 {
+            let (n_groups, mut groups) = (self.n_groups(), [0; TOGETHER]);
+            let each = items.each(n_groups);
             for item in items.range.clone() {
-                let (groups, n) = items.groups(item, self.n_groups());
+                let n = items.groups(item, each, n_groups, &mut groups);
                 self.multiply_one(x, &groups[..n], y, 0, column);
             }
         } else {
@@ -251,11 +252,16 @@ pub(crate) struct Items {
 }
 
 impl Items {
-    /// Those of `n_groups` groups that `item` has, as they are read, and how many they are.
-    fn groups(&self, item: usize, n_groups: usize) -> ([usize; TOGETHER], usize) {
+    /// How many of `n_groups` groups an item has at each place that it reads at.
+    fn each(&self, n_groups: usize) -> usize {
+        n_groups.div_ceil(self.n * self.reading.places())
+    }
+
+    /// Those of `n_groups` groups that `item` has, `each` at a place, as they are read, to `groups`; and how many they are.
+    /// Filled where it is: four numbers that are moved at once, just written, are waited for.
+    fn groups(&self, item: usize, each: usize, n_groups: usize, groups: &mut [usize; TOGETHER]) -> usize {
         let places = self.reading.places();
-        let each = n_groups.div_ceil(self.n * places);
-        let (mut groups, mut n) = ([0; TOGETHER], 0);
+        let mut n = 0;
         for turn in 0..each {
             for place in 0..places {
                 let group = (place * self.n + item) * each + turn;
@@ -265,7 +271,7 @@ impl Items {
                 }
             }
         }
-        (groups, n)
+        n
     }
 }
 
