@@ -5,7 +5,7 @@
 
 use super::isa::mul_add;
 use super::kv::{KV_BLOCK, KvType, bf16_to_f32};
-use super::simd_float::{Constants, exp, exp_of_negative, load, load_f16, store};
+use super::simd_float::{Constants, exp, exp_scaled, load, load_f16, store};
 use super::{Attend, KvBlock};
 use core::arch::wasm32::*;
 
@@ -45,9 +45,9 @@ pub(crate) fn attend(attend: &Attend, y: &mut [f32], log_sums: &mut [f32]) {
     let n_pos = attend.n_pos();
     y.fill(0.0);
     let scale = query_scale(ty);
-    // A power of 2.
-    let exponent = f32x4_splat((scale.to_bits() >> 23) as f32 - 127.0);
-    let shift = f32x4_add(Constants::hidden().exp.shift, exponent);
+    // It is a power of 2.
+    let log2_scale = f32x4_splat((scale.to_bits() >> 23) as f32 - 127.0);
+    let shift = f32x4_add(Constants::hidden().exp.shift, log2_scale);
     let q = &side_by_side(q, width);
     let fours = q.chunks(LANES * width).zip(y.chunks_mut(LANES * width)).enumerate();
     let mut fours: Vec<Four> = fours
@@ -183,7 +183,7 @@ struct Four<'a> {
     total: v128,
     /// What weights are multiplied by, as queries were.
     scale: f32,
-    /// What [`exp_of_negative`] takes for that.
+    /// What [`exp_scaled`] takes for that.
     shift: v128,
 }
 
@@ -236,12 +236,12 @@ impl Four<'_> {
         let mut total = f32x4_mul(self.total, shrink);
         if all_seen {
             for pos in 0..n {
-                scores[pos] = exp_of_negative(f32x4_sub(scores[pos], largest), &c.exp, self.shift);
+                scores[pos] = exp_scaled(f32x4_sub(scores[pos], largest), &c.exp, self.shift);
                 total = f32x4_add(total, scores[pos]);
             }
         } else {
             for pos in 0..n {
-                let weight = exp_of_negative(f32x4_sub(scores[pos], largest), &c.exp, self.shift);
+                let weight = exp_scaled(f32x4_sub(scores[pos], largest), &c.exp, self.shift);
                 scores[pos] = v128_and(weight, f32x4_ne(scores[pos], hidden));
                 total = f32x4_add(total, scores[pos]);
             }

@@ -111,13 +111,13 @@ impl Constants {
 /// e^x within 2 units of the last place, for x from [`LOWEST_EXPONENT`] to 88; x beyond is taken for the nearer of them.
 #[inline(always)]
 pub(super) fn exp(x: v128, c: &Exp) -> v128 {
-    exp_of_negative(f32x4_pmin(c.highest, x), c, c.shift)
+    exp_scaled(f32x4_pmin(c.highest, x), c, c.shift)
 }
 
-/// As [`exp`], for x that is at most 0, or not far above; times 2^n where `shift` is n more than [`Exp::shift`]. Source: the
-/// range reduction and polynomial of Cephes' `expf`.
+/// e^x times 2^n, as [`exp`], for x that is at most as large as leaves room for both; `shift` is n more than
+/// [`Exp::shift`]. Source: the range reduction and polynomial of Cephes' `expf`.
 #[inline(always)]
-pub(super) fn exp_of_negative(x: v128, c: &Exp, shift: v128) -> v128 {
+pub(super) fn exp_scaled(x: v128, c: &Exp, shift: v128) -> v128 {
     let x = f32x4_pmax(c.lowest, x);
     let shifted = mul_add(x, c.log2_e, shift);
     let n = f32x4_sub(shifted, shift);
