@@ -103,13 +103,17 @@ test("where the page is not cross-origin isolated there is one, and more are ref
 
 /**
  * Lets every compute worker do `action` in its first job. While its wasm waits for one it looks at the clock twice, as
- * this one is slow, and in the job at least three times.
+ * this one is slow, and no job comes before that: only then the worker says that it has joined. The third look is the job's.
  */
 const inFirstJob = (action: string) => `
   const now = performance.now.bind(performance);
+  const post = postMessage.bind(globalThis);
+  let joined;
+  globalThis.postMessage = (message) => { joined = message; };
   let looks = 0;
   performance.now = () => {
-    if (++looks === 3) { ${action} }
+    if (joined && ++looks === 2) post(joined);
+    if (looks === 3) { ${action} }
     for (const start = now(); now() < start + 1; );
     return now();
   };`;
