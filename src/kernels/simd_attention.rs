@@ -57,7 +57,7 @@ pub(crate) fn attend(attend: &Attend, y: &mut [f32], log_sums: &mut [f32]) {
             let seen = std::array::from_fn(|lane| attend.seen(LANES * four + lane.min(n_q - 1)) as i32);
             // Below every score, and finite: nothing is taken from an infinity where nothing has been seen.
             let (largest, total) = (f32x4_splat(f32::MIN), f32x4_splat(0.0));
-            Four { q, y, width, seen, largest, total, scale, shift }
+            Four { q, y, width, seen, largest, total, shift }
         })
         .collect();
     let widen: Option<Widen> = match ty {
@@ -98,7 +98,7 @@ pub(crate) fn attend(attend: &Attend, y: &mut [f32], log_sums: &mut [f32]) {
         }
     }
     for (mut four, log_sums) in fours.into_iter().zip(log_sums.chunks_mut(LANES)) {
-        log_sums.copy_from_slice(&four.finish()[..log_sums.len()]);
+        log_sums.copy_from_slice(&four.finish(scale)[..log_sums.len()]);
     }
 }
 
@@ -179,11 +179,9 @@ struct Four<'a> {
     seen: [i32; LANES],
     /// The largest score of each.
     largest: v128,
-    /// The sum of each one's weights, relative to that, times `scale`.
+    /// The sum of each one's weights, relative to that, scaled.
     total: v128,
-    /// What weights are multiplied by, as queries were.
-    scale: f32,
-    /// What [`exp_scaled`] takes for that.
+    /// By which [`exp_scaled`] scales weights as queries were.
     shift: v128,
 }
 
@@ -250,11 +248,12 @@ impl Four<'_> {
         shrink
     }
 
-    /// Sums to means; the logarithms of the sums of e^score. Who has seen nothing has 0 and -infinity.
-    fn finish(&mut self) -> [f32; LANES] {
+    /// Sums, whose weights are scaled by `scale`, to means; the logarithms of the sums of e^score. Who has seen nothing has 0
+    /// and -infinity.
+    fn finish(&mut self, scale: f32) -> [f32; LANES] {
         let one = f32x4_splat(1.0);
         let nothing = f32x4_eq(self.total, f32x4_splat(0.0));
-        self.total = f32x4_mul(self.total, f32x4_splat(1.0 / self.scale));
+        self.total = f32x4_mul(self.total, f32x4_splat(1.0 / scale));
         self.scale(f32x4_div(one, v128_bitselect(one, self.total, nothing)));
         let [mut largest, mut total] = [[0.0_f32; LANES]; 2];
         // SAFETY: four numbers are a vector.
