@@ -98,11 +98,25 @@ fn yarn_has_bounds_of_its_own() {
 }
 
 #[test]
+fn counts_of_layers_may_be_given_for_each() {
+    let two = [("llama.block_count", Some(Value::U32(2)))];
+    let each = |array| Some(Value::Array(array));
+    let lists = [
+        ("llama.attention.head_count", each(Array::I32(vec![4, 4]))),
+        ("llama.attention.head_count_kv", each(Array::U32(vec![2, 2]))),
+        ("llama.feed_forward_length", each(Array::U64(vec![96, 96]))),
+    ];
+    let config = |changes: &[_]| Config::from_metadata(&metadata(changes)).expect("a config");
+    assert_eq!(config(&[two.as_slice(), &lists].concat()), config(&two));
+}
+
+#[test]
 fn a_shape_that_makes_no_sense_is_refused_by_name() {
     let u32 = |value| Some(Value::U32(value));
     let text = |text: &str| Some(Value::String(text.to_owned()));
     type Changes<'a> = &'a [(&'a str, Option<Value>)];
-    let cases: [(Changes, ErrorKind, &str); 13] = [
+    let counts = |counts: &[i32]| Some(Value::Array(Array::I32(counts.to_vec())));
+    let cases: [(Changes, ErrorKind, &str); 17] = [
         (
             &[("general.architecture", text("qwen2"))],
             ErrorKind::UnsupportedModel,
@@ -162,6 +176,26 @@ fn a_shape_that_makes_no_sense_is_refused_by_name() {
             &[("llama.rope.freq_base", Some(Value::F32(-1.0)))],
             ErrorKind::InvalidModel,
             "metadata key `llama.rope.freq_base` should be positive and finite, but is -1",
+        ),
+        (
+            &[("llama.block_count", u32(2)), ("llama.attention.head_count_kv", counts(&[2, 4]))],
+            ErrorKind::UnsupportedModel,
+            "`llama.attention.head_count_kv` is 2 in one layer and 4 in another; Tallow runs models whose layers are alike",
+        ),
+        (
+            &[("llama.block_count", u32(2)), ("llama.feed_forward_length", counts(&[96]))],
+            ErrorKind::InvalidModel,
+            "metadata key `llama.feed_forward_length` should be a u32, or hold one for each of 2 layers, but is an array of i32 of length 1",
+        ),
+        (
+            &[("llama.attention.head_count", Some(Value::Array(Array::F32(vec![4.0]))))],
+            ErrorKind::InvalidModel,
+            "metadata key `llama.attention.head_count` should be a u32, or hold one for each of 1 layers, but is an array of f32 of length 1",
+        ),
+        (
+            &[("llama.block_count", u32(2)), ("llama.attention.head_count", counts(&[-4, -4]))],
+            ErrorKind::InvalidModel,
+            "metadata key `llama.attention.head_count` should be in 1..=1048576, but is -4",
         ),
         // On 32 bits the product would wrap to the width 65536.
         (

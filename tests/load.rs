@@ -499,6 +499,20 @@ fn headers_tell_what_loading_is_refused_with() {
 }
 
 #[test]
+fn vectors_of_numbers_that_are_none_are_refused_by_name() {
+    let Header { tensors, data_offset, .. } = header(Q4_0);
+    for name in ["blk.1.ffn_norm.weight", "output_norm.weight", "rope_freqs.weight"] {
+        let info = tensors.iter().find(|info| info.name == name).expect(name);
+        for bad in [f32::NAN, f32::INFINITY] {
+            let mut file = Q4_0.to_vec();
+            file[(data_offset + info.offset) as usize + 4..][..4].copy_from_slice(&bad.to_le_bytes());
+            let detail = format!("tensor `{name}` should hold finite numbers, but one is not");
+            assert_eq!(refusal(load(&[file])), invalid_model(&detail));
+        }
+    }
+}
+
+#[test]
 fn what_is_no_model_is_refused_at_once() {
     let detail = "the file should begin with `GGUF`, but begins with `<!DO`";
     assert_eq!(refusal(Inspector::new().push(b"<!DOCTYPE html>")), invalid_model(detail));

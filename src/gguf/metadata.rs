@@ -104,10 +104,17 @@ impl Metadata {
         }
     }
 
-    /// The integer under `key`, whatever its width: writers differ in the width they choose.
+    /// The integer under `key` if it is in 0..2^32, whatever its width: writers differ in the width they choose.
     pub fn u32(&self, key: &str) -> Result<u32> {
-        let value = self.require(key)?;
-        let wide: i128 = match *value {
+        let wide = self.integer(key)?;
+        u32::try_from(wide).map_err(|_| {
+            Error::invalid_model(format!("metadata key `{key}` should be in 0..2^32, but is {wide}"))
+        })
+    }
+
+    /// The integer under `key`, of any width.
+    pub(crate) fn integer(&self, key: &str) -> Result<i128> {
+        Ok(match *self.require(key)? {
             Value::U8(v) => v.into(),
             Value::I8(v) => v.into(),
             Value::U16(v) => v.into(),
@@ -116,10 +123,7 @@ impl Metadata {
             Value::I32(v) => v.into(),
             Value::U64(v) => v.into(),
             Value::I64(v) => v.into(),
-            _ => return Err(wrong_type(key, "u32", value)),
-        };
-        u32::try_from(wide).map_err(|_| {
-            Error::invalid_model(format!("metadata key `{key}` should be in 0..2^32, but is {wide}"))
+            ref other => return Err(wrong_type(key, "u32", other)),
         })
     }
 
@@ -288,6 +292,24 @@ impl Array {
             Self::U64(values) => values.len(),
             Self::I64(values) => values.len(),
             Self::F64(values) => values.len(),
+        }
+    }
+
+    /// The elements, if they are integers, of any width.
+    pub(crate) fn integers(&self) -> Option<Vec<i128>> {
+        fn wide<T: Copy + Into<i128>>(values: &[T]) -> Option<Vec<i128>> {
+            Some(values.iter().map(|&value| value.into()).collect())
+        }
+        match self {
+            Self::U8(values) => wide(values),
+            Self::I8(values) => wide(values),
+            Self::U16(values) => wide(values),
+            Self::I16(values) => wide(values),
+            Self::U32(values) => wide(values),
+            Self::I32(values) => wide(values),
+            Self::U64(values) => wide(values),
+            Self::I64(values) => wide(values),
+            Self::F32(_) | Self::F64(_) | Self::Bool(_) | Self::String(_) | Self::Array(_) => None,
         }
     }
 

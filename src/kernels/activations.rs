@@ -341,7 +341,8 @@ pub(crate) trait Block: bytemuck::Zeroable + Copy + Send + Sync {
     fn dots<const T: usize>(operands: &Operands<Self, T>, y: &mut [Dots<T>]);
 }
 
-/// The scale, and the numbers by fours.
+/// The scale, and the numbers by fours. Of numbers that are not all finite the scale is not either, so that no product of
+/// theirs is.
 fn round<const N: usize>(x: &[f32], chunks: &mut [isa::Chunk; N]) -> f32 {
     let largest = isa::max_abs(x);
     let scale = MAX / largest;

@@ -338,9 +338,9 @@ pub(crate) fn unpack_row(ty: PackedType, group: &[u8], n_blocks: usize, row: usi
     weights
 }
 
-/// The largest magnitude.
+/// The largest magnitude, or NaN if one is: as integers, magnitudes are in the same order, and NaN is above all.
 pub(crate) fn max_abs(x: &[f32]) -> f32 {
-    x.iter().fold(0.0_f32, |largest, x| largest.max(x.abs()))
+    f32::from_bits(x.iter().map(|x| x.abs().to_bits()).max().unwrap_or(0))
 }
 
 /// `x · scale`, rounded to the nearest integers, ties to even; none may be over 127.

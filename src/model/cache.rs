@@ -187,7 +187,9 @@ impl KvCache {
     /// The positions held, block by block, as (n_layer, 2, n_head_kv, positions, width): a full block as it lies.
     pub(crate) fn saved(&self) -> impl Iterator<Item = Cow<'_, [u8]>> {
         let row_bytes = self.row_bytes();
-        self.blocks.iter().enumerate().map(move |(i, block)| match self.len - i * KV_BLOCK {
+        // A forward pass that failed may have left blocks behind them.
+        let held = self.blocks.iter().take(self.len.div_ceil(KV_BLOCK));
+        held.enumerate().map(move |(i, block)| match self.len - i * KV_BLOCK {
             KV_BLOCK.. => Cow::Borrowed(block.as_slice()),
             n => block
                 .chunks_exact(KV_BLOCK * row_bytes)
@@ -225,5 +227,43 @@ impl KvCache {
         self.blocks.push(Arc::new(block));
         self.len += n;
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_failed_pass_left_is_not_saved() {
+        let config = Config {
+            n_embd: 16,
+            n_layer: 2,
+            n_ff: 16,
+            n_head: 2,
+            n_head_kv: 1,
+            head_dim: 8,
+            n_vocab: 3,
+            n_ctx_train: 256,
+            n_rot: 8,
+            rope_freq_base: 10_000.0,
+            rope_freq_scale: 1.0,
+            rope_attn_factor: 1.0,
+            yarn: None,
+            rms_eps: 1e-5,
+        };
+        let saved = |cache: &KvCache| cache.saved().map(Cow::into_owned).collect::<Vec<_>>();
+        for n in [0, 10, KV_BLOCK, KV_BLOCK + 10] {
+            let mut cache = KvCache::new(&config, 256, KvType::F16);
+            cache.reserve(n).expect("room");
+            cache.advance(n);
+            let before = saved(&cache);
+            let lens: Vec<usize> = before.iter().map(Vec::len).collect();
+            let blocks = (0..n).step_by(KV_BLOCK).map(|begin| KV_BLOCK.min(n - begin));
+            assert_eq!(lens, blocks.map(|n| cache.saved_bytes(n)).collect::<Vec<_>>());
+            // What no `advance` follows.
+            cache.reserve(2 * KV_BLOCK).expect("room");
+            assert_eq!(saved(&cache), before, "{n} positions");
+        }
     }
 }

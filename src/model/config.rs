@@ -1,6 +1,6 @@
 //! The numbers that shape a Llama model, read from the file's metadata and checked against each other.
 
-use crate::gguf::{Metadata, keys};
+use crate::gguf::{Metadata, Value, keys};
 use crate::ops::Heads;
 use crate::{Error, Result};
 
@@ -67,8 +67,8 @@ impl Config {
     /// Reads the shape from `metadata`.
     ///
     /// # Errors
-    /// `unsupported_model` for another architecture than `llama`, experts, or a RoPE scaling other than linear and YaRN;
-    /// `invalid_model` for a key that is missing, of the wrong type, or at odds with another.
+    /// `unsupported_model` for another architecture than `llama`, experts, layers of different shapes, or a RoPE scaling
+    /// other than linear and YaRN; `invalid_model` for a key that is missing, of the wrong type, or at odds with another.
     pub fn from_metadata(metadata: &Metadata) -> Result<Self> {
         let architecture = metadata.str(keys::GENERAL_ARCHITECTURE)?;
         if architecture != "llama" {
@@ -91,9 +91,15 @@ impl Config {
             )));
         }
 
+        let n_layer = count(keys::BLOCK_COUNT)?;
+        let of_layers = |name: &str| of_all_layers(metadata, &key(name), n_layer);
         let n_embd = count(keys::EMBEDDING_LENGTH)?;
-        let n_head = count(keys::HEAD_COUNT)?;
-        let n_head_kv = count_or(keys::HEAD_COUNT_KV, n_head)?;
+        let n_head = of_layers(keys::HEAD_COUNT)?;
+        let n_head_kv = if metadata.contains(&key(keys::HEAD_COUNT_KV)) {
+            of_layers(keys::HEAD_COUNT_KV)?
+        } else {
+            n_head
+        };
         if !n_head.is_multiple_of(n_head_kv) {
             return Err(Error::invalid_model(format!(
                 "`{}` should divide the {n_head} query heads, but is {n_head_kv}",
@@ -143,8 +149,8 @@ impl Config {
 
         Ok(Self {
             n_embd,
-            n_layer: count(keys::BLOCK_COUNT)?,
-            n_ff: count(keys::FEED_FORWARD_LENGTH)?,
+            n_layer,
+            n_ff: of_layers(keys::FEED_FORWARD_LENGTH)?,
             n_head,
             n_head_kv,
             head_dim,
@@ -218,14 +224,37 @@ fn rope_scaling(metadata: &Metadata, architecture: &str) -> Result<(f32, bool)> 
 const MAX_COUNT: usize = 1 << 20;
 
 fn positive(metadata: &Metadata, key: &str) -> Result<usize> {
-    match metadata.u32(key)? as usize {
-        count @ 1..=MAX_COUNT => Ok(count),
-        // A context length is no dimension of any tensor: some files state ten million.
-        count if count > 0 && key.ends_with(keys::CONTEXT_LENGTH) => Ok(count),
-        count => Err(Error::invalid_model(format!(
-            "metadata key `{key}` should be in 1..={MAX_COUNT}, but is {count}"
-        ))),
+    positive_count(key, metadata.u32(key)?.into())
+}
+
+fn positive_count(key: &str, count: i128) -> Result<usize> {
+    // A context length is no dimension of any tensor: some files state ten million.
+    let most = if key.ends_with(keys::CONTEXT_LENGTH) { u32::MAX as usize } else { MAX_COUNT };
+    match usize::try_from(count) {
+        Ok(count) if (1..=most).contains(&count) => Ok(count),
+        _ => {
+            Err(Error::invalid_model(format!("metadata key `{key}` should be in 1..={most}, but is {count}")))
+        }
     }
+}
+
+/// A count that layers have: one for all, or, as some writers have it, one for each, which must be the same.
+fn of_all_layers(metadata: &Metadata, key: &str, n_layer: usize) -> Result<usize> {
+    let Some(Value::Array(array)) = metadata.get(key) else { return positive(metadata, key) };
+    let counts = array.integers().filter(|counts| counts.len() == n_layer).ok_or_else(|| {
+        Error::invalid_model(format!(
+            "metadata key `{key}` should be a u32, or hold one for each of {n_layer} layers, but is an {} of length {}",
+            metadata.get(key).map_or("array", Value::type_name),
+            array.len()
+        ))
+    })?;
+    if let Some(other) = counts.iter().find(|&count| *count != counts[0]) {
+        return Err(Error::unsupported_model(format!(
+            "`{key}` is {} in one layer and {other} in another; Tallow runs models whose layers are alike",
+            counts[0]
+        )));
+    }
+    positive_count(key, counts[0])
 }
 
 fn positive_f32(metadata: &Metadata, key: &str) -> Result<f32> {

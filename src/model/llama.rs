@@ -46,11 +46,9 @@ struct Block {
 
 impl Llama {
     pub(super) fn new(config: Config, mut weights: Weights, pool: Arc<Pool>) -> Result<Self> {
-        let factors = weights.take_optional_vector("rope_freqs.weight");
-        if factors.iter().flatten().any(|&factor| !(factor.is_finite() && factor > 0.0)) {
-            return Err(Error::invalid_model(
-                "tensor `rope_freqs.weight` should hold positive finite numbers",
-            ));
+        let factors = weights.take_optional_vector("rope_freqs.weight")?;
+        if factors.iter().flatten().any(|&factor| factor <= 0.0) {
+            return Err(Error::invalid_model("tensor `rope_freqs.weight` should hold positive numbers"));
         }
         let token_embd = weights.take("token_embd.weight")?;
         let output = weights.take_optional("output.weight").unwrap_or_else(|| token_embd.clone());
@@ -210,6 +208,6 @@ impl Block {
 fn projection(weights: &mut Weights, layer: usize, name: &str) -> Result<Projection> {
     Ok(Projection {
         weight: weights.take(&format!("blk.{layer}.{name}.weight"))?,
-        bias: weights.take_optional_vector(&format!("blk.{layer}.{name}.bias")),
+        bias: weights.take_optional_vector(&format!("blk.{layer}.{name}.bias"))?,
     })
 }

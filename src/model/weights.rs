@@ -323,14 +323,20 @@ impl Weights {
         self.matrices.remove(name)
     }
 
-    /// The vector `name`.
+    /// The vector `name`, of finite numbers.
     pub(super) fn take_vector(&mut self, name: &str) -> Result<Vec<f32>> {
-        self.take_optional_vector(name).ok_or_else(|| missing(name))
+        self.take_optional_vector(name)?.ok_or_else(|| missing(name))
     }
 
     /// As [`take_vector`](Self::take_vector), for a vector that a model may do without.
-    pub(super) fn take_optional_vector(&mut self, name: &str) -> Option<Vec<f32>> {
-        self.vectors.remove(name)
+    pub(super) fn take_optional_vector(&mut self, name: &str) -> Result<Option<Vec<f32>>> {
+        let vector = self.vectors.remove(name);
+        if vector.iter().flatten().any(|number| !number.is_finite()) {
+            return Err(Error::invalid_model(format!(
+                "tensor `{name}` should hold finite numbers, but one is not"
+            )));
+        }
+        Ok(vector)
     }
 }
 

@@ -203,7 +203,7 @@ impl Vocab {
     ///
     /// # Errors
     /// `invalid_model` if the tokens are none, two are equal, their types are not as many or not the format's, or a
-    /// role's id is none of theirs.
+    /// role's id is no integer.
     pub(super) fn from_metadata(metadata: &Metadata, defaults: Roles) -> Result<(Self, Ids)> {
         let mut tokens = read_tokens(metadata)?;
         let mut ids = Ids::with_capacity(tokens.len());
@@ -272,14 +272,11 @@ fn read_tokens(metadata: &Metadata) -> Result<Vec<TokenInfo>> {
 /// The roles as keys and texts give them. A token with a role by its text becomes a control token.
 fn read_roles(metadata: &Metadata, defaults: Roles, tokens: &mut [TokenInfo], ids: &Ids) -> Result<Roles> {
     let n_vocab = tokens.len();
+    // An id that is no token's stands for none, and some writers put -1 for that: llama.cpp keeps its default then.
     let by_key = |key: &str, default: Option<u32>| -> Result<Option<u32>> {
-        if !metadata.contains(key) {
-            return Ok(default.filter(|&id| (id as usize) < n_vocab));
-        }
-        match metadata.u32(key)? {
-            id if (id as usize) < n_vocab => Ok(Some(id)),
-            id => Err(Error::invalid_model(format!("`{key}` should be in 0..{n_vocab}, but is {id}"))),
-        }
+        let of_token = |id: Option<u32>| id.filter(|&id| (id as usize) < n_vocab);
+        let given = if metadata.contains(key) { u32::try_from(metadata.integer(key)?).ok() } else { None };
+        Ok(of_token(given).or(of_token(default)))
     };
     let mut by_text = |role: &RoleByText| -> Result<Option<u32>> {
         for key in role.keys {

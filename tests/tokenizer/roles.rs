@@ -48,6 +48,25 @@ fn bos_and_eos_are_added_as_the_metadata_says() {
     assert!(tokenizer.adds_bos() && tokenizer.adds_eos());
 }
 
+/// llama.cpp's converter of Llama 2 checkpoints in C writes -1 as a u32 for what there is not.
+#[test]
+fn an_id_that_is_no_tokens_stands_for_none() {
+    let roles = |t: &Tokenizer| [t.bos(), t.eos(), t.eot(), t.eom(), t.unk(), t.pad()];
+    for key in ["bos", "eos", "eot", "eom", "unknown", "padding", "fim_pad"] {
+        let key = format!("tokenizer.ggml.{key}_token_id");
+        for small in [small_bpe(), small_spm()] {
+            let without = tokenizer(&with(&small, &key, None));
+            let n_vocab = without.n_vocab();
+            for id in [Value::U32(n_vocab as u32), Value::U32(u32::MAX), Value::I32(-1), Value::U64(1 << 40)]
+            {
+                let with_id = tokenizer(&with(&small, &key, Some(id.clone())));
+                assert_eq!(roles(&with_id), roles(&without), "{key}: {id:?}");
+                assert_eq!(eog(&with_id), eog(&without), "{key}: {id:?}");
+            }
+        }
+    }
+}
+
 #[test]
 fn no_bos_is_added_where_there_is_none() {
     let metadata = with(&small_bpe(), "tokenizer.ggml.add_bos_token", Some(Value::Bool(true)));

@@ -431,15 +431,16 @@ pub(super) fn signed_dots256<D: Dot, const T: usize>(
     run(tile, operands, y)
 }
 
-/// The largest magnitude; the length is a multiple of 4.
+/// As [`portable::max_abs`](super::portable::max_abs); the length is a multiple of 4.
 pub(crate) fn max_abs(x: &[f32]) -> f32 {
-    let mut largest = f32x4_splat(0.0);
+    let mut largest = i32x4_splat(0);
     for four in x.chunks_exact(4) {
         // SAFETY: four numbers are a vector.
-        largest = f32x4_pmax(largest, f32x4_abs(unsafe { v128_load(four.as_ptr().cast()) }));
+        largest = i32x4_max(largest, f32x4_abs(unsafe { v128_load(four.as_ptr().cast()) }));
     }
-    let largest = f32x4_pmax(largest, i32x4_shuffle::<2, 3, 0, 1>(largest, largest));
-    f32x4_extract_lane::<0>(largest).max(f32x4_extract_lane::<1>(largest))
+    largest = i32x4_max(largest, i32x4_shuffle::<2, 3, 0, 1>(largest, largest));
+    largest = i32x4_max(largest, i32x4_shuffle::<1, 0, 3, 2>(largest, largest));
+    f32x4_extract_lane::<0>(largest)
 }
 
 /// Numbers times `scale`, rounded to the nearest integers, ties to even: within 2^15 of 0.

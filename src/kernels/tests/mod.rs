@@ -164,24 +164,27 @@ fn iq4_weights(ty: PackedType, block: &[u8]) -> Vec<f32> {
         .collect()
 }
 
-/// The product; a token alone has the same bits whichever groups go together.
-fn multiply(matrix: &PackedMatrix, x: &[f32]) -> Vec<f32> {
+/// The product, by so many items.
+fn multiply_by(matrix: &PackedMatrix, x: &[f32], n: usize, reading: Reading) -> Vec<f32> {
     let n_tok = x.len() / matrix.n_in();
     let x = Activations::new(matrix.family(), x, matrix.n_in(), &Pool::single()).expect("activations");
-    let by = |n: usize, reading: Reading| -> Vec<f32> {
-        // A column before and one behind stay as they are; what was in those between does not matter.
-        let stride = matrix.n_out() + 2;
-        let mut y = vec![f32::NAN; n_tok * stride];
-        matrix.multiply(&x, &Items { range: 0..n, n, reading }, Output::new(&mut y, n_tok), 1);
-        assert!(y.chunks_exact(stride).all(|y| y[0].is_nan() && y[stride - 1].is_nan()));
-        y.chunks_exact(stride).flat_map(|y| &y[1..stride - 1]).copied().collect()
-    };
+    // A column before and one behind stay as they are; what was in those between does not matter.
+    let stride = matrix.n_out() + 2;
+    let mut y = vec![f32::NAN; n_tok * stride];
+    matrix.multiply(&x, &Items { range: 0..n, n, reading }, Output::new(&mut y, n_tok), 1);
+    assert!(y.chunks_exact(stride).all(|y| y[0].is_nan() && y[stride - 1].is_nan()));
+    y.chunks_exact(stride).flat_map(|y| &y[1..stride - 1]).copied().collect()
+}
+
+/// The product; a token alone has the same bits whichever groups go together.
+fn multiply(matrix: &PackedMatrix, x: &[f32]) -> Vec<f32> {
     let n_groups = matrix.n_groups();
-    let y = by(n_groups, Reading::AtFour);
-    let fewest = if n_tok == 1 { n_groups.div_ceil(TOGETHER) } else { n_groups };
+    let y = multiply_by(matrix, x, n_groups, Reading::AtFour);
+    let fewest = if x.len() == matrix.n_in() { n_groups.div_ceil(TOGETHER) } else { n_groups };
     for n_items in fewest..=n_groups {
         for reading in Reading::ALL {
-            assert_eq!(by(n_items, reading), y, "{n_items} items of {n_groups} groups, {reading:?}");
+            let same = multiply_by(matrix, x, n_items, reading);
+            assert_eq!(same, y, "{n_items} items of {n_groups} groups, {reading:?}");
         }
     }
     y
@@ -277,6 +280,29 @@ fn the_largest_numbers_do_not_overflow() {
                 for sign in [1.0, -1.0] {
                     let x = vec![127.0 * sign; n_tok * n_in];
                     assert_eq!(multiply(&matrix, &x), oracle(&matrix, &x), "{ty:?}, all bytes {bits:#x}");
+                }
+            }
+        }
+    });
+}
+
+/// One that is lost would leave an answer that looks like one.
+#[test]
+fn an_activation_that_is_no_number_leaves_no_product_of_its_token_one() {
+    each_form(|| {
+        let mut noise = Noise(0x2545_F491_4F6C_DD1D);
+        for ty in PackedType::ALL {
+            let (n_out, n_in, n_tok) = (9, 2 * ty.block_len(), 5);
+            let file = file(ty, n_out, n_in, &mut noise, |noise| noise.real().abs() + 0.1);
+            let matrix = packed(ty, n_out, n_in, &file);
+            for bad in [f32::NAN, -f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
+                for k in [0, n_in / 2, n_in - 1] {
+                    let mut x: Vec<f32> = (0..n_tok * n_in).map(|_| noise.real()).collect();
+                    x[3 * n_in + k] = bad;
+                    let y = multiply_by(&matrix, &x, matrix.n_groups(), Reading::InARow);
+                    for (i, y) in y.iter().enumerate() {
+                        assert_eq!(y.is_finite(), i / n_out != 3, "{ty:?}, {bad} at {k}: {i}: {y}");
+                    }
                 }
             }
         }
