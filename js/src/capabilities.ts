@@ -18,13 +18,13 @@ export type RelaxedDot = "i16x8" | "i32x4";
 
 /** What this browser can run. */
 export interface Capabilities {
-  /** The wasm module Tallow takes here; `null` where it cannot run at all. */
+  /** The wasm module Tallow takes here; `null` where none can run, for what is below or by the page's own policy. */
   module: WasmModuleName | null;
   /** 128-bit SIMD. */
   simd128: boolean;
   /** The relaxed SIMD instructions, among them the 8-bit dot product. */
   relaxedSimd: boolean;
-  /** Which form of that dot product is faster here, found in 2 ms or less at the first call; `null` without relaxed SIMD. */
+  /** Which form of that dot product is faster here, found in 2 ms or less at the first call; `null` where there is none. */
   relaxedDot: RelaxedDot | null;
   /** Atomic instructions and shared memory, which both modules are built with. */
   atomics: boolean;
@@ -39,6 +39,9 @@ export interface Capabilities {
 /** The most threads that are taken unasked: beyond it, memory is what a model waits for. */
 const MAX_AUTO_THREADS = 8;
 
+// (module)
+const EMPTY = bytes("0061736d01000000");
+
 // (module (func (result v128) i32.const 0 i8x16.splat))
 const SIMD128 = bytes("0061736d010000000105016000017b030201000a08010600 4100fd0f0b");
 
@@ -49,19 +52,29 @@ const RELAXED = bytes("0061736d010000000105016000017b030201000a13011100 4100fd0f
 // (module (memory 1 1 shared) (func i32.const 0 i32.atomic.load drop))
 const ATOMICS = bytes("0061736d01000000010401600000030201000504010301010a0b010900 4100 fe100200 1a0b");
 
+/** Whether the page's Content Security Policy lets WebAssembly be compiled. What it forbids may still be validated. */
+function mayCompile(): boolean {
+  try {
+    return Boolean(new WebAssembly.Module(EMPTY));
+  } catch {
+    return false;
+  }
+}
+
 /** What this browser can run. */
 export function capabilities(): Capabilities {
   const validates = (probe: BufferSource) => typeof WebAssembly === "object" && WebAssembly.validate(probe);
   const simd128 = validates(SIMD128);
   const relaxedSimd = validates(RELAXED);
   const atomics = validates(ATOMICS);
+  const compiles = simd128 && mayCompile();
   const crossOriginIsolated = sharesMemory();
   const hardwareConcurrency = processors();
   return {
-    module: simd128 && atomics ? (relaxedSimd ? "relaxed" : "simd128") : null,
+    module: compiles && atomics ? (relaxedSimd ? "relaxed" : "simd128") : null,
     simd128,
     relaxedSimd,
-    relaxedDot: relaxedSimd ? fasterRelaxedDot() : null,
+    relaxedDot: compiles && relaxedSimd ? fasterRelaxedDot() : null,
     atomics,
     crossOriginIsolated,
     hardwareConcurrency,

@@ -49,13 +49,14 @@ export class Engine {
   #tail: Promise<unknown> = Promise.resolve();
   #lost: TallowError | undefined;
 
-  constructor(worker: OpenedWorker) {
+  /** `script` is the worker's, as messages name it. */
+  constructor(worker: OpenedWorker, script: string) {
     this.#worker = worker;
     worker.addEventListener("message", ({ data }: MessageEvent<FromWorker>) => this.#receive(data));
     worker.addEventListener("messageerror", () => this.#lose("a message from the worker could not be read"));
     worker.addEventListener("error", (event) => {
       event.preventDefault();
-      this.#lose(`the worker stopped: ${event.message || "its script could not be loaded"}`);
+      this.#lose(`the worker stopped: ${event.message || `its script \`${script}\` could not be loaded`}`);
     });
   }
 
@@ -204,12 +205,11 @@ export class Engine {
 export function openEngine({ workerUrl }: WorkerOptions): Engine {
   if (!hasWorkers()) throw new TallowError("unsupported_browser", "this browser lacks workers");
   const url = workerUrl == null ? undefined : absoluteUrl(workerUrl, "workerUrl");
+  const script = url ?? "worker.js";
   try {
-    return new Engine(openWorker(url));
+    return new Engine(openWorker(url), script);
   } catch (cause) {
-    throw new TallowError("worker_lost", `the worker \`${url ?? "worker.js"}\` could not be opened`, {
-      cause,
-    });
+    throw new TallowError("worker_lost", `the worker \`${script}\` could not be opened`, { cause });
   }
 }
 

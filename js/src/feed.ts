@@ -15,18 +15,33 @@ export class Feed {
   #refusal: Error | undefined;
   /** Bytes of the files that have ended. */
   #before = 0;
-  /** Bytes of all files, once they are known. */
-  total: number | undefined;
+  /** How long the current file and those after it are, where that is known. */
+  readonly #lengths: (number | undefined)[];
   /** Bytes of the current file so far. */
   loaded = 0;
 
-  /** Where the files' hashes are `pinned`, a file that is no model is read to its end: it may be a damaged one. */
-  constructor(glue: WasmGlue, options: LoaderOptions, listener: LoadListener, pinned: boolean) {
+  /**
+   * Where the files' hashes are `pinned`, a file that is no model is read to its end: it may be a damaged one. `lengths` are
+   * those of all files, as far as they are known.
+   */
+  constructor(
+    glue: WasmGlue,
+    options: LoaderOptions,
+    listener: LoadListener,
+    pinned: boolean,
+    lengths: readonly (number | undefined)[],
+  ) {
     this.#glue = glue;
     this.#pinned = pinned;
     this.#listener = listener;
+    this.#lengths = [...lengths];
     this.#loader = new glue.Loader(JSON.stringify(options));
     this.#hash = new glue.Sha256();
+  }
+
+  /** How long the current file is, as its server says. */
+  set length(length: number | undefined) {
+    this.#lengths[0] = length;
   }
 
   /** How long the current file is, by its own header, once that is read. */
@@ -44,7 +59,7 @@ export class Feed {
     if (!this.#refusal) this.#offer(bytes);
     this.#hash.update(bytes);
     this.loaded += bytes.length;
-    this.#report(this.#before + this.loaded);
+    this.#report();
   }
 
   #offer(bytes: Uint8Array): void {
@@ -66,7 +81,7 @@ export class Feed {
   pushPacked(bytes: Uint8Array): void {
     this.#loader.pushPacked(bytes);
     this.loaded += bytes.length;
-    this.#report(this.#before + this.loaded);
+    this.#report();
   }
 
   /** The tensors that have become complete, as they lie in wasm memory; each comes once. */
@@ -93,6 +108,7 @@ export class Feed {
   /** Begins the next file. */
   nextFile(): void {
     this.#loader.nextFile();
+    this.#lengths.shift();
     this.#before += this.loaded;
     this.loaded = 0;
   }
@@ -112,11 +128,14 @@ export class Feed {
     this.#loader.free();
   };
 
-  #report(loaded: number): void {
+  #report(): void {
     // Other origins may show a Content-Length and hide the Content-Encoding that makes it too short.
-    const known = [this.total, this.#before === 0 ? this.fileBytes : undefined];
-    const total = known.find((length) => length !== undefined && length >= loaded);
-    this.#listener.progress({ phase: "download", loaded, total });
+    const [given, ...later] = this.#lengths;
+    const current = [given, this.fileBytes].find((length) => length !== undefined && length >= this.loaded);
+    const left = [current, ...later];
+    const known = left.filter((length) => length !== undefined);
+    const total = known.length < left.length ? undefined : known.reduce((sum, n) => sum + n, this.#before);
+    this.#listener.progress({ phase: "download", loaded: this.#before + this.loaded, total });
   }
 }
 

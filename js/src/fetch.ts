@@ -62,7 +62,7 @@ async function answer(model: Served, request: Request): Promise<Response> {
   const made = await (path === "completions"
     ? model.completions.create(body as CompletionCreateParams, options)
     : model.chat.completions.create(body as ChatCompletionCreateParams, options));
-  return Symbol.asyncIterator in made ? events(made, request.signal) : json(made);
+  return Symbol.asyncIterator in made ? events(made, request) : json(made);
 }
 
 function models(name: string, id: string | undefined): Response {
@@ -80,8 +80,8 @@ function decoded(id: string): string {
   }
 }
 
-/** Server-sent events, as they are asked for. */
-function events(stream: AsyncIterable<unknown>, signal: AbortSignal): Response {
+/** Server-sent events, as they are asked for. They hold the request: in Node its signal is of no use once it is collected. */
+function events(stream: AsyncIterable<unknown>, request: Request): Response {
   const chunks = stream[Symbol.asyncIterator]();
   const encoder = new TextEncoder();
   const body = new ReadableStream<Uint8Array>({
@@ -92,7 +92,7 @@ function events(stream: AsyncIterable<unknown>, signal: AbortSignal): Response {
         send(done ? "[DONE]" : JSON.stringify(value));
         if (done) controller.close();
       } catch (error) {
-        if (signal.aborted) throw error;
+        if (request.signal.aborted) throw error;
         send(JSON.stringify(errorBody(error)));
         controller.close();
       }

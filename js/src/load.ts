@@ -7,7 +7,7 @@ import { Changed, download } from "./download.js";
 import { TallowError } from "./errors.js";
 import { Feed, isNoModel } from "./feed.js";
 import type { LoadProgress } from "./model.js";
-import { Damaged, type Piece, type PieceWriter } from "./pieces.js";
+import { Damaged, lengthOf, type Piece, type PieceWriter } from "./pieces.js";
 import { hasCode } from "./protocol.js";
 import { idOf } from "./record.js";
 import { chunksOf, type WireSource } from "./source.js";
@@ -50,7 +50,8 @@ export async function load(glue: WasmGlue, request: LoadRequest, listener: LoadL
   request.options.catch(() => {});
   if (!("urls" in source)) return new Load(glue, request, listener).fromPage(source);
   const { urls } = source;
-  const store = cache ? await openStore(listener) : undefined;
+  // An object URL or a `data:` URL names these bytes this once.
+  const store = cache && urls.every((url) => /^https?:/.test(url)) ? await openStore(listener) : undefined;
   if (!store) return restarting(() => new Load(glue, request, listener).fromUrls(urls));
 
   const id = await idOf(urls);
@@ -101,14 +102,15 @@ class Load {
   }
 
   async fromPage(source: Exclude<WireSource, { urls: string[] }>): Promise<Loaded> {
-    return this.#feeding({}, async (feed) => {
+    const files = chunksOf(source);
+    const lengths = files.map(({ length }) => length);
+    return this.#feeding({}, lengths, async (feed) => {
       const digests: string[] = [];
-      for (const [i, { chunks, length }] of chunksOf(source).entries()) {
+      for (const [i, { chunks, name }] of files.entries()) {
         if (i > 0) feed.nextFile();
-        feed.total = length;
         for await (const chunk of chunks) feed.push(chunk);
         const digest = feed.digest();
-        await this.#verify(digest, i, source.name || "the source");
+        await this.#verify(digest, i, name || (i > 0 ? `file ${i + 1} of the source` : "the source"));
         feed.checkFile();
         digests.push(digest);
       }
@@ -130,7 +132,9 @@ class Load {
     const [headers] = await Promise.all([this.#readHeaders(stored), this.#request.options]);
     if (packed.layout !== this.#glue.layoutVersion() || !isEqual(packed.of, expected)) return undefined;
 
-    const loading = this.#feeding({ packed: true }, async (feed) => {
+    const lengths = headers.map(({ length }) => length);
+    lengths.push((lengths.pop() ?? 0) + lengthOf(packed.pieces));
+    const loading = this.#feeding({ packed: true }, lengths, async (feed) => {
       for (const [i, header] of headers.entries()) {
         if (i > 0) feed.nextFile();
         feed.pushHeader(header);
@@ -145,7 +149,7 @@ class Load {
     });
     return loading.catch(async (error: unknown) => {
       // Too few pieces or too many, each as it was written.
-      if (!isNoModel(error) && !(hasCode(error) && error.code === "integrity_error")) throw error;
+      if (!isNoModel(error) && !isIntegrityError(error)) throw error;
       await stored.discardPacked();
       throw new Damaged("the packed weights are not those of the file", { cause: error });
     });
@@ -177,7 +181,8 @@ class Load {
       const pieces: Piece[] = [];
       this.#packed = { pieces, writer: await stored.writePacked(pieces) };
     });
-    const loading = this.#feeding({}, async (feed) => {
+    const lengths = urls.map((_, i) => this.#stored?.record.files[i]?.version?.length);
+    const loading = this.#feeding({}, lengths, async (feed) => {
       const digests: string[] = [];
       for (const [i, url] of urls.entries()) {
         if (i > 0) feed.nextFile();
@@ -206,7 +211,6 @@ class Load {
       await this.#intact(
         () => stored.discardFile(i),
         async () => {
-          feed.total = kept.version?.length;
           for await (const bytes of stored.readFile(i)) {
             feed.push(bytes);
             await this.#writePacked(feed);
@@ -239,8 +243,10 @@ class Load {
         stored: this.#stored !== undefined,
         expectedLength: () => feed.fileBytes,
       });
-      feed.total = version.length;
-      await this.#keep(async (stored) => (writer = await stored.writeFile(i, version)));
+      feed.length = version.length;
+      await this.#keep(
+        async (stored) => (writer = await stored.writeFile(i, version, () => this.#dropPacked(stored))),
+      );
       for await (const chunk of chunks) {
         feed.push(chunk);
         await this.#keep(async () => writer?.write(chunk));
@@ -248,22 +254,23 @@ class Load {
       }
       await this.#keep(async () => writer?.end());
     } catch (error) {
-      // What the network broke off is gone on with another time; what is no model, or another version, is not.
-      if (hasCode(error) && error.code === "download_failed" && !(error instanceof Changed))
-        await this.#keep(async () => writer?.end());
-      else await this.#keep((stored) => stored.discardFile(i));
+      // What is no model, or another version, is forgotten; what broke off, or had no room in memory, is gone on with.
+      const isWrong = error instanceof Changed || isNoModel(error) || isIntegrityError(error);
+      if (isWrong) await this.#keep((stored) => stored.discardFile(i));
+      else await this.#keep(async () => writer?.end());
       throw error;
     }
   }
 
-  /** Runs `feeding`, which tells the files' digests, on a new feed, and finishes its model. */
+  /** Runs `feeding`, which tells the files' digests, on a new feed of files so long, and finishes its model. */
   async #feeding(
     options: LoaderOptions,
+    lengths: readonly (number | undefined)[],
     feeding: (feed: Feed) => Promise<readonly string[]>,
   ): Promise<Loaded> {
     const given = await this.#request.options;
     const pinned = this.#request.sha256 !== undefined;
-    const feed = new Feed(this.#glue, { ...given, ...options }, this.#listener, pinned);
+    const feed = new Feed(this.#glue, { ...given, ...options }, this.#listener, pinned, lengths);
     try {
       const digests = await feeding(feed);
       return { model: feed.finish(), sha256: digests };
@@ -303,6 +310,14 @@ class Load {
     for (const tensor of feed.takePacked()) await this.#tryPacked(({ writer }) => writer.write(tensor));
   }
 
+  /** Makes room for the files; whether there were packed weights in their place. */
+  async #dropPacked(stored: StoredModel): Promise<boolean> {
+    if (!this.#packed) return false;
+    this.#packed = undefined;
+    await stored.discardPacked();
+    return true;
+  }
+
   async #keepPacked(of: string[]): Promise<void> {
     await this.#tryPacked(async ({ writer, pieces }, stored) => {
       await writer.end();
@@ -320,8 +335,7 @@ class Load {
       await write(packed, stored);
     } catch (error) {
       if (!isStorageError(error)) throw error;
-      this.#packed = undefined;
-      await this.#keep(() => stored.discardPacked());
+      await this.#keep((stored) => this.#dropPacked(stored));
     }
   }
 
@@ -389,6 +403,10 @@ function notCached(detail: string, cause?: unknown): TallowError {
 
 function isStorageError(error: unknown): error is TallowError {
   return error instanceof TallowError && error.code === "storage_failed";
+}
+
+function isIntegrityError(error: unknown): boolean {
+  return hasCode(error) && error.code === "integrity_error";
 }
 
 function isEqual(a: readonly string[], b: readonly string[]): boolean {

@@ -13,7 +13,7 @@ import { templateRequest } from "./request.js";
 import { scoreParams, scoresFromWire, type ScoreOptions, type Scores } from "./score.js";
 import { Session } from "./session.js";
 import { absoluteUrl, wireSource, type ModelSource } from "./source.js";
-import { check, invalid } from "./validate.js";
+import { check, checkCall, invalid } from "./validate.js";
 
 /** How far loading has come. `loaded` never falls, and in the last report it equals `total`. */
 export interface LoadProgress {
@@ -110,20 +110,21 @@ export interface ApplyChatTemplateOptions extends RequestOptions {
 export async function loadModel(source: ModelSource, options: LoadModelOptions = {}): Promise<Model> {
   check("`loadModel`'s options", options);
   const { onProgress, onWarning, signal, threads, cache } = options;
-  const { source: wire, transfer } = await wireSource(source);
-  const params = {
-    source: wire,
-    sha256: digests(
-      options.sha256 ?? undefined,
-      "urls" in wire ? wire.urls : "blobs" in wire ? wire.blobs : [wire],
-    ),
-    cache: cache ?? STORES,
-    ...start(options, threadCount(threads ?? "auto")),
-  };
-  signal?.throwIfAborted();
-
-  const engine = openEngine(options);
+  const started = start(options, threadCount(threads ?? "auto"));
+  const { source: wire, transfer, release } = await wireSource(source);
+  let engine: Engine | undefined;
   try {
+    const params = {
+      source: wire,
+      sha256: digests(
+        options.sha256 ?? undefined,
+        "urls" in wire ? wire.urls : "blobs" in wire ? wire.blobs : [wire],
+      ),
+      cache: cache ?? STORES,
+      ...started,
+    };
+    signal?.throwIfAborted();
+    engine = openEngine(options);
     const info = await engine.call("load", params, {
       signal,
       transfer,
@@ -134,7 +135,8 @@ export async function loadModel(source: ModelSource, options: LoadModelOptions =
     });
     return new Model(engine, info);
   } catch (error) {
-    engine.dispose();
+    release();
+    engine?.dispose();
     throw error;
   }
 }
@@ -153,7 +155,7 @@ export interface InspectOptions extends Pick<
  * ```ts
  * const { license, memory, problem } = await inspect("/models/smollm2-135m-instruct-q4_1.gguf", { contextLength: 2048 });
  * if (problem) console.log(`does not run here: ${problem.message}`);
- * else console.log(`${license}; ${memory.weights + memory.kvCache + memory.rest} bytes`);
+ * else if (memory) console.log(`${license}; ${memory.weights + memory.kvCache + memory.rest} bytes`);
  * ```
  *
  * @throws {@link TallowError} `download_failed`, `storage_failed`, `invalid_model` for what is no GGUF model,
@@ -162,10 +164,15 @@ export interface InspectOptions extends Pick<
 export async function inspect(source: ModelSource, options: InspectOptions = {}): Promise<Inspection> {
   check("`inspect`'s options", options);
   const { signal } = options;
-  const { source: wire, transfer } = await wireSource(source);
-  const params = { source: wire, ...start(options, 1) };
-  signal?.throwIfAborted();
-  return askOnce("inspect", params, { workerUrl: options.workerUrl, signal, transfer });
+  const started = start(options, 1);
+  const { source: wire, transfer, release } = await wireSource(source);
+  try {
+    signal?.throwIfAborted();
+    const params = { source: wire, ...started };
+    return await askOnce("inspect", params, { workerUrl: options.workerUrl, signal, transfer });
+  } finally {
+    release();
+  }
 }
 
 function start(
@@ -194,10 +201,13 @@ function digests(
 }
 
 function supportedModule(): { module: WasmModuleName; relaxedDot: RelaxedDot | null } {
-  const { module, relaxedDot } = capabilities();
-  if (!module)
-    throw new TallowError("unsupported_browser", "this browser lacks WebAssembly's SIMD or atomics");
-  return { module, relaxedDot };
+  const { module, relaxedDot, simd128, atomics } = capabilities();
+  if (module) return { module, relaxedDot };
+  const detail =
+    simd128 && atomics
+      ? "the page's Content Security Policy keeps WebAssembly from being compiled; `script-src` should have `'wasm-unsafe-eval'`"
+      : "this browser lacks WebAssembly's SIMD or atomics";
+  throw new TallowError("unsupported_browser", detail);
 }
 
 function threadCount(threads: number | "auto"): number {
@@ -250,7 +260,7 @@ export class Model {
 
   /** The token ids of a text. */
   async tokenize(text: string, options: TokenizeOptions = {}): Promise<Uint32Array> {
-    check("`tokenize`'s arguments", { ...options, text });
+    checkCall("`tokenize`'s arguments", { text }, options);
     const { addSpecial, parseSpecial, signal } = options;
     const params = { text, addSpecial: addSpecial ?? false, parseSpecial: parseSpecial ?? false };
     return this.#engine.call("tokenize", params, { signal });
@@ -258,7 +268,7 @@ export class Model {
 
   /** The text of token ids; bytes in it that are no UTF-8 become U+FFFD. */
   async detokenize(ids: Uint32Array | readonly number[], options: RequestOptions = {}): Promise<string> {
-    check("`detokenize`'s arguments", { ...options, ids });
+    checkCall("`detokenize`'s arguments", { ids }, options);
     return this.#engine.call("detokenize", { ids: Uint32Array.from(ids) }, options);
   }
 
@@ -267,7 +277,7 @@ export class Model {
     messages: readonly ChatCompletionMessageParam[],
     options: ApplyChatTemplateOptions = {},
   ): Promise<string> {
-    check("`applyChatTemplate`'s arguments", { ...options, messages });
+    checkCall("`applyChatTemplate`'s arguments", { messages }, options);
     const request = templateRequest(messages, options);
     return this.#engine.call("applyChatTemplate", { request }, options);
   }

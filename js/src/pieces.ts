@@ -29,6 +29,7 @@ export class PieceWriter {
   readonly #file: StoredFile;
   readonly #pieces: Piece[];
   readonly #onPiece: () => Promise<void>;
+  readonly #makeRoom: () => Promise<boolean>;
   readonly #buffer = new Uint8Array(PIECE_BYTES);
   #length = 0;
   /** Ends a piece that nothing more comes to. */
@@ -36,11 +37,20 @@ export class PieceWriter {
   /** What was asked for before. Once that has failed, so does all that comes after. */
   #last: Promise<void> = Promise.resolve();
 
-  /** Goes on behind `pieces`, which it adds to; `onPiece` is called when one more is stored. */
-  constructor(file: StoredFile, pieces: Piece[], onPiece: () => Promise<void>) {
+  /**
+   * Goes on behind `pieces`, which it adds to; `onPiece` is called when one more is stored, `makeRoom` when one cannot be:
+   * whether it may be tried again.
+   */
+  constructor(
+    file: StoredFile,
+    pieces: Piece[],
+    onPiece: () => Promise<void>,
+    makeRoom = async (): Promise<boolean> => false,
+  ) {
     this.#file = file;
     this.#pieces = pieces;
     this.#onPiece = onPiece;
+    this.#makeRoom = makeRoom;
   }
 
   /** Takes the next bytes, which may lie in shared memory. */
@@ -73,11 +83,18 @@ export class PieceWriter {
     this.#timer = undefined;
     if (this.#length === 0) return;
     const bytes = this.#buffer.subarray(0, this.#length);
-    await this.#file.append(bytes);
-    await this.#file.flush();
+    await this.#append(bytes).catch(async (error: unknown) => {
+      if (!(await this.#makeRoom())) throw error;
+      await this.#append(bytes);
+    });
     this.#pieces.push({ length: bytes.length, checksum: checksum(bytes) });
     this.#length = 0;
     await this.#onPiece();
+  }
+
+  async #append(bytes: Uint8Array): Promise<void> {
+    await this.#file.append(bytes);
+    await this.#file.flush();
   }
 }
 

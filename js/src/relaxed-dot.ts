@@ -58,15 +58,21 @@ function measure(probe: Probe): RelaxedDot {
 }
 
 const TURNS = 1000;
+/** Far more than any machine does in a millisecond: a page's clock may stand still, in a test for example. */
+const MOST_TURNS = 10_000_000;
 
 /** From one tick of the clock to another at least half a millisecond later: some clocks tick once a millisecond. */
 function turnsPerMillisecond(run: (turns: number) => number): number {
-  let begun = performance.now();
-  for (let now = begun; now === begun; now = performance.now()) run(TURNS);
-  begun = performance.now();
-  for (let turns = TURNS; ; turns += TURNS) {
-    run(TURNS);
-    const elapsed = performance.now() - begun;
-    if (elapsed >= 0.5) return turns / elapsed;
-  }
+  let turns = 0;
+  const until = (since: number, milliseconds: number) => {
+    for (turns = 0; turns < MOST_TURNS;) {
+      run(TURNS);
+      turns += TURNS;
+      const now = performance.now();
+      if (now - since > milliseconds) return now;
+    }
+    return since;
+  };
+  const begun = until(performance.now(), 0);
+  return turns / (until(begun, 0.5) - begun);
 }

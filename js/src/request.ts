@@ -122,7 +122,7 @@ function toJson<T>(request: T): string {
       typeof value === "string" ? wellFormed(value) : value,
     );
   } catch (cause) {
-    throw invalid("`messages` and `tools` should be JSON", { cause });
+    throw invalid("`messages`, `tools` and what else the template is given should be JSON", { cause });
   }
 }
 

@@ -1,7 +1,7 @@
 /** The worker's end of saved sessions: from wasm memory to a Blob and back. */
 
 import { bytes } from "./hex.js";
-import { chunksOf } from "./source.js";
+import { readBlob } from "./source.js";
 import type { WasmGlue, WasmModel } from "./wasm-contract.js";
 
 /**
@@ -32,8 +32,7 @@ export async function restoreSession(
 ): Promise<void> {
   const restorer = model.restorer(session, hash);
   try {
-    for (const { chunks } of chunksOf({ blobs: [saved], name: "saved" }))
-      for await (const chunk of chunks) restorer.push(chunk);
+    for await (const chunk of readBlob(saved, "saved")) restorer.push(chunk);
   } catch (error) {
     restorer.free();
     throw error;

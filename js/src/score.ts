@@ -2,7 +2,7 @@
 
 import type { RequestOptions } from "./completions.js";
 import type { Timings } from "./openai.js";
-import { check, invalid } from "./validate.js";
+import { checkCall, invalid } from "./validate.js";
 import type { WasmScoreOptions } from "./wasm-contract.js";
 
 /** How far scoring has come. `done` never falls, and in the last report it equals `total`. */
@@ -92,7 +92,7 @@ export function scoreParams(
   input: string | Uint32Array | readonly number[],
   options: ScoreOptions,
 ): ScoreParams {
-  check("`score`'s arguments", { ...options, textOrIds: input });
+  checkCall("`score`'s arguments", { textOrIds: input }, options);
   if (input.length === 0) throw invalid("`textOrIds` should be a text or ids, got nothing to score");
   const { window, stride, topLogprobs } = options;
   const wasm: WasmScoreOptions = {

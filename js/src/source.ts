@@ -2,6 +2,7 @@
 
 import { TallowError } from "./errors.js";
 import { toUrl } from "./platform.js";
+import { fromWire, toWire, type WireError } from "./protocol.js";
 import { invalid, shown } from "./validate.js";
 
 /** What of a `FileSystemFileHandle` is used, whose type there is only where there are pages. */
@@ -29,31 +30,35 @@ export type ModelSource =
  * @internal
  */
 export type WireSource =
-  { urls: string[]; name: string } | { blobs: Blob[]; name: string } | { stream: MessagePort; name: string };
+  | { urls: string[]; name: string }
+  | { blobs: Blob[]; names: string[]; name: string }
+  | { stream: MessagePort; name: string };
 
 /**
- * Bytes from the page, and how many, if that is known.
+ * Bytes of a file from the page, how many, if that is known, and what it is called, which may be nothing.
  * @internal
  */
 export interface Chunks {
   chunks: AsyncIterable<Uint8Array>;
   length: number | undefined;
+  name: string;
 }
 
 /**
- * A source as the worker can be told of it, and what is to be transferred with it.
+ * A source as the worker can be told of it, what is to be transferred with it, and what lets go of it where the worker does
+ * not come to that.
  * @internal
  */
 export async function wireSource(
   source: ModelSource,
-): Promise<{ source: WireSource; transfer: Transferable[] }> {
+): Promise<{ source: WireSource; transfer: Transferable[]; release(): void }> {
   if (source instanceof ReadableStream) {
+    if (source.locked) throw invalid("`source` should be a stream that nobody reads, but it is locked");
     const { port1, port2 } = new MessageChannel();
-    send(source, port1);
-    return { source: { stream: port2, name: "" }, transfer: [port2] };
+    return { source: { stream: port2, name: "" }, transfer: [port2], release: send(source, port1) };
   }
-  if (Array.isArray(source)) return { source: wireFiles(source), transfer: [] };
-  return { source: await wireFile(source as FileSource), transfer: [] };
+  const wire = Array.isArray(source) ? wireFiles(source) : await wireFile(source as FileSource);
+  return { source: wire, transfer: [], release: () => {} };
 }
 
 async function wireFile(source: FileSource): Promise<WireSource> {
@@ -61,14 +66,14 @@ async function wireFile(source: FileSource): Promise<WireSource> {
     const url = absoluteUrl(source, "source");
     return { urls: splitUrls(url), name: nameOf(url) };
   }
-  if (source instanceof Blob) return { blobs: [source], name: "name" in source ? String(source.name) : "" };
+  if (source instanceof Blob) return wireBlobs([source]);
   // A blob crosses to the worker by reference, and the caller's buffer stays as it is.
-  if (source instanceof ArrayBuffer) return { blobs: [new Blob([source])], name: "" };
+  if (source instanceof ArrayBuffer) return wireBlobs([new Blob([source])]);
   if (isFileHandle(source)) {
     const file = await source.getFile().catch((cause: unknown) => {
       throw new TallowError("storage_failed", `the file \`${source.name}\` could not be read`, { cause });
     });
-    return { blobs: [file], name: file.name };
+    return wireBlobs([file]);
   }
   throw invalid(
     "`source` should be a URL, a string, a File, a Blob, an ArrayBuffer, a ReadableStream, a FileSystemFileHandle or an " +
@@ -77,9 +82,7 @@ async function wireFile(source: FileSource): Promise<WireSource> {
 }
 
 function wireFiles(sources: readonly unknown[]): WireSource {
-  const [first] = sources;
-  if (sources.length > 0 && sources.every((source) => source instanceof Blob))
-    return { blobs: [...sources], name: first instanceof File ? first.name : "" };
+  if (sources.length > 0 && sources.every((source) => source instanceof Blob)) return wireBlobs(sources);
   const isUrl = (source: unknown) => typeof source === "string" || source instanceof URL;
   const wrong = sources.find((source) => !isUrl(source));
   if (sources.length === 0 || wrong !== undefined)
@@ -88,6 +91,11 @@ function wireFiles(sources: readonly unknown[]): WireSource {
     );
   const urls = sources.map((source, i) => absoluteUrl(source as string | URL, `source[${i}]`));
   return { urls, name: nameOf(urls[0] as string) };
+}
+
+function wireBlobs(blobs: readonly Blob[]): WireSource {
+  const names = blobs.map((blob) => ("name" in blob ? String(blob.name) : ""));
+  return { blobs: [...blobs], names, name: names[0] ?? "" };
 }
 
 function isFileHandle(source: unknown): source is FileHandle {
@@ -122,12 +130,18 @@ export function absoluteUrl(url: string | URL, field: string): string {
  * @internal
  */
 export function chunksOf(source: Exclude<WireSource, { urls: string[] }>): Chunks[] {
-  if ("stream" in source) return [{ chunks: receive(source.stream), length: undefined }];
-  return source.blobs.map((blob) => ({ chunks: readBlob(blob, source.name), length: blob.size }));
+  if ("stream" in source) return [{ chunks: receive(source.stream), length: undefined, name: source.name }];
+  return source.blobs.map((blob, i) => {
+    const name = source.names[i] ?? "";
+    return { chunks: readBlob(blob, name), length: blob.size, name };
+  });
 }
 
-/** Safari iterates over no `ReadableStream`. */
-async function* readBlob(blob: Blob, name: string): AsyncIterable<Uint8Array> {
+/**
+ * A Blob's bytes; Safari iterates over no `ReadableStream`.
+ * @internal
+ */
+export async function* readBlob(blob: Blob, name: string): AsyncIterable<Uint8Array> {
   const reader = blob.stream().getReader();
   try {
     for (;;) {
@@ -143,15 +157,19 @@ async function* readBlob(blob: Blob, name: string): AsyncIterable<Uint8Array> {
 }
 
 /** Page to worker, when the worker asks for more; not all browsers transfer streams. */
-type Sent = { bytes: Uint8Array<ArrayBuffer> } | { done: true } | { error: unknown };
+type Sent = { bytes: Uint8Array<ArrayBuffer> } | { done: true } | { error: WireError };
 
-/** Sends a chunk of `stream` for each message that comes from `port`; cancels it when told to. */
-function send(stream: ReadableStream<Uint8Array>, port: MessagePort): void {
+/** Sends a chunk of `stream` for each message that comes from `port`; returns what cancels it, as does a message. */
+function send(stream: ReadableStream<Uint8Array>, port: MessagePort): () => void {
   const reader = stream.getReader();
+  const release = () => {
+    port.close();
+    reader.cancel().catch(() => {});
+  };
   port.onmessage = async ({ data: goOn }: MessageEvent<boolean>) => {
     const post = (message: Sent, transfer: Transferable[] = []) => port.postMessage(message, transfer);
+    if (!goOn) return release();
     try {
-      if (!goOn) return void (await reader.cancel());
       const { done, value } = await reader.read();
       if (done) return post({ done });
       if (!(value instanceof Uint8Array))
@@ -160,9 +178,17 @@ function send(stream: ReadableStream<Uint8Array>, port: MessagePort): void {
       const bytes = new Uint8Array(value);
       post({ bytes }, [bytes.buffer]);
     } catch (error) {
-      post({ error: error instanceof Error ? error : String(error) });
+      post({ error: toWire(readFailure(error)) });
     }
   };
+  return release;
+}
+
+/** What a stream fails with may be anything. */
+function readFailure(error: unknown): TallowError {
+  if (error instanceof TallowError) return error;
+  const cause = error instanceof Error ? error : new Error(shown(error));
+  return new TallowError("storage_failed", "the stream could not be read", { cause });
 }
 
 /** What {@link send} sends. */
@@ -175,8 +201,7 @@ async function* receive(port: MessagePort): AsyncIterable<Uint8Array> {
   try {
     for (;;) {
       const sent = await next();
-      if ("error" in sent)
-        throw new TallowError("storage_failed", "the stream could not be read", { cause: sent.error });
+      if ("error" in sent) throw fromWire(sent.error);
       if ("done" in sent) return;
       yield sent.bytes;
     }

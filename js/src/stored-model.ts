@@ -31,11 +31,11 @@ export class StoredModel {
     return this.#read(nameOf.file(this.#id, i), pieces, end < 0 ? pieces : pieces.slice(0, end + 1));
   }
 
-  /** Writes file `i` on behind what is stored. */
-  async writeFile(i: number, version: RemoteVersion): Promise<PieceWriter> {
+  /** Writes file `i` on behind what is stored; where there is no room, `makeRoom` tells whether it made some. */
+  async writeFile(i: number, version: RemoteVersion, makeRoom: () => Promise<boolean>): Promise<PieceWriter> {
     const file = this.#file(i);
     file.version = version;
-    return this.#writer(nameOf.file(this.#id, i), file.pieces, () => this.save());
+    return this.#writer(nameOf.file(this.#id, i), file.pieces, () => this.save(), makeRoom);
   }
 
   /** Notes that all of file `i` is stored. */
@@ -102,11 +102,16 @@ export class StoredModel {
     yield* readPieces(file, wanted);
   }
 
-  async #writer(name: string, pieces: Piece[], onPiece: () => Promise<void>): Promise<PieceWriter> {
+  async #writer(
+    name: string,
+    pieces: Piece[],
+    onPiece: () => Promise<void>,
+    makeRoom?: () => Promise<boolean>,
+  ): Promise<PieceWriter> {
     const file = await this.#opened(name);
     // A piece may have been written whose record was not.
     await file.truncate(lengthOf(pieces));
-    return new PieceWriter(file, pieces, onPiece);
+    return new PieceWriter(file, pieces, onPiece, makeRoom);
   }
 
   #file(i: number): ModelRecord["files"][number] {

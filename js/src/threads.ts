@@ -49,24 +49,29 @@ function joined(worker: OpenedWorker, message: Join): Promise<void> {
   });
 }
 
-/** Joins and helps, which returns only where the wasm traps. */
+/**
+ * Joins and helps, for ever. Where it cannot, or the wasm traps, it sleeps instead, until the engine worker ends: in Chromium
+ * (156) a worker whose own workers end as soon as it does may miss that, and then never ends. Those inside the wasm, and one
+ * that sleeps, are given two seconds.
+ */
 export async function join(
   glue: WasmGlue,
   { module, memory, thread }: Join,
   post: (message: Joined) => void,
+  sleep: () => void,
 ): Promise<void> {
   try {
     await glue.default({ module_or_path: module, memory });
   } catch (error) {
     post({ joined: false, reason: String(error) });
-    return;
+    return sleep();
   }
   post({ joined: true });
   try {
     glue.help(thread);
-  } catch (error) {
+  } catch {
     // The others wait for this thread.
     glue.lose(thread);
-    throw error;
+    sleep();
   }
 }

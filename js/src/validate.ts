@@ -38,7 +38,7 @@ const MAX_COUNT = 2 ** 32 - 1;
 
 function integer(low: number, high = Number.MAX_SAFE_INTEGER): Rule {
   return {
-    expected: `an integer of ${low} or more`,
+    expected: `an integer in ${low}..=${high}`,
     accepts: (value) => Number.isSafeInteger(value) && Number(value) >= low && Number(value) <= high,
   };
 }
@@ -93,10 +93,6 @@ const textOrIds: Rule = {
   required: true,
 };
 const requestOptions: Rules = { signal: abortSignal };
-
-function integerIn(low: number, high: number): Rule {
-  return { ...integer(low, high), expected: `an integer in ${low}..=${high}` };
-}
 
 /** Exactly one of `values`, where OpenAI has more. */
 function only(...values: unknown[]): Rule {
@@ -186,7 +182,7 @@ const generating: Rules = {
   ...sampler,
   model: string,
   max_tokens: integer(1, MAX_COUNT),
-  n: integerIn(1, 128),
+  n: integer(1, 128),
   response_format: responseFormat,
   grammar,
   regex: string,
@@ -205,7 +201,7 @@ const generating: Rules = {
   user: string,
 };
 
-const topLogprobs = integerIn(0, 20);
+const topLogprobs = integer(0, 20);
 
 /** The tables, by what they are for. */
 export const RULES = {
@@ -297,6 +293,13 @@ const MAX_LISTED = 12;
 export function check(what: keyof typeof RULES, value: unknown): void {
   if (!isObject(value)) throw invalid(`${what} should be an object, got ${shown(value)}`);
   checkFields(what, value, RULES[what], "");
+}
+
+/** As {@link check}, of a call's arguments, the last of which are options. */
+export function checkCall(what: keyof typeof RULES, named: Record<string, unknown>, options: unknown): void {
+  if (!isObject(options))
+    throw invalid(`the options among ${what} should be an object, got ${shown(options)}`);
+  check(what, { ...options, ...named });
 }
 
 function checkFields(what: string, value: Record<string, unknown>, rules: Rules, path: string): void {

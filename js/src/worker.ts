@@ -21,7 +21,7 @@ import {
   meet,
   takeRefused,
 } from "./wasm/tallow.js";
-import { computes, openCompute, scope } from "./worker-platform.js";
+import { computes, openCompute, scope, sleep } from "./worker-platform.js";
 
 // Each by its name: of what is not named the script has nothing.
 const glue: WasmGlue = {
@@ -48,7 +48,7 @@ if (computes) {
   const compute = scope<Join, Joined>();
   compute.addEventListener(
     "message",
-    ({ data }) => void join(glue, data, (joined) => compute.postMessage(joined)),
+    ({ data }) => void join(glue, data, (joined) => compute.postMessage(joined), sleep),
   );
 } else {
   serve(scope<ToWorker, FromWorker>(), glue, async (module, wasmUrl, threads) => {

@@ -1,5 +1,5 @@
 import { expect, onTestFinished, test, vi } from "vitest";
-import { capabilities } from "../src/index.js";
+import { capabilities, loadModel } from "../src/index.js";
 
 // Node 20 has no relaxed SIMD to measure.
 vi.mock("../src/relaxed-dot.js", () => ({ fasterRelaxedDot: () => "i32x4" }));
@@ -22,6 +22,18 @@ test.each([
 ])("%j takes the module %s", (known, module) => {
   browser(known);
   expect(capabilities()).toMatchObject({ ...known, module, relaxedDot: known.relaxedSimd ? "i32x4" : null });
+});
+
+test("a page whose policy forbids WebAssembly can run nothing, and may say so", async () => {
+  browser({ simd128: true, relaxedSimd: true, atomics: true });
+  vi.spyOn(WebAssembly, "Module").mockImplementation(function () {
+    throw new WebAssembly.CompileError("blocked by the policy");
+  });
+  expect(capabilities()).toMatchObject({ module: null, simd128: true, relaxedDot: null });
+  await expect(loadModel(new Blob())).rejects.toMatchObject({
+    code: "unsupported_browser",
+    message: expect.stringContaining("'wasm-unsafe-eval'") as string,
+  });
 });
 
 test("the probes of what every engine has are well formed", () => {

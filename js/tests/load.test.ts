@@ -1,6 +1,6 @@
 import { createHash } from "node:crypto";
 import { describe, expect, test, vi } from "vitest";
-import { loadModel, TallowError, type LoadProgress } from "../src/index.js";
+import { loadModel, TallowError, type LoadModelOptions, type LoadProgress } from "../src/index.js";
 import { fakeFile, fakeModel, fakeWorkers, INFO, rejection } from "./fake.js";
 
 const SHA256 = "0123456789abcdef".repeat(4);
@@ -85,17 +85,63 @@ describe("sources", () => {
     expect(file.byteLength).toBe(5000);
   });
 
+  const failing = (reason: unknown) =>
+    new ReadableStream<Uint8Array>({ pull: () => Promise.reject(reason as Error) });
+
   test.each([
-    ["of something else", streamOf(["text"]), "the stream should be of Uint8Arrays"],
-    ["that fails", new ReadableStream({ pull: () => Promise.reject(new RangeError("mine")) }), "mine"],
-  ])("a stream %s", async (_, stream, message) => {
+    ["an error", new RangeError("mine"), "mine"],
+    ["an error that cannot be copied", new Error("mine", { cause: () => {} }), "mine"],
+    ["a text", "mine", '"mine"'],
+    ["nothing", undefined, "undefined"],
+    ["what has no text", Object.create(null), "a undefined"],
+  ])("a stream that fails with %s", async (_, reason, message) => {
     fakeWorkers();
-    expect(await rejection(loadModel(stream as unknown as ReadableStream<Uint8Array>))).toMatchObject({
+    expect(await rejection(loadModel(failing(reason)))).toMatchObject({
       code: "storage_failed",
       message: "the stream could not be read",
-      cause: { message: expect.stringContaining(message) as string },
+      cause: { message },
     });
   });
+
+  test("a stream of something else", async () => {
+    fakeWorkers();
+    const stream = streamOf(["text"]) as unknown as ReadableStream<Uint8Array>;
+    expect(await rejection(loadModel(stream))).toMatchObject({
+      code: "invalid_request",
+      message: 'the stream should be of Uint8Arrays, got "text"',
+    });
+  });
+
+  test("a stream that others read is refused", async () => {
+    const { workers } = fakeWorkers();
+    const stream = streamOf([file]);
+    stream.getReader();
+    expect(await rejection(loadModel(stream))).toMatchObject({ code: "invalid_request" });
+    expect(workers).toEqual([]);
+  });
+
+  test.each([
+    ["an abort before", { signal: AbortSignal.abort() }],
+    ["an abort during", { abortAt: 2 }],
+    ["options that do not fit", { sha256: [] }],
+    ["a file that is no model", {}],
+  ])(
+    "a stream is let go of by %s",
+    async (_, { abortAt, ...options }: LoadModelOptions & { abortAt?: number }) => {
+      fakeWorkers();
+      const controller = new AbortController();
+      const cancel = vi.fn();
+      let n = 0;
+      const pull = (to: ReadableStreamDefaultController<Uint8Array>) => {
+        to.enqueue(abortAt === undefined ? Uint8Array.of(255) : file.slice(0, 10));
+        if (++n === abortAt) controller.abort();
+      };
+      await rejection(
+        loadModel(new ReadableStream({ pull, cancel }), { signal: controller.signal, ...options }),
+      );
+      await vi.waitFor(() => expect(cancel).toHaveBeenCalledOnce());
+    },
+  );
 
   test.each([
     ["URLs", () => ["https://example.test/1.gguf", new URL("https://example.test/2.gguf")]],
@@ -108,6 +154,18 @@ describe("sources", () => {
     expect(fetch.mock.calls.map(([url]) => url)).toEqual(
       sources().flatMap((source) => (source instanceof Blob ? [] : String(source))),
     );
+  });
+
+  test.each([
+    ["https://example.test/1.gguf", 1],
+    ["blob:https://example.test/3f1c", 0],
+    ["data:application/octet-stream,", 0],
+  ])("%s may be stored, of which there is no place here: %i warnings", async (url, warnings) => {
+    fakeWorkers();
+    serveChunks([file], {});
+    const onWarning = vi.fn();
+    await loadModel(url, { cache: true, onWarning });
+    expect(onWarning).toHaveBeenCalledTimes(warnings);
   });
 
   test("the first file's URL stands for all of a split model", async () => {
@@ -160,7 +218,7 @@ describe("options", () => {
     [{ sha1: "00" }, /^`sha1` is not supported in `loadModel`'s options; what is: `onProgress`, /],
     [{ sha256: "00" }, '`sha256` should be 64 hexadecimal digits, or an array of such, got "00"'],
     [{ sha256: [SHA256, SHA256] }, "`sha256` should be one for each of 1 files, got 2"],
-    [{ contextLength: 0 }, "`contextLength` should be an integer of 1 or more, got 0"],
+    [{ contextLength: 0 }, "`contextLength` should be an integer in 1..=4294967295, got 0"],
     [{ kvCacheType: "q4_0" }, '`kvCacheType` should be "f16", "f32" or "q8_0", got "q4_0"'],
     [{ onProgress: {} }, "`onProgress` should be a function, got an object"],
     [{ signal: "now" }, '`signal` should be an AbortSignal, got "now"'],
@@ -231,6 +289,37 @@ describe("progress", () => {
     ]);
   });
 
+  test("the total is that of all files, once each is known", async () => {
+    const [one, two] = [fakeFile(300), fakeFile(500)];
+    vi.spyOn(performance, "now").mockImplementation(
+      (
+        (time) => () =>
+          (time += 50)
+      )(0),
+    );
+    const reported = async (source: Blob[] | string[]) => {
+      fakeWorkers();
+      const reports: LoadProgress[] = [];
+      await loadModel(source as Blob[], { onProgress: (report) => reports.push(report) });
+      return reports.map(({ loaded, total }) => [loaded, total]);
+    };
+    expect(await reported([new Blob([one]), new Blob([two])])).toEqual([
+      [300, 800],
+      [800, 800],
+      [800, 800],
+    ]);
+    const served = [one, two].map(
+      (file) => new Response(file, { headers: { "content-length": `${file.length}` } }),
+    );
+    vi.stubGlobal("fetch", async () => served.shift());
+    expect(await reported(["https://example.test/1.gguf", "https://example.test/2.gguf"])).toEqual([
+      [300, undefined],
+      [800, 800],
+      [800, 800],
+    ]);
+    vi.restoreAllMocks();
+  });
+
   test("an error thrown by the listener ends the load", async () => {
     const { workers } = fakeWorkers();
     const onProgress = () => {
@@ -298,6 +387,12 @@ describe("failures end the worker and name their cause", () => {
       code: "integrity_error",
       message: `\`${URL_OF_MODEL}\` should have the SHA-256 ${SHA256}, but has ${got}`,
     });
+    // Of several files it is told which.
+    const [right, wrong] = [new File([fakeFile(9)], "1.gguf"), new File([file], "2.gguf")];
+    const digests = [sha256(fakeFile(9)), SHA256];
+    expect(await rejection(loadModel([right, wrong], { sha256: digests }))).toMatchObject({
+      message: `\`2.gguf\` should have the SHA-256 ${SHA256}, but has ${got}`,
+    });
     const { info } = await loadModel(URL_OF_MODEL, { sha256: got.toUpperCase() });
     expect(info).toEqual({ ...INFO, sha256: [got] });
   });
@@ -358,7 +453,7 @@ describe("failures end the worker and name their cause", () => {
     workers[0]?.die("");
     expect(await loading).toMatchObject({
       code: "worker_lost",
-      message: "the worker stopped: its script could not be loaded",
+      message: "the worker stopped: its script `worker.js` could not be loaded",
     });
     expect(workers).toMatchObject([{ terminated: true }]);
   });

@@ -125,10 +125,10 @@ test.each([
   [[], {}, "`textOrIds` should be a text or ids, got nothing to score"],
   [undefined, {}, "`textOrIds` should be a string or an array of token ids, got nothing"],
   [[1, -1, 2], {}, "`textOrIds` should be a string or an array of token ids, got an array of 3"],
-  ["a", { topLogprobs: -1 }, "`topLogprobs` should be an integer of 0 or more, got -1"],
+  ["a", { topLogprobs: -1 }, "`topLogprobs` should be an integer in 0..=4294967295, got -1"],
   ["a", { top_logprobs: 1 }, /^`top_logprobs` is not supported in `score`'s arguments; what is: `signal`, /],
-  ["a", { window: 1 }, "`window` should be an integer of 2 or more, got 1"],
-  ["a", { stride: 0 }, "`stride` should be an integer of 1 or more, got 0"],
+  ["a", { window: 1 }, "`window` should be an integer in 2..=4294967295, got 1"],
+  ["a", { stride: 0 }, "`stride` should be an integer in 1..=4294967295, got 0"],
   ["a", { onProgress: 3 }, "`onProgress` should be a function, got 3"],
   [[0, 97], {}, /^`ids\[0\]` should be below 0, got 0$/],
 ])("refused: %j %j", async (input, options, message) => {

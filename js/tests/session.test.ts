@@ -89,7 +89,7 @@ describe("a session", () => {
     const { model } = await fakeModel();
     const session = await model.createSession();
     for (const [call, message] of [
-      [() => session.truncate(-1), "`length` should be an integer of 0 or more, got -1"],
+      [() => session.truncate(-1), "`length` should be an integer in 0..=4294967295, got -1"],
       [() => session.restore("file" as never), '`saved` should be a Blob, got "file"'],
       [
         () => session.completions.create({ prompt: "a", context: "drop" as never }),
@@ -97,7 +97,7 @@ describe("a session", () => {
       ],
       [
         () => session.completions.create({ prompt: "a", n_keep: -2 }),
-        "`n_keep` should be an integer of -1 or more, got -2",
+        "`n_keep` should be an integer in -1..=4294967295, got -2",
       ],
     ] as const)
       expect(await rejection(call())).toMatchObject({ code: "invalid_request", message });

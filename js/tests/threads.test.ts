@@ -154,27 +154,34 @@ describe("startThreads", () => {
 });
 
 describe("join", () => {
+  const joining = (glue: WasmGlue, calls: unknown[]) =>
+    join(
+      glue,
+      { ...WASM, thread: 3 },
+      (joined) => calls.push(joined),
+      () => calls.push("sleep"),
+    );
+
   test("instantiates, tells so, helps", async () => {
     const { glue, calls } = noting();
-    await join(glue, { ...WASM, thread: 3 }, (joined) => calls.push(joined));
+    await joining(glue, calls);
     expect(calls).toEqual(["default", { joined: true }, ["help", 3]]);
   });
 
   test("tells why it cannot", async () => {
     const { glue, calls } = noting({ default: () => Promise.reject(new RangeError("memory")) });
-    await join(glue, { ...WASM, thread: 3 }, (joined) => calls.push(joined));
-    expect(calls).toEqual([{ joined: false, reason: "RangeError: memory" }]);
+    await joining(glue, calls);
+    expect(calls).toEqual([{ joined: false, reason: "RangeError: memory" }, "sleep"]);
   });
 
   test("a trap is told to the other threads", async () => {
-    const trap = new WebAssembly.RuntimeError("unreachable executed");
     const { glue, calls } = noting({
       help: () => {
-        throw trap;
+        throw new WebAssembly.RuntimeError("unreachable executed");
       },
     });
-    expect(await rejection(join(glue, { ...WASM, thread: 3 }, (joined) => calls.push(joined)))).toBe(trap);
-    expect(calls).toEqual(["default", { joined: true }, ["lose", 3]]);
+    await joining(glue, calls);
+    expect(calls).toEqual(["default", { joined: true }, ["lose", 3], "sleep"]);
   });
 });
 

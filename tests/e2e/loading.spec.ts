@@ -338,6 +338,19 @@ test("without room in storage a model loads all the same, and the page is told",
   });
 });
 
+test("with room for the file alone, the file is stored", async ({ page, context }) => {
+  await using server = await serveModel(DEFAULT);
+  await openPackage(page, server.url);
+  const client = await context.newCDPSession(page);
+  const quotaSize = Math.round(1.5 * DEFAULT.length);
+  await client.send("Storage.overrideQuotaForOrigin", { origin: server.url, quotaSize });
+  for (const requests of [1, 1]) {
+    const outcome = await load(page);
+    expect(outcome).toMatchObject({ text: expect.any(String), warnings: [], stored: [{ complete: true }] });
+    expect(server.requests).toHaveLength(requests);
+  }
+});
+
 test("without storage a model loads all the same, and the page is told", async ({ page }) => {
   await page.addInitScript(() => {
     // As in private windows of some browsers; workers are told by the rule below.

@@ -62,14 +62,14 @@ export const tasks = {
     });
   },
 
-  /** Appends and flushes where the disk takes half of it, or nothing. */
-  async fillFullDisk(kind: Kind) {
+  /** Appends and flushes where the disk says to have taken so much, or, asked for entries, refuses them. */
+  async fillFullDisk(kind: Kind, written: number) {
     const store = await openStore(kind);
     const file = await store.open("filled");
     if (kind === "cache-api") Cache.prototype.put = () => refuse("QuotaExceededError");
     else {
       const { FileSystemSyncAccessHandle } = globalThis as unknown as Record<string, { prototype: object }>;
-      const write = (bytes: Uint8Array) => bytes.length >> 1;
+      const write = () => written;
       Object.assign(FileSystemSyncAccessHandle!.prototype, { write });
     }
     return failure(async () => {

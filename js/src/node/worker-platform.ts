@@ -2,6 +2,7 @@
 
 import { openAsBlob } from "node:fs";
 import { readFile, stat } from "node:fs/promises";
+import { basename } from "node:path";
 import { fileURLToPath } from "node:url";
 import { parentPort, workerData } from "node:worker_threads";
 import { TallowError } from "../errors.js";
@@ -20,6 +21,9 @@ export const scope: typeof platform.scope = () => ({
 export const openCompute: typeof platform.openCompute = () =>
   new NodeWorker(new URL(import.meta.url), COMPUTE);
 
+export const sleep: typeof platform.sleep = () =>
+  void Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0);
+
 /** `fetch` knows no files. */
 export const fetchModule: typeof platform.fetchModule = async (url) =>
   isFile(url)
@@ -35,7 +39,8 @@ export const readable: typeof platform.readable = async (source) => {
       "invalid_request",
       `\`source\` should be all files or none, got \`${other}\` as well`,
     );
-  return { blobs: await Promise.all(urls.map(open)), name };
+  const names = urls.map((url) => basename(fileURLToPath(url)));
+  return { blobs: await Promise.all(urls.map(open)), names, name };
 };
 
 async function open(url: string): Promise<Blob> {

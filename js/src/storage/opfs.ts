@@ -87,10 +87,11 @@ class OpfsFile implements BackendFile {
   }
 
   append(bytes: Uint8Array): void {
+    // Chromium off the record tells a negative error as if it had written 4 GB.
     const written = this.#handle.write(bytes, { at: this.length });
+    if (written !== bytes.length)
+      throw new DOMException(`${bytes.length} bytes found no room`, "QuotaExceededError");
     this.length += written;
-    if (written < bytes.length)
-      throw new DOMException(`${written} of ${bytes.length} bytes were written`, "QuotaExceededError");
   }
 
   truncate(length: number): void {
