@@ -54,12 +54,10 @@ impl Penalties {
     pub(super) fn apply(&self, logits: &mut [f32]) {
         for (&id, &count) in &self.counts {
             let Some(logit) = logits.get_mut(id as usize) else { continue };
-            if *logit <= 0.0 {
-                *logit *= self.repeat;
-            } else {
-                *logit /= self.repeat;
-            }
-            *logit -= count as f32 * self.frequency + self.presence;
+            let repeated = if *logit <= 0.0 { *logit * self.repeat } else { *logit / self.repeat };
+            let penalty = count as f32 * self.frequency + self.presence;
+            // No infinity but that of a token that is out already: taken from another it would be no number.
+            *logit = (repeated.min(f32::MAX) - penalty.clamp(f32::MIN, f32::MAX)).min(f32::MAX);
         }
     }
 }

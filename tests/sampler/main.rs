@@ -209,6 +209,36 @@ fn dry_is_the_oracles() {
 }
 
 #[test]
+fn penalties_however_large_leave_numbers() {
+    let tokenizer = tokenizer();
+    // One token before each of many others, so that DRY finds a repetition for all of them.
+    let before: Vec<u32> = (100..200).flat_map(|id| [7, id]).chain([7]).collect();
+    let mut logits = Numbers(5).logits(288, 4.0);
+    logits[150] = f32::NEG_INFINITY;
+    let large = SamplerOptions { dry_allowed_length: 0, top_p: 0.9, ..Default::default() };
+    for repeat_penalty in [1.0, 1e-38, f32::MAX] {
+        for penalty in [0.0, f32::MAX, f32::MIN] {
+            for (dry_multiplier, dry_base) in [(0.0, 2.0), (1e30, 1e30)] {
+                let options = SamplerOptions {
+                    repeat_penalty,
+                    frequency_penalty: penalty,
+                    presence_penalty: penalty,
+                    dry_multiplier,
+                    dry_base,
+                    ..large.clone()
+                };
+                let mut sampler = Sampler::new(&options, &tokenizer, N_CTX).expect("the options are good");
+                sampler.accept(&before);
+                let left = sampler.candidates(&mut logits.clone()).expect("candidates");
+                let total: f32 = left.iter().map(|candidate| candidate.p).sum();
+                assert!((total - 1.0).abs() < 1e-5, "{options:?}: {total}");
+                assert!(left.iter().all(|candidate| candidate.id != 150), "{options:?}");
+            }
+        }
+    }
+}
+
+#[test]
 fn nothing_is_repeated_across_a_sequence_breaker() {
     let tokenizer = tokenizer();
     // The tokens with this letter in their text.
