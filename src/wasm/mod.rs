@@ -139,7 +139,7 @@ impl Loader {
     /// once.
     #[wasm_bindgen(js_name = takePacked)]
     pub fn take_packed(&mut self) -> Option<js_sys::Uint8Array> {
-        // SAFETY: the caller's; the tensor itself stays where it is.
+        // SAFETY: JavaScript reads the view before it calls anything; the tensor itself stays where it is.
         self.0.take_packed().map(|bytes| unsafe { js_sys::Uint8Array::view(bytes) })
     }
 

@@ -98,7 +98,7 @@ impl Model {
         let mut written = Ok(());
         session.context().save(session.llama().config(), &hash(model)?, |bytes| {
             if written.is_ok() {
-                // SAFETY: the caller's; what is written stays where it is.
+                // SAFETY: `write` reads the view before anything else is called; what is written stays where it is.
                 let view = unsafe { js_sys::Uint8Array::view(bytes) };
                 written = write.call1(&JsValue::NULL, &view).map(drop);
             }
