@@ -319,8 +319,8 @@ export class Model {
   }
 
   /**
-   * Ends the workers, and with them returns all memory. What is pending rejects with `worker_lost`, as does every later
-   * call but this one.
+   * Ends the workers, and with them returns all memory, for which browsers take two seconds where there are several. What
+   * is pending rejects with `worker_lost`, as does every later call but this one.
    */
   async dispose(): Promise<void> {
     this.#engine.dispose();
