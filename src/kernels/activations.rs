@@ -131,7 +131,8 @@ impl<B> Default for Tile<B> {
 impl<B: Block> Tile<B> {
     fn new(x: &[f32], n_in: usize) -> Self {
         let n_blocks = n_in / B::LEN;
-        let once: Vec<B> = x.chunks_exact(B::LEN).map(B::quantize).collect();
+        let mut once = vec![B::zeroed(); x.len() / B::LEN];
+        once.iter_mut().zip(x.chunks_exact(B::LEN)).for_each(|(block, x)| block.round(x));
         let square = |block: &B| block.step() * block.step();
         // Of each token: blocks whose steps' squares are above it are gone over twice.
         let mut bounds = [f32::NEG_INFINITY; TILE];
@@ -183,8 +184,8 @@ pub(crate) trait Chunk: bytemuck::Pod {
     type Signs: bytemuck::Zeroable + Copy + Send + Sync;
     fn new(a: [i8; 4]) -> Self;
     fn get(self) -> [i8; 4];
-    /// Of chunks whose activations' sum is `sum`.
-    fn signs(chunks: &[Self; QK / 4], sum: i16) -> Self::Signs;
+    /// Writes those of chunks whose activations' sum is `sum`.
+    fn sign(chunks: &[Self; QK / 4], sum: i16, signs: &mut Self::Signs);
 }
 
 /// As the instruction set wants them.
@@ -192,14 +193,14 @@ pub(crate) type Signs = <isa::Chunk as Chunk>::Signs;
 
 /// What a block holds beside its activations: nothing, or [`Signs`].
 pub(crate) trait Beside: bytemuck::Zeroable + Copy + Send + Sync {
-    /// Beside chunks whose activations' sum is `sum`.
-    fn of(chunks: &[isa::Chunk; QK / 4], sum: i16) -> Self;
+    /// Writes what is beside chunks whose activations' sum is `sum`.
+    fn set(&mut self, chunks: &[isa::Chunk; QK / 4], sum: i16);
     fn dots32<const T: usize>(operands: &Operands<Block32<isa::Chunk, Self>, T>, y: &mut [Dots<T>]);
     fn dots256<const T: usize>(operands: &Operands<Block256<isa::Chunk, Self>, T>, y: &mut [Dots<T>]);
 }
 
 impl Beside for () {
-    fn of(_: &[isa::Chunk; QK / 4], _: i16) {}
+    fn set(&mut self, _: &[isa::Chunk; QK / 4], _: i16) {}
     fn dots32<const T: usize>(operands: &Operands<Block32<isa::Chunk>, T>, y: &mut [Dots<T>]) {
         isa::dots32(operands, y);
     }
@@ -209,8 +210,8 @@ impl Beside for () {
 }
 
 impl Beside for Signs {
-    fn of(chunks: &[isa::Chunk; QK / 4], sum: i16) -> Self {
-        isa::Chunk::signs(chunks, sum)
+    fn set(&mut self, chunks: &[isa::Chunk; QK / 4], sum: i16) {
+        isa::Chunk::sign(chunks, sum, self);
     }
     fn dots32<const T: usize>(operands: &Operands<Block32<isa::Chunk, Self>, T>, y: &mut [Dots<T>]) {
         isa::signed_dots32(operands, y);
@@ -250,8 +251,7 @@ impl Chunk for Bytes {
     fn get(self) -> [i8; 4] {
         self.0
     }
-    fn signs(chunks: &[Self; QK / 4], sum: i16) -> SignsOfBytes {
-        let mut signs = SignsOfBytes { bias: -128 * i32::from(sum), ..bytemuck::Zeroable::zeroed() };
+    fn sign(chunks: &[Self; QK / 4], sum: i16, signs: &mut SignsOfBytes) {
         let mut sum_of_magnitudes = 0;
         // Loops over so many bytes are done in vectors.
         for (i, &a) in bytemuck::cast_ref::<_, [i8; QK]>(chunks).iter().enumerate() {
@@ -260,7 +260,7 @@ impl Chunk for Bytes {
             sum_of_magnitudes += i16::from(a.unsigned_abs());
         }
         signs.sum_below = i32::from(sum_of_magnitudes - sum) / 2;
-        signs
+        signs.bias = -128 * i32::from(sum);
     }
 }
 
@@ -280,8 +280,8 @@ impl Chunk for Words {
         let [a, c, b, d] = self.0;
         [a, b, c, d].map(|a| a as i8)
     }
-    fn signs(_: &[Self; QK / 4], sum: i16) -> SignsOfWords {
-        SignsOfWords { bias: -128 * i32::from(sum) }
+    fn sign(_: &[Self; QK / 4], sum: i16, signs: &mut SignsOfWords) {
+        signs.bias = -128 * i32::from(sum);
     }
 }
 
@@ -331,8 +331,9 @@ pub(crate) trait Block: bytemuck::Zeroable + Copy + Send + Sync {
     /// row of fewer blocks none can be. Such short rows cost little and have little to average an error over: all of
     /// their blocks take one.
     const OUTLIER: f32;
-    /// Rounds `x`, [`LEN`](Self::LEN) numbers.
-    fn quantize(x: &[f32]) -> Self;
+    /// Rounds `x`, [`LEN`](Self::LEN) numbers, to this. Blocks are written where they stay: one that is returned is copied by
+    /// vectors over numbers that were just stored one by one, which are waited for.
+    fn round(&mut self, x: &[f32]);
     /// What one of the rounded numbers stands for.
     fn step(&self) -> f32;
     /// What rounding `x` to this block left, rounded.
@@ -366,12 +367,12 @@ impl<S: Beside> Block for Block32<isa::Chunk, S> {
     const LEN: usize = QK;
     const OUTLIER: f32 = 8.0;
 
-    fn quantize(x: &[f32]) -> Self {
-        let mut chunks = [isa::Chunk::new([0; 4]); QK / 4];
-        let d = round(x, &mut chunks);
-        let pairs = isa::pair_sums(&chunks);
-        let sum = pairs[0] + pairs[1];
-        Self { chunks, pairs, d, sum: d * f32::from(sum), beside: S::of(&chunks, sum) }
+    fn round(&mut self, x: &[f32]) {
+        self.d = round(x, &mut self.chunks);
+        self.pairs = isa::pair_sums(&self.chunks);
+        let sum = self.pairs[0] + self.pairs[1];
+        self.sum = self.d * f32::from(sum);
+        self.beside.set(&self.chunks, sum);
     }
 
     fn step(&self) -> f32 {
@@ -380,7 +381,9 @@ impl<S: Beside> Block for Block32<isa::Chunk, S> {
 
     #[inline(never)]
     fn rest(&self, x: &[f32]) -> Self {
-        Self::quantize(&rest::<QK>(x, &self.chunks, self.d))
+        let mut left: Self = bytemuck::Zeroable::zeroed();
+        left.round(&rest::<QK>(x, &self.chunks, self.d));
+        left
     }
 
     fn dots<const T: usize>(operands: &Operands<Self, T>, y: &mut [Dots<T>]) {
@@ -392,19 +395,17 @@ impl<S: Beside> Block for Block256<isa::Chunk, S> {
     const LEN: usize = QK_K;
     const OUTLIER: f32 = 4.0;
 
-    fn quantize(x: &[f32]) -> Self {
-        let mut chunks = [isa::Chunk::new([0; 4]); QK_K / 4];
-        let d = round(x, &mut chunks);
-        let (by_16, _) = chunks.as_chunks::<4>();
-        let mut pairs = [[0; 2]; QK_K / 16];
-        for (pair, chunks) in pairs.iter_mut().zip(by_16) {
+    fn round(&mut self, x: &[f32]) {
+        self.d = round(x, &mut self.chunks);
+        let (by_16, _) = self.chunks.as_chunks::<4>();
+        for (pair, chunks) in self.pairs.iter_mut().zip(by_16) {
             *pair = isa::pair_sums(chunks);
         }
-        let sums: [i16; QK_K / QK] =
-            std::array::from_fn(|i| pairs[2 * i].iter().chain(&pairs[2 * i + 1]).sum());
-        let (by_32, _) = chunks.as_chunks();
-        let beside = std::array::from_fn(|i| S::of(&by_32[i], sums[i]));
-        Self { chunks, pairs, sums, d, beside }
+        let (by_32, _) = self.chunks.as_chunks();
+        for (i, chunks) in by_32.iter().enumerate() {
+            self.sums[i] = self.pairs[2 * i].iter().chain(&self.pairs[2 * i + 1]).sum();
+            self.beside[i].set(chunks, self.sums[i]);
+        }
     }
 
     fn step(&self) -> f32 {
@@ -413,7 +414,9 @@ impl<S: Beside> Block for Block256<isa::Chunk, S> {
 
     #[inline(never)]
     fn rest(&self, x: &[f32]) -> Self {
-        Self::quantize(&rest::<QK_K>(x, &self.chunks, self.d))
+        let mut left: Self = bytemuck::Zeroable::zeroed();
+        left.round(&rest::<QK_K>(x, &self.chunks, self.d));
+        left
     }
 
     fn dots<const T: usize>(operands: &Operands<Self, T>, y: &mut [Dots<T>]) {

@@ -3,11 +3,12 @@
 
 mod floats;
 
-use super::activations::{Block, Block32, Block256, Bytes, Chunk, Operands, Rounded};
+use super::activations::{Block, Block32, Block256, Bytes, Chunk, Operands, Rounded, SignsOfBytes};
 use super::layout::{Dots, Family, GROUP, LAYOUT_VERSION, PackedType, QK, QK_K, Reading, TOGETHER};
 use super::{Activations, Items, Output, PackedMatrix, isa, portable};
 use crate::gguf::TensorType;
 use crate::threads::Pool;
+use bytemuck::Zeroable;
 use candle_core::Device;
 use candle_core::quantized::{GgmlDType, QStorage, QTensor};
 use std::borrow::Cow;
@@ -196,7 +197,8 @@ fn what_weights_of_8_bits_meet_makes_the_same_products() {
     for a in all.chunks(QK) {
         let a: [i8; QK] = std::array::from_fn(|i| a[i % a.len()]);
         let chunks: [Bytes; QK / 4] = std::array::from_fn(|i| Bytes::new(a.as_chunks().0[i]));
-        let signs = Bytes::signs(&chunks, a.iter().map(|&a| i16::from(a)).sum());
+        let mut signs = SignsOfBytes::zeroed();
+        Bytes::sign(&chunks, a.iter().map(|&a| i16::from(a)).sum(), &mut signs);
         for &w in &all {
             let q = w as u8 ^ 0x80;
             let expected: i32 = a.iter().map(|&a| i32::from(a) * i32::from(w)).sum();
@@ -453,7 +455,8 @@ fn activations_are_rounded_to_the_nearest_step() {
     let mut noise = Noise(0xA076_1D64_78BD_642F);
     for size in [0.0, 1e-38, 1e-30, 1.0, 1e4, 1e30] {
         let x: Vec<f32> = (0..QK_K).map(|_| noise.real() * size).collect();
-        let block = Block256::<_>::quantize(&x);
+        let mut block = Block256::<_>::zeroed();
+        block.round(&x);
         let largest = portable::max_abs(&x);
         assert_eq!(block.d, largest / 127.0);
         let scale = if size > 1e-37 { 127.0 / largest } else { 0.0 };
@@ -474,7 +477,8 @@ fn activations_are_rounded_to_the_nearest_step() {
             };
             assert_eq!((*low, *high), (of(0), of(1)));
         }
-        let block = Block32::<_>::quantize(&x[..QK]);
+        let mut block = Block32::<_>::zeroed();
+        block.round(&x[..QK]);
         let sum: i32 = block.chunks.iter().flat_map(|chunk| chunk.get()).map(i32::from).sum();
         assert_eq!(block.sum, block.d * sum as f32);
         assert_eq!(i32::from(block.pairs[0]) + i32::from(block.pairs[1]), sum);
