@@ -121,6 +121,12 @@ test("memory that runs out anywhere is out_of_memory, and the page and a smaller
       expect(outcome, `${mebibytes} MiB`).toMatch(
         /^out_of_memory: .*\d+ bytes.*; \d+ of at most \d+ bytes are in use$/,
       );
+    // What had come by then is gone on with.
+    if (mebibytes === 64) {
+      const stored = await page.evaluate(() => tallow.cache.list());
+      expect(stored[0]).toMatchObject({ complete: false, fileBytes: expect.any(Number) });
+      expect(stored[0]?.fileBytes).toBeGreaterThan(20 << 20);
+    }
     seen.add(outcome.replace(/\d+/g, "N").replace(/`.*`/, "`…`"));
     await page.context().unroute("**/worker.js");
   }
