@@ -203,6 +203,61 @@ fn what_generators_of_schemas_write_is_taken() {
 }
 
 #[test]
+fn the_tighter_of_two_bounds_counts() {
+    let far = 1e300;
+    for (source, taken, not) in [
+        (
+            json!({ "type": "integer", "minimum": i64::MIN, "exclusiveMinimum": 0 }),
+            &["1", "999999999999999"],
+            &["-5", "0"],
+        ),
+        (
+            json!({ "type": "integer", "minimum": 0, "exclusiveMinimum": i64::MIN }),
+            &["0", "1"],
+            &["-1", "-5"],
+        ),
+        (
+            json!({ "type": "number", "minimum": 5, "maximum": far, "exclusiveMaximum": 10 }),
+            &["5", "9.5"],
+            &["12", "10"],
+        ),
+        (
+            json!({ "type": "number", "maximum": 10, "exclusiveMaximum": far }),
+            &["10", "-1.5"],
+            &["10.5", "11"],
+        ),
+        (json!({ "type": "integer", "minimum": 3, "exclusiveMinimum": 5 }), &["6", "7"], &["4", "5"]),
+        (json!({ "type": "integer", "maximum": 3, "exclusiveMaximum": 5 }), &["2", "3"], &["4", "5"]),
+        // Both lie too far out.
+        (
+            json!({ "type": "integer", "minimum": -far, "exclusiveMinimum": i64::MIN, "maximum": 0 }),
+            &["0", "-999999999999999"],
+            &["1", "-1000000000000000"],
+        ),
+        (
+            json!({ "type": "integer", "maximum": far, "exclusiveMaximum": i64::MAX, "minimum": 0 }),
+            &["0", "999999999999999"],
+            &["-1", "1000000000000000"],
+        ),
+        // As old drafts have it.
+        (json!({ "type": "integer", "minimum": 3, "exclusiveMinimum": true }), &["4", "5"], &["3", "2"]),
+        (
+            json!({ "type": "integer", "minimum": -far, "exclusiveMinimum": true }),
+            &["0", "-5"],
+            &["0.5", "-1000000000000000"],
+        ),
+    ] {
+        let constraint = schema(source.clone());
+        for text in taken {
+            assert!(takes(&constraint, text), "{source} should take {text}");
+        }
+        for text in not {
+            assert!(!takes(&constraint, text), "{source} should not take {text}");
+        }
+    }
+}
+
+#[test]
 fn references_recurse_and_are_pointers() {
     let tree = schema(json!({
         "$defs": { "a/b": { "type": "object", "properties": { "next": { "$ref": "#/$defs/a~1b" } } } },

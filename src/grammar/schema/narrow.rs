@@ -59,19 +59,16 @@ impl Walk<'_> {
         };
         let (number, integer, array, object) =
             (may_be("number"), may_be("integer"), may_be("array"), may_be("object"));
-        let given = |out: &Map<String, Value>, keywords: &[&str]| {
-            keywords.iter().find_map(|keyword| out.get(*keyword).and_then(Value::as_f64))
-        };
         if number || integer {
-            let least = given(out, &["minimum", "exclusiveMinimum"]);
-            let most = given(out, &["maximum", "exclusiveMaximum"]);
+            let least = tighter(out, MINIMA, f64::max);
+            let most = tighter(out, MAXIMA, f64::min);
             let (low, high) =
                 (least.is_none_or(|least| least < -MAX_NUMBER), most.is_none_or(|most| most > MAX_NUMBER));
-            if low && most.is_none_or(|most| most > -MAX_NUMBER) {
-                bound(out, "minimum", "exclusiveMinimum", -MAX_NUMBER);
+            if most.is_none_or(|most| most > -MAX_NUMBER) {
+                bound(out, MINIMA, -MAX_NUMBER, |given| given < -MAX_NUMBER);
             }
-            if high && least.is_none_or(|least| least < MAX_NUMBER) {
-                bound(out, "maximum", "exclusiveMaximum", MAX_NUMBER);
+            if least.is_none_or(|least| least < MAX_NUMBER) {
+                bound(out, MAXIMA, MAX_NUMBER, |given| given > MAX_NUMBER);
             }
             let (least, most) = (least.filter(|_| !low), most.filter(|_| !high));
             let short = |bound: Option<f64>| bound.is_none_or(|bound| (bound * 1e6).fract() == 0.0);
@@ -180,13 +177,25 @@ fn put(out: &mut Map<String, Value>, keyword: &str, value: Value) -> Option<Valu
     out.insert(keyword.to_owned(), value)
 }
 
-/// Puts a bound in the place of one that is farther out.
-fn bound(out: &mut Map<String, Value>, keyword: &str, exclusive: &str, bound: f64) {
-    // In old drafts it is a flag.
-    if out.get(exclusive).is_some_and(Value::is_number) {
-        out.remove(exclusive);
+/// The two forms of a bound. In old drafts the second is a flag, which is no bound of its own.
+const MINIMA: [&str; 2] = ["minimum", "exclusiveMinimum"];
+const MAXIMA: [&str; 2] = ["maximum", "exclusiveMaximum"];
+
+/// The bound that counts of those that are given.
+fn tighter(out: &Map<String, Value>, forms: [&str; 2], tighter: fn(f64, f64) -> f64) -> Option<f64> {
+    forms.iter().filter_map(|form| out.get(*form)?.as_f64()).reduce(tighter)
+}
+
+/// Removes the forms of a bound that lie too far out, and puts `bound` where none is left.
+fn bound(out: &mut Map<String, Value>, forms: [&str; 2], bound: f64, too_far: fn(f64) -> bool) {
+    for form in forms {
+        if out.get(form).and_then(Value::as_f64).is_some_and(too_far) {
+            out.remove(form);
+        }
     }
-    put(out, keyword, json!(bound));
+    if !forms.iter().any(|form| out.get(*form).is_some_and(Value::is_number)) {
+        put(out, forms[0], json!(bound));
+    }
 }
 
 /// A day that each year has.
