@@ -14,6 +14,8 @@ use std::fmt::Write;
 
 /// The most that an element may be repeated.
 const MAX_REPEAT: u32 = 65_535;
+/// How many repetitions may stand behind each other, besides `*`, `+` and `?`, which together are one.
+const MAX_STACKED: usize = 4;
 
 /// What is wrong, and where.
 type Parsed<T> = Result<T, String>;
@@ -142,12 +144,39 @@ impl<'s> Parser<'s> {
                 Some('<' | '!') => return Err(self.expected("no token, which Tallow does not have in GBNF")),
                 _ => break,
             };
-            items.push(self.repeated(item)?);
+            items.push(self.repeated(item, nested)?);
         }
         Ok(if items.len() == 1 { items.remove(0) } else { Expr::Sequence(items) })
     }
 
-    fn repeated(&mut self, item: Expr) -> Parsed<Expr> {
+    /// An element with the repetitions behind it, each of which repeats what stands before it.
+    fn repeated(&mut self, mut item: Expr, nested: bool) -> Parsed<Expr> {
+        let mut stacked = 0;
+        loop {
+            self.space(nested);
+            let Some((min, max)) = self.repetition()? else { return Ok(item) };
+            item = match item {
+                _ if max == Some(0) => Expr::Sequence(Vec::new()),
+                Expr::Sequence(items) if items.is_empty() => Expr::Sequence(items),
+                Expr::Repeat(inner, least, most) if is_operator(least, most) && is_operator(min, max) => {
+                    // `+*`, say, is `*`.
+                    let most = if (most, max) == (Some(1), Some(1)) { Some(1) } else { None };
+                    Expr::Repeat(inner, least.min(min), most)
+                }
+                item => {
+                    stacked += 1;
+                    if stacked > MAX_STACKED {
+                        let what = format!("at most {MAX_STACKED} repetitions of each other");
+                        return Err(self.expected(&what));
+                    }
+                    Expr::Repeat(Box::new(item), min, max)
+                }
+            };
+        }
+    }
+
+    /// The least and the most of a repetition, if one is here.
+    fn repetition(&mut self) -> Parsed<Option<(u32, Option<u32>)>> {
         let (min, max) = if self.take("*") {
             (0, None)
         } else if self.take("+") {
@@ -171,15 +200,12 @@ impl<'s> Parser<'s> {
             }
             (min, max)
         } else {
-            return Ok(item);
+            return Ok(None);
         };
         if max.is_some_and(|max| max < min) {
             return Err(self.expected("a repetition whose most is not below its least"));
         }
-        if self.rest().starts_with(['*', '+', '?', '{']) {
-            return Err(self.expected("one repetition of an element"));
-        }
-        Ok(Expr::Repeat(Box::new(item), min, max))
+        Ok(Some((min, max)))
     }
 
     fn literal(&mut self) -> Parsed<Expr> {
@@ -444,6 +470,11 @@ impl Writer<'_> {
         let _ = writeln!(self.lexemes, "L{}: {}", self.n, written.join(" "));
         format!("L{}", self.n)
     }
+}
+
+/// Whether a repetition is `*`, `+` or `?`.
+fn is_operator(min: u32, max: Option<u32>) -> bool {
+    matches!((min, max), (0 | 1, None) | (0, Some(1)))
 }
 
 fn repeat(min: u32, max: Option<u32>) -> String {

@@ -238,6 +238,45 @@ fn gbnf_is_llama_cpps() {
 }
 
 #[test]
+fn gbnf_repeats_behind_blanks_and_more_than_once() {
+    let cases: [(&str, &[&str], &[&str]); 13] = [
+        ("root ::= \"a\" *", &["", "aa"], &["b"]),
+        ("root ::= (\"a\" | \"b\") + # some\nx ::= \"x\"", &["ab", "b"], &["", "c"]),
+        ("root ::= x ? \"!\"\nx ::= \"x\"", &["!", "x!"], &["xx!", "x"]),
+        ("root ::= \"a\" {2} [b] {1,2}", &["aab", "aabb"], &["ab", "aabbb", "aa"]),
+        ("root ::= (\"a\"\n  # some\n  + \"b\")", &["ab", "aab"], &["b"]),
+        ("root ::= \"a\"+* \"b\"??", &["", "aa", "ab", "b"], &["abb"]),
+        ("root ::= \"a\"++", &["a", "aa"], &[""]),
+        ("root ::= \"a\"?+ \"b\"*?", &["", "aa", "bb"], &["ba"]),
+        ("root ::= \"a\"{2}{2} \"b\"{2}?", &["aaaa", "aaaabb"], &["aa", "aaa", "aaaab"]),
+        ("root ::= \"a\"{0} \"b\"", &["b"], &["ab", "a", ""]),
+        ("root ::= \"b\" (\"a\" | \"c\"){0,0}*", &["b"], &["ba", "bc"]),
+        (
+            "root ::= \"(\" root \")\" root{0} x {0,0} | \"x\"\nx ::= root{0,0} \"x\"",
+            &["x", "((x))"],
+            &["()", "(x)x"],
+        ),
+        ("root ::= \"(\" root \")\" | \"x\"{0}", &["", "(())"], &["x", "(x)"]),
+    ];
+    for (source, taken, not) in cases {
+        for text in taken {
+            assert!(takes(&gbnf(source), text), "{source} should take {text:?}");
+        }
+        for text in not {
+            assert!(!takes(&gbnf(source), text), "{source} should not take {text:?}");
+        }
+    }
+    // A line's end ends the rule, so that no repetition follows.
+    assert!(refused(&gbnf("root ::= \"a\"\n*")).starts_with("`grammar`: line 2: "));
+    assert!(takes(&gbnf(&format!("root ::= \"a\"{}", "?+*".repeat(50_000))), "aa"));
+    let stacked = refused(&gbnf(&format!("root ::= \"a\"{}", "{2,3}".repeat(5))));
+    assert_eq!(
+        stacked,
+        "`grammar`: line 1: at most 4 repetitions of each other should be here, but is the end"
+    );
+}
+
+#[test]
 fn an_answer_that_is_complete_ends() {
     let mut matching = compile(&regex("ab")).unwrap();
     let ids = TOKENIZER.encode("ab", false, false).unwrap();
