@@ -34,6 +34,10 @@ const MAX_LED: usize = 96;
 const MAX_COUNT: u64 = 65_535;
 /// Values of one `enum`.
 const MAX_ENUM: usize = 5_000;
+/// Properties of one object, whether named, required or of a value: each takes stack.
+const MAX_PROPERTIES: usize = 500;
+/// The same, with those of the schemas that an object's is merged with.
+const MAX_MERGED: usize = 1_000;
 /// Subschemas that are compiled by themselves to find the one at fault.
 const MAX_BLAMED: usize = 200;
 /// The digits of a `multipleOf`, as a whole number.
@@ -95,6 +99,7 @@ impl Schema {
             schema = Walk::new(source, false).all()?;
         }
         schema.check_depth()?;
+        schema.check_properties()?;
         schema.check_finite()?;
         schema.check_one_of()?;
         Ok(schema)
@@ -182,6 +187,37 @@ impl Schema {
         inner.chain(target.map(|(pointer, schema)| (Some(pointer.as_str()), schema)))
     }
 
+    /// Refuses an object of too many properties, as schemas are merged.
+    fn check_properties(&self) -> Checked<()> {
+        let mut of_refs = vec![0; self.refs.len()];
+        loop {
+            let mut grew = false;
+            // Most refer to those that come after them.
+            for number in (0..self.refs.len()).rev() {
+                let count = properties(&self.refs[number].1, &of_refs).min(MAX_MERGED + 1);
+                grew |= count > of_refs[number];
+                of_refs[number] = count;
+            }
+            if !grew {
+                break;
+            }
+        }
+        let mut rest = vec![(String::new(), &self.root)];
+        rest.extend(self.refs.iter().map(|(pointer, schema)| (pointer.clone(), schema)));
+        while let Some((pointer, schema)) = rest.pop() {
+            if properties(schema, &of_refs) > MAX_MERGED {
+                let detail = format!(
+                    "an object should have at most {MAX_MERGED} properties, with those that schemas are merged of"
+                );
+                return Err(fault(&pointer, detail));
+            }
+            rest.extend(subschemas(schema).map(|(path, schema)| {
+                (format!("{pointer}{}", self.written.get(&path).unwrap_or(&path)), schema)
+            }));
+        }
+        Ok(())
+    }
+
     /// Refuses a schema whose answers would all be endless.
     fn check_finite(&self) -> Checked<()> {
         let mut finite = vec![false; self.refs.len()];
@@ -240,6 +276,26 @@ fn subschemas(schema: &Value) -> impl Iterator<Item = (String, &Value)> {
 /// The number of the schema that a schema that has been checked refers to.
 fn referred(schema: &Value) -> Option<usize> {
     schema.get("$ref")?.as_str()?.rsplit('/').next()?.parse().ok()
+}
+
+/// The properties, named or required, of a schema that has been checked and of those that it is merged with, as far as is
+/// known of those it refers to.
+fn properties(schema: &Value, of_refs: &[usize]) -> usize {
+    let Some(object) = schema.as_object() else { return 0 };
+    let named = object.get("properties").and_then(Value::as_object);
+    let required = object.get("required").and_then(Value::as_array).into_iter().flatten();
+    let own = named.map_or(0, Map::len)
+        + required
+            .filter_map(Value::as_str)
+            .filter(|name| named.is_none_or(|named| !named.contains_key(*name)))
+            .count();
+    let of_each = |keyword: &str| {
+        let schemas = object.get(keyword).and_then(Value::as_array).into_iter().flatten();
+        schemas.map(|schema| properties(schema, of_refs))
+    };
+    let target = referred(schema).and_then(|number| of_refs.get(number)).copied();
+    let options = ["anyOf", "oneOf"].map(|keyword| of_each(keyword).max().unwrap_or(0));
+    own + of_each("allOf").sum::<usize>() + options.iter().sum::<usize>() + target.unwrap_or(0)
 }
 
 /// Whether a schema that has been checked has an answer that ends, as far as is known of those it refers to.

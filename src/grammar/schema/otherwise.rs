@@ -8,6 +8,8 @@ use serde_json::{Map, Value, json};
 
 /// What evaluates properties or items besides the keywords beside it: what is left over can't be told from a schema alone.
 const APPLICATORS: [&str; 4] = ["allOf", "anyOf", "oneOf", "$ref"];
+/// Alternatives that each say that what the others require is not there.
+const MAX_EXCLUDED: usize = 200;
 
 impl Walk<'_> {
     /// Replaces in `out`, whose subschemas are checked already, what llguidance does not have.
@@ -131,6 +133,9 @@ fn exactly_one_required(out: &mut Map<String, Value>) {
         [Value::String(name)] if alternative.as_object()?.len() == 1 => Some(name.clone()),
         _ => None,
     };
+    if alternatives.len() > MAX_EXCLUDED {
+        return;
+    }
     let Some(names) = alternatives.iter().map(only).collect::<Option<Vec<_>>>() else { return };
     for (alternative, own) in alternatives.iter_mut().zip(&names) {
         let others = names.iter().filter(|name| *name != own).map(|name| (name.clone(), Value::Bool(false)));

@@ -3,7 +3,10 @@
 use super::keywords::{Kind, kind};
 use super::narrow::says_pattern;
 use super::pattern::{to_rust, unwritable};
-use super::{ANY, Checked, Fault, MAX_COUNT, MAX_DEPTH, MAX_ENUM, MAX_MULTIPLE, MAX_SCHEMAS, REFS, Schema};
+use super::{
+    ANY, Checked, Fault, MAX_COUNT, MAX_DEPTH, MAX_ENUM, MAX_MULTIPLE, MAX_PROPERTIES, MAX_SCHEMAS, REFS,
+    Schema,
+};
 use serde_json::{Map, Value, json};
 use std::collections::HashMap;
 
@@ -131,6 +134,7 @@ impl<'d> Walk<'d> {
             }
             Kind::SchemasByName => {
                 let Value::Object(schemas) = value else { return should("an object of schemas") };
+                check_properties(schemas.len(), path)?;
                 let mut out = Map::new();
                 for (name, schema) in schemas {
                     let at = format!("{path}/{}", escaped(name));
@@ -184,6 +188,7 @@ impl<'d> Walk<'d> {
                 if !value.as_array().is_some_and(|names| names.iter().all(Value::is_string)) {
                     return should("an array of texts");
                 }
+                check_properties(value.as_array().map_or(0, Vec::len), path)?;
                 check_texts(value, path)?;
             }
             Kind::Type => {
@@ -255,7 +260,15 @@ fn says_nothing(keyword: &str, value: &Value) -> bool {
     }
 }
 
-/// Refuses texts and keys in `value` that can't be written.
+/// Refuses the properties of an object if they are too many.
+fn check_properties(count: usize, path: &str) -> Checked<()> {
+    if count <= MAX_PROPERTIES {
+        return Ok(());
+    }
+    Err(fault(path, format!("should be at most {MAX_PROPERTIES} properties, but is {count}")))
+}
+
+/// Refuses what can't be written in `value`, and objects that are too large.
 fn check_texts(value: &Value, path: &str) -> Checked<()> {
     match value {
         Value::String(text) => check_text(text, path),
@@ -263,11 +276,14 @@ fn check_texts(value: &Value, path: &str) -> Checked<()> {
             let mut each = items.iter().enumerate();
             each.try_for_each(|(index, item)| check_texts(item, &format!("{path}/{index}")))
         }
-        Value::Object(fields) => fields.iter().try_for_each(|(name, value)| {
-            let path = format!("{path}/{}", escaped(name));
-            check_text(name, &path)?;
-            check_texts(value, &path)
-        }),
+        Value::Object(fields) => {
+            check_properties(fields.len(), path)?;
+            fields.iter().try_for_each(|(name, value)| {
+                let path = format!("{path}/{}", escaped(name));
+                check_text(name, &path)?;
+                check_texts(value, &path)
+            })
+        }
         _ => Ok(()),
     }
 }
