@@ -8,7 +8,7 @@
 //! tokens (`<think>`, `<[1]>`), which name a vocabulary's entry.
 //! Source: <https://github.com/ggml-org/llama.cpp/blob/master/grammars/README.md>.
 
-use super::bounds::MAX_DEPTH;
+use super::bounds::{MAX_DEPTH, MAX_REGEX};
 use std::collections::HashMap;
 use std::fmt::Write;
 
@@ -21,7 +21,8 @@ const MAX_STACKED: usize = 4;
 type Parsed<T> = Result<T, String>;
 
 enum Expr {
-    /// A regex of what is written in one place.
+    Literal(String),
+    /// A regex of a class.
     Regex(String),
     Rule(usize),
     Sequence(Vec<Expr>),
@@ -209,12 +210,12 @@ impl<'s> Parser<'s> {
     }
 
     fn literal(&mut self) -> Parsed<Expr> {
-        let mut regex = String::new();
+        let mut text = String::new();
         self.at += 1;
         while !self.take("\"") {
-            push_char(&mut regex, self.char()?);
+            text.push(self.char()?);
         }
-        Ok(Expr::Regex(regex))
+        Ok(Expr::Literal(text))
     }
 
     fn class(&mut self) -> Parsed<Expr> {
@@ -238,6 +239,9 @@ impl<'s> Parser<'s> {
             return Err(self.expected("a class of at least one character"));
         }
         regex.push(']');
+        if regex.len() > MAX_REGEX {
+            return Err(self.expected("the end of a shorter class"));
+        }
         Ok(Expr::Regex(regex))
     }
 
@@ -350,7 +354,7 @@ fn push_char(regex: &mut String, c: char) {
 fn recursive(bodies: &[Expr]) -> Vec<bool> {
     fn uses(expr: &Expr, out: &mut Vec<usize>) {
         match expr {
-            Expr::Regex(_) => {}
+            Expr::Literal(_) | Expr::Regex(_) => {}
             Expr::Rule(rule) => out.push(*rule),
             Expr::Sequence(parts) | Expr::Choice(parts) => parts.iter().for_each(|part| uses(part, out)),
             Expr::Repeat(inner, ..) => uses(inner, out),
@@ -411,7 +415,7 @@ impl Writer<'_> {
 
     fn recurses(&self, expr: &Expr) -> bool {
         match expr {
-            Expr::Regex(_) => false,
+            Expr::Literal(_) | Expr::Regex(_) => false,
             Expr::Rule(rule) => self.recursive[*rule],
             Expr::Sequence(parts) | Expr::Choice(parts) => parts.iter().any(|part| self.recurses(part)),
             Expr::Repeat(inner, ..) => self.recurses(inner),
@@ -425,7 +429,7 @@ impl Writer<'_> {
             format!("({})", parts.join(between))
         };
         match expr {
-            Expr::Regex(regex) if regex.is_empty() => "\"\"".to_owned(),
+            Expr::Literal(text) => quoted(text),
             Expr::Regex(regex) => format!("/{regex}/"),
             Expr::Rule(rule) => self.name(*rule),
             Expr::Sequence(items) if items.is_empty() => "\"\"".to_owned(),
@@ -456,7 +460,7 @@ impl Writer<'_> {
                 format!("({})", options.join(" | "))
             }
             Expr::Repeat(inner, min, max) => format!("({}){}", self.rule(inner), repeat(*min, *max)),
-            Expr::Regex(_) | Expr::Rule(_) => self.lexeme(expr),
+            Expr::Literal(_) | Expr::Regex(_) | Expr::Rule(_) => self.lexeme(expr),
         }
     }
 
@@ -470,6 +474,21 @@ impl Writer<'_> {
         let _ = writeln!(self.lexemes, "L{}: {}", self.n, written.join(" "));
         format!("L{}", self.n)
     }
+}
+
+/// A text as Lark has it: as JSON, but without control characters.
+fn quoted(text: &str) -> String {
+    let mut out = String::from("\"");
+    for c in text.chars() {
+        match c {
+            '"' | '\\' => out.extend(['\\', c]),
+            c if c.is_ascii_control() => {
+                let _ = write!(out, "\\u{:04x}", c as u32);
+            }
+            c => out.push(c),
+        }
+    }
+    out + "\""
 }
 
 /// Whether a repetition is `*`, `+` or `?`.

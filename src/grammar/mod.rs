@@ -10,6 +10,7 @@
 
 mod bounds;
 mod gbnf;
+mod lark;
 mod schema;
 
 use crate::tokenizer::Tokenizer;
@@ -121,7 +122,7 @@ impl Grammars {
             }
             Constraint::Grammar(source) if gbnf::is_gbnf(source) => self.gbnf(source),
             Constraint::Gbnf(source) => self.gbnf(source),
-            Constraint::Grammar(source) | Constraint::Lark(source) => self.lark(source.clone()),
+            Constraint::Grammar(source) | Constraint::Lark(source) => self.lark(source),
             Constraint::Regex(source) => {
                 check_length("regex", source)?;
                 bounds::check_regex(source)
@@ -134,13 +135,13 @@ impl Grammars {
     fn gbnf(&self, source: &str) -> Result<Matching> {
         check_length("grammar", source)?;
         let lark = gbnf::to_lark(source).map_err(|detail| grammar_error(format!("`grammar`: {detail}")))?;
-        self.lark(lark)
+        self.lark(&lark)
     }
 
-    fn lark(&self, source: String) -> Result<Matching> {
-        check_length("grammar", &source)?;
-        bounds::check_lark(&source)
-            .and_then(|()| self.matching(TopLevelGrammar::from_lark(source)))
+    fn lark(&self, source: &str) -> Result<Matching> {
+        check_length("grammar", source)?;
+        lark::prepared(source)
+            .and_then(|source| self.matching(TopLevelGrammar::from_lark(source)))
             .map_err(|message| grammar_error(format!("`grammar`: {message}")))
     }
 
@@ -257,7 +258,8 @@ fn limits() -> ParserLimits {
         step_lexer_fuel: 200_000,
         step_max_items: 50_000,
         max_lexer_states: 20_000,
-        max_grammar_size: 100_000,
+        // Above 65,525 symbols llguidance 1.9.1 panics.
+        max_grammar_size: 60_000,
         precompute_large_lexemes: true,
         verbose_errors: false,
     }
