@@ -14,6 +14,8 @@ use std::ops::Range;
 /// Elements of a terminal that may be left out, with those of the terminals in it: its states may take memory by the square
 /// of their number.
 const MAX_OPTIONAL: usize = 2_000;
+/// How deep rules may use each other, with the brackets that they are used in. On 1 MiB of stack some 400 are too many.
+const MAX_LED: usize = 128;
 /// JSON schemas and grammars in a grammar.
 const MAX_NESTED: usize = 100;
 
@@ -163,6 +165,8 @@ fn definitions<'d, 's>(lexemes: &'d [Placed<'s>]) -> Vec<Definition<'d, 's>> {
                     && let Some((outer, definition, _)) = around.pop()
                 {
                     (grammar, current) = (outer, definition);
+                    braces -= 1;
+                    continue;
                 }
                 braces = braces.saturating_sub(1);
             }
@@ -188,24 +192,45 @@ fn begins_definition(lexemes: &[Placed], name: usize, closed: &[usize]) -> bool 
 
 /// Refuses rules that lead too deep.
 fn check_depth(definitions: &[Definition]) -> Result<(), String> {
-    let mut uses: HashMap<(usize, &str), Vec<(usize, &str)>> = HashMap::new();
+    let mut uses: HashMap<(usize, &str), Vec<((usize, &str), usize)>> = HashMap::new();
     for definition in definitions {
-        uses.entry((definition.grammar, definition.name)).or_default().extend(definition.uses());
+        let mut brackets = 0_usize;
+        let uses = uses.entry((definition.grammar, definition.name)).or_default();
+        for lexeme in &definition.body {
+            match lexeme {
+                Lexeme::Mark('(' | '[' | '{') => brackets += 1,
+                Lexeme::Mark(')' | ']' | '}') => brackets = brackets.saturating_sub(1),
+                Lexeme::Name(name) => uses.push(((definition.grammar, *name), brackets)),
+                _ => {}
+            }
+        }
     }
     // Depth first, as each grammar's rules are compiled: what it ignores, then each when it is first seen.
     let grammars = definitions.iter().map(|definition| definition.grammar).max().map_or(0, |last| last + 1);
     let mut seen = HashSet::new();
     for start in (0..grammars).flat_map(|grammar| [(grammar, "%ignore"), (grammar, "start")]) {
         seen.insert(start);
-        let mut path = vec![uses.get(&start).into_iter().flatten()];
-        while let Some(rest) = path.last_mut() {
+        let mut path = vec![(uses.get(&start).into_iter().flatten(), 0)];
+        let mut brackets = 0;
+        while let Some((rest, before)) = path.last_mut() {
             match rest.next() {
-                None => drop(path.pop()),
-                Some(name) if seen.insert(*name) => path.push(uses.get(name).into_iter().flatten()),
+                None => {
+                    brackets -= *before;
+                    path.pop();
+                }
+                Some((name, before)) if seen.insert(*name) => {
+                    brackets += before;
+                    path.push((uses.get(name).into_iter().flatten(), *before));
+                }
                 Some(_) => {}
             }
             if path.len() > MAX_DEPTH {
                 return Err(format!("rules should use each other at most {MAX_DEPTH} deep"));
+            }
+            if path.len() + brackets > MAX_LED {
+                return Err(format!(
+                    "rules should use each other at most {MAX_LED} deep, with the brackets that they are used in"
+                ));
             }
         }
     }

@@ -212,3 +212,26 @@ fn a_regex_is_bounded_before_it_takes_memory() {
     assert!(takes(&gbnf("root ::= \"\\x00\\x7f\\\"\\\\/é\""), "\0\x7f\"\\/é"));
     assert!(takes(&regex(&"a".repeat(4096)), &"a".repeat(4096)));
 }
+
+#[test]
+fn rules_are_bounded_with_their_brackets() {
+    let chain = |first: &str, n: usize, brackets: usize| {
+        let (open, close) = ("( ".repeat(brackets), ") ".repeat(brackets));
+        let rules: Vec<String> =
+            (0..n).map(|at| format!("{first}{at}: {open}\"a\" {first}{} {close}\n", at + 1)).collect();
+        lark(&format!("start: {first}0\n{}{first}{n}: \"b\"\n", rules.concat()))
+    };
+    with_small_stack(|| {
+        for first in ["r", "R"] {
+            for (n, brackets) in [(62, 0), (40, 2), (24, 4), (4, 26)] {
+                assert!(takes(&chain(first, n, brackets), &("a".repeat(n) + "b")), "{n} by {brackets}");
+            }
+            for (n, brackets) in [(60, 26), (50, 2), (26, 4), (5, 26)] {
+                assert_eq!(
+                    refused(&chain(first, n, brackets)),
+                    "`grammar`: rules should use each other at most 128 deep, with the brackets that they are used in"
+                );
+            }
+        }
+    });
+}
