@@ -34,6 +34,9 @@ enum Lexeme<'s> {
 /// Where a lexeme is in the source.
 type Placed<'s> = (Range<usize>, Lexeme<'s>);
 
+/// A rule's or a terminal's name, behind the number of the grammar that it is of: those in a `%lark` have names of their own.
+type Name<'s> = (usize, &'s str);
+
 /// `source` as llguidance is given it.
 pub(super) fn prepared(source: &str) -> Result<String, String> {
     let lexemes = lexemes(source)?;
@@ -110,14 +113,13 @@ fn check_known(source: &str, lexemes: &[Placed]) -> Result<(), String> {
 
 /// A rule, a terminal, or what a directive says.
 struct Definition<'d, 's> {
-    /// Those in a `%lark` have names of their own.
     grammar: usize,
     name: &'s str,
     body: Vec<&'d Lexeme<'s>>,
 }
 
 impl<'d, 's> Definition<'d, 's> {
-    fn uses(&self) -> impl Iterator<Item = (usize, &'s str)> + use<'_, 'd, 's> {
+    fn uses(&self) -> impl Iterator<Item = Name<'s>> + use<'_, 'd, 's> {
         self.body.iter().filter_map(|lexeme| match lexeme {
             Lexeme::Name(name) => Some((self.grammar, *name)),
             _ => None,
@@ -192,7 +194,7 @@ fn begins_definition(lexemes: &[Placed], name: usize, closed: &[usize]) -> bool 
 
 /// Refuses rules that lead too deep.
 fn check_depth(definitions: &[Definition]) -> Result<(), String> {
-    let mut uses: HashMap<(usize, &str), Vec<((usize, &str), usize)>> = HashMap::new();
+    let mut uses: HashMap<Name, Vec<(Name, usize)>> = HashMap::new();
     for definition in definitions {
         let mut brackets = 0_usize;
         let uses = uses.entry((definition.grammar, definition.name)).or_default();
@@ -240,9 +242,9 @@ fn check_depth(definitions: &[Definition]) -> Result<(), String> {
 /// Refuses terminals of too many elements that may be left out.
 fn check_optional(definitions: &[Definition]) -> Result<(), String> {
     let terminals = || definitions.iter().filter(|definition| is_terminal(definition));
-    let by_name: HashMap<(usize, &str), &Definition> =
+    let by_name: HashMap<Name, &Definition> =
         terminals().map(|definition| ((definition.grammar, definition.name), definition)).collect();
-    let mut known: HashMap<(usize, &str), usize> = HashMap::new();
+    let mut known: HashMap<Name, usize> = HashMap::new();
     for definition in terminals() {
         // Depth first: those that a terminal uses are counted before it is.
         let mut path = vec![(definition, definition.uses())];

@@ -135,13 +135,21 @@ impl Grammars {
     fn gbnf(&self, source: &str) -> Result<Matching> {
         check_length("grammar", source)?;
         let lark = gbnf::to_lark(source).map_err(|detail| grammar_error(format!("`grammar`: {detail}")))?;
-        self.lark(&lark)
+        check_length("grammar", &lark)?;
+        self.prepared(lark::prepared(&lark).map_err(|detail| {
+            // The lines are not those of `source`.
+            let what = detail.strip_prefix("line ").and_then(|rest| rest.split_once(": "));
+            what.map_or(detail.clone(), |(_, what)| what.to_owned())
+        }))
     }
 
     fn lark(&self, source: &str) -> Result<Matching> {
         check_length("grammar", source)?;
-        lark::prepared(source)
-            .and_then(|source| self.matching(TopLevelGrammar::from_lark(source)))
+        self.prepared(lark::prepared(source))
+    }
+
+    fn prepared(&self, lark: std::result::Result<String, String>) -> Result<Matching> {
+        lark.and_then(|lark| self.matching(TopLevelGrammar::from_lark(lark)))
             .map_err(|message| grammar_error(format!("`grammar`: {message}")))
     }
 

@@ -206,6 +206,8 @@ fn a_regex_is_bounded_before_it_takes_memory() {
     ] {
         assert_eq!(refused(&constraint), format!("`grammar`: `{name}` {optional}"));
     }
+    let class = gbnf(&format!("root ::= \"a\" |\n  [{}]", "é".repeat(1000)));
+    assert!(refused(&class).starts_with("`grammar`: line 2: the end of a shorter class should be here"));
     // What is long, but not of what may be left out.
     let text = "Some words, and more. ".repeat(500);
     assert!(takes(&gbnf(&format!("root ::= \"{text}\"")), &text));
