@@ -208,7 +208,7 @@ fn the_tighter_of_two_bounds_counts() {
     for (source, taken, not) in [
         (
             json!({ "type": "integer", "minimum": i64::MIN, "exclusiveMinimum": 0 }),
-            &["1", "999999999999999"],
+            &["1", "999999999999999"] as &[_],
             &["-5", "0"],
         ),
         (
@@ -238,6 +238,12 @@ fn the_tighter_of_two_bounds_counts() {
             json!({ "type": "integer", "maximum": far, "exclusiveMaximum": i64::MAX, "minimum": 0 }),
             &["0", "999999999999999"],
             &["-1", "1000000000000000"],
+        ),
+        // The tighter of the largest leaves no number from -999999999999999 on.
+        (
+            json!({ "type": "integer", "maximum": 0, "exclusiveMaximum": -2_000_000_000_000_000_i64 }),
+            &["-2000000000000001"],
+            &["-5", "-2000000000000000"],
         ),
         // As old drafts have it.
         (json!({ "type": "integer", "minimum": 3, "exclusiveMinimum": true }), &["4", "5"], &["3", "2"]),
