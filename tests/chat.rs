@@ -227,6 +227,10 @@ fn sources_that_nest_without_end_meet_a_limit() {
         nested("{% if 1 %}", 10000, "", "{% endif %}"),
         format!("{{% set {} = 1 %}}", nested("(", 50000, "a", ")")),
         format!("{{% for {} in [1] %}}{{% endfor %}}", nested("(", 50000, "a", ")")),
+        format!("{{% set a{} = 1 %}}", ".b".repeat(5000)),
+        format!("{{% set (a{}) = 1 %}}", ".b".repeat(5000)),
+        format!("{{% set a{} %}}{{% endset %}}", ".b".repeat(5000)),
+        format!("{{% set a, b{} = 1, 2 %}}", ".b".repeat(5000)),
         format!("{{% set x = 1 %}}{}", "{% set x = [x] %}".repeat(10000)),
         "{% set ns = namespace(x=1) %}{% for i in range(90000) %}{% set ns.x = [ns.x] %}{% endfor %}".into(),
         "{% set ns = namespace() %}{% set ns.x = ns %}{{ ns }}".into(),
@@ -238,6 +242,33 @@ fn sources_that_nest_without_end_meet_a_limit() {
     }
 }
 
+/// What the bounds are looked for in is what minijinja reads, whatever text, comments and raw text say.
+#[test]
+fn bounds_hold_behind_raw_text_and_comments() {
+    let sum = format!("{{{{ 1{} }}}}", "+1".repeat(30000));
+    for before in [
+        "",
+        "{% raw %} endraw {# {% endraw %}",
+        "{% raw %}{% endraw x %}{# {% endraw %}",
+        "{% raw %}{%- endraw{# {%-endraw+%}",
+        "{%- raw +%}{{ '{%\tendraw\n-%}",
+        "{%raw%}{% {% endraw %}",
+        "{#}{% raw %}#}",
+        "{#-#}",
+    ] {
+        let detail = detail_on_small_stack(format!("{before}{sum}"));
+        let names_limit =
+            detail.as_ref().is_some_and(|detail| detail.contains("operators that hang on each other"));
+        assert!(names_limit, "{before}: {detail:?}");
+    }
+    // Tags in raw text and comments are no blocks.
+    let open = "{% if 1 %}".repeat(100);
+    for skipped in [format!("{{% raw %}}{open}{{% endraw %}}"), format!("{{#}}{open}#}}")] {
+        assert_eq!(detail_on_small_stack(skipped.clone()), None, "{skipped}");
+    }
+    assert_eq!(render_alone("{% raw %} endraw {# {% endraw %}{{ 1 }}").unwrap(), " endraw {# 1");
+}
+
 /// Nesting at the very limits, all at once, runs in half a wasm stack.
 #[test]
 fn sources_at_the_limits_run() {
@@ -246,6 +277,7 @@ fn sources_at_the_limits_run() {
         format!("{{{{ {} }}}}", nested("(", 11, "1", ")")),
         format!("{{{{ {} true }}}}", "not ".repeat(390)),
         format!("{{{{ 1{} }}}}", "+1".repeat(190)),
+        format!("{{% if 0 %}}{{% set a{} = 1 %}}{{% endif %}}", ".b".repeat(190)),
         format!("{{% if 0 %}}{}{{% endif %}}", "{% elif 0 %}".repeat(39)),
         nested("{% for x in [1] %}", 39, "{{ x }}", "{% endfor %}"),
         format!("{{% set x = 1 %}}{}", nested(&format!("{{% with x = {brackets} %}}"), 39, "{{ x }}", "{% endwith %}")),

@@ -36,7 +36,10 @@ pub(super) fn prepare(source: &str) -> Result<String> {
     while let Some(offset) = source[reader.at..].find('{') {
         reader.at += offset;
         match source.as_bytes().get(reader.at + 1) {
-            Some(b'#') => reader.skip_past("#}"),
+            Some(b'#') => {
+                reader.at += 2;
+                reader.skip_past("#}");
+            }
             Some(b'{') => {
                 reader.at += 2;
                 reader.expression("}}")?;
@@ -106,6 +109,11 @@ impl<'s> Reader<'s> {
     fn block(&mut self) -> Result<()> {
         self.at += 2;
         self.at += usize::from(self.rest().starts_with(['-', '+']));
+        if let Some(len) = bare_tag_len(self.rest(), "raw") {
+            self.at += len;
+            self.skip_raw();
+            return Ok(());
+        }
         self.at += self.rest().len() - self.rest().trim_start().len();
         let end = self.rest().find(|c| !is_word(c)).unwrap_or(self.rest().len());
         match &self.rest()[..end] {
@@ -116,10 +124,6 @@ impl<'s> Reader<'s> {
             word @ "endgeneration" => {
                 self.blocks.pop();
                 self.replace(word, "endwith");
-            }
-            "raw" => {
-                self.skip_past("endraw");
-                return Ok(());
             }
             "set" => {
                 self.at += "set".len();
@@ -153,19 +157,29 @@ impl<'s> Reader<'s> {
         Ok(())
     }
 
+    /// From behind `{% raw %}` past `{% endraw %}`, which is a tag and nothing less: raw text may speak of `endraw`.
+    fn skip_raw(&mut self) {
+        while let Some(offset) = self.rest().find("{%") {
+            self.at += offset + 2;
+            let signed = usize::from(self.rest().starts_with(['-', '+']));
+            if let Some(len) = bare_tag_len(&self.rest()[signed..], "endraw") {
+                self.at += signed + len;
+                return;
+            }
+        }
+        self.at = self.source.len();
+    }
+
     /// From behind `set` past `%}`.
     fn set(&mut self) -> Result<()> {
-        let target_len = self.rest().find(['=', '%', '|']).unwrap_or(self.rest().len());
-        let (target, assigned) = self.rest().split_at(target_len);
-        if target.matches('(').count() > MAX_BRACKET_DEPTH {
-            return Err(self.too_deep(MAX_BRACKET_DEPTH, "brackets within each other"));
-        }
-        if !assigned.starts_with('=') {
-            self.open_block(1)?;
-            return self.expression("%}");
-        }
-        self.at += target_len + 1;
-        self.filtered(if target.contains('.') { "bounded_attribute" } else { "bounded" }, &[]).map(|_| ())
+        let start = self.at;
+        // The target is a tree as an expression is: `a.b.c` and `(a, (b, c))`.
+        let Some(Word(_)) = self.expression_until("%}", &["="])? else {
+            return self.open_block(1);
+        };
+        let has_attribute = self.source[start..self.at].contains('.');
+        self.at += "=".len();
+        self.filtered(if has_attribute { "bounded_attribute" } else { "bounded" }, &[]).map(|_| ())
     }
 
     /// From behind `for` past `%}`.
@@ -304,6 +318,15 @@ impl<'s> Reader<'s> {
 
 fn is_word(c: char) -> bool {
     c.is_alphanumeric() || c == '_'
+}
+
+/// The length of what is between `{%` with its sign and the end of a tag that is `word` alone, `%}` included. As
+/// minijinja's lexer has it, so that both agree on what is raw.
+fn bare_tag_len(rest: &str, word: &str) -> Option<usize> {
+    let is_blank = |c: char| c.is_ascii_whitespace();
+    let tail = rest.trim_start_matches(is_blank).strip_prefix(word)?.trim_start_matches(is_blank);
+    let tail = tail.strip_prefix(['-', '+']).unwrap_or(tail).strip_prefix("%}")?;
+    Some(rest.len() - tail.len())
 }
 
 /// The length of the string literal that `rest` begins with.
