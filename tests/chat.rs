@@ -242,6 +242,170 @@ fn sources_that_nest_without_end_meet_a_limit() {
     }
 }
 
+/// A list may hold one text, or one list, many times over: what is made of it is paid for before it takes memory, and
+/// what is compared before it takes time.
+#[test]
+fn shared_values_are_paid_for_each_time() {
+    let begun = web_time::Instant::now();
+    let prefix = "{% set t = 'a' * 100000 %}{% set u = [t] * 100000 %}{% set x = [1] * 100000 %}";
+    for expression in [
+        "u",
+        "u|string",
+        "u ~ ''",
+        "'' ~ u",
+        "1 ~ (2 ~ u)",
+        "u|e",
+        "u|trim",
+        "u|indent",
+        "u|pprint",
+        "u|upper",
+        "u|lower",
+        "u|title",
+        "u|capitalize",
+        "u|safe",
+        "u|lines",
+        "u|split",
+        "u|replace('b', 'c')",
+        "t|replace('b', u)",
+        "t|replace('b', u, 1)",
+        "u|join",
+        "u|join('')",
+        "[1]|join(u)",
+        "[{'a': u}, {'a': u}]|join(attribute='a')",
+        "u|map('string')|join",
+        "[u]|map('upper')|list",
+        "','.join(u)",
+        "''.join([u])",
+        "('{0}' * 100000).format(t)",
+        "('{}' * 2).format(u, u)",
+        "('{0[0]}' * 100000).format(u[:2])",
+        "('{a}' * 100000).format(a=t)",
+        "('{:65000}' * 5000).format(*range(5000)|list)",
+        "('%(a)s' * 100000)|format(a=t)",
+        "('%(a)s' * 100000)|format({'a': t})",
+        "'%s'|format(u)",
+        "'%(a)s'|format(a=u)",
+        "'%(a)s'|format(a={'b': u})",
+        "raise_exception(u)",
+        "u is startingwith 'a'",
+        "'a' is endingwith u",
+        "u in t",
+        "u|tojson",
+        "{'a': u}",
+        "{'a': u}.items() ~ ''",
+        "{'a': u}.values() ~ ''",
+        "(1, u)",
+        "u[::-1] ~ '' if u[::-1]|length < 0 else u",
+        "[1].index(u)",
+        "[x] * 100000 == [x + []] * 100000",
+        "[x] * 100000 != [x + []] * 100000",
+        "[x] * 100000 < [x + []] * 100000",
+        "1 < 2 < 3 == ([x] * 100000)",
+        "[x + []] in [x] * 100000",
+        "([x] * 100000) not in 'a'",
+        "([x] * 100000) is eq([x + []] * 100000)",
+        "([x] * 100000) is in([x + []])",
+        "[[x] * 100000]|select('eq', [x + []] * 100000)|list",
+        "(([x] * 100000)|list).count(x + [])",
+        "(([x] * 100000)|list).index(x + [])",
+        "([x] * 100000)|sort",
+        "([x] * 100000)|unique",
+        "([x] * 100000)|max",
+        "([x] * 100000)|min",
+        "([{'a': x}] * 100000)|groupby('a')",
+        "([{'a': x}] * 100000)|groupby(attribute='a')",
+        "{([x] * 100000): 1}",
+    ] {
+        let detail = detail_on_small_stack(format!("{prefix}{{{{ {expression} }}}}"));
+        let detail = detail.unwrap_or_else(|| panic!("{expression} should meet a limit"));
+        assert!(names_bound_of_run(&detail), "{expression}: {detail}");
+    }
+    println!("{:?}", begun.elapsed());
+}
+
+/// What is put in for the bounds changes no result.
+#[test]
+fn operators_keep_their_precedence() {
+    let prefix = "{% set a = 1 %}{% set b = 2 %}{% set l = [1, 2, 3] %}{% set t = 'x' %}{% set d = {'in': 5, 'not': 6} %}";
+    for (expression, expected) in [
+        ("a ~ b + 1 ~ 2", Some("1212")),
+        ("a + 1 ~ b", None),
+        ("a ~ b * 3 ~ -b ~ (-a)", Some("16-2-1")),
+        ("-a ~ b", Some("-12")),
+        ("t ~ a if a == 1 else t ~ b", Some("x1")),
+        ("not a == b and b == a + 1", Some("True")),
+        ("a == b - 1 and not a ~ b == '13'", Some("True")),
+        ("a ~ t is string", Some("1True")),
+        ("(a ~ b) is string", Some("True")),
+        ("a is not none and a not in [b] and b in l", Some("True")),
+        ("a is in l and a is not in [b, 3]", Some("True")),
+        ("[a in l, b not in l, 'x' in t, t in 'yxz', 'in' in d]", Some("[True, False, True, True, True]")),
+        ("d.in ~ d.not ~ d['in']", Some("565")),
+        ("0 < a < b <= 2 != 3", Some("True")),
+        ("{a ~ b: a ~ b, 'c': a == b}", Some("{'12': '12', 'c': False}")),
+        ("dict(a=a ~ b, b=a != b)", Some("{'a': '12', 'b': True}")),
+        (
+            "[l[::2], l[::-1], l[a:b], l[::a ~ b if 0 else b], 'abc'[::-1], 'abc'[:b:a]]",
+            Some("[[1, 3], [3, 2, 1], [2], [1, 3], 'cba', 'ab']"),
+        ),
+        ("[1e20 ~ '', 1.5 ~ none, [1e20, none] ~ t]", Some("['1e+20', '1.5None', '[1e+20, None]x']")),
+        ("[1e20, 0.5]|join('|')", Some("1e+20|0.5")),
+        ("range(*l[1:] ~ '') if 0 else 'a' ~ nothing ~ 'b'", Some("ab")),
+        ("dict(**{'a': 1 == 1}) ~ (a, b)", Some("{'a': True}(1, 2)")),
+        ("'<'|safe ~ '<' ~ ('a'|safe + '<' ~ b)", Some("<<a&lt;2")),
+    ] {
+        let rendered = render_alone(&format!("{prefix}{{{{- {expression} -}}}}"));
+        match expected {
+            Some(expected) => assert_eq!(rendered.unwrap(), expected, "{expression}"),
+            None => assert!(rendered.is_err(), "{expression}: {rendered:?}"),
+        }
+    }
+}
+
+/// What minijinja or Rust would panic at.
+#[test]
+fn arguments_out_of_range_are_refused() {
+    for (expression, reason) in [
+        ("'%(é)s'|format(1)", "the format's key `é` should be ASCII"),
+        ("'%(é'|format(1)", "the format's key `é` should be ASCII"),
+        ("'{0[é]}'.format([1])", "the format's key `é` should be ASCII"),
+        ("'{a.b[c].d[é'.format(a=1)", "the format's key `é` should be ASCII"),
+        ("'%.65535f'|format(1)", "the width 65535 exceeds its limit of 65534"),
+        ("'%%%65535d'|format(1)", "the width 65535 exceeds its limit of 65534"),
+        ("'%(a)-065535d'|format(a=1)", "the width 065535 exceeds its limit of 65534"),
+        ("'%.65535e'|format(1.0)", "the width 65535 exceeds its limit of 65534"),
+        ("'{:.65535f}'.format(1)", "the width 65535 exceeds its limit of 65534"),
+        ("'{:}>65535}'.format(1)", "the width 65535 exceeds its limit of 65534"),
+        ("'{{{0[a].b:.65535e}'.format(1)", "the width 65535 exceeds its limit of 65534"),
+        ("loop.cycle()", "`cycle` expects the values to go through"),
+        ("(loop.cycle)( )", "`cycle` expects the values to go through"),
+        ("loop . cycle(*[])", "`cycle` expects the values to go through"),
+        ("'abc'[::0]", "cannot slice by step size of 0"),
+        ("['a']|sum(start='')", "`sum` does not add texts, `join` does"),
+    ] {
+        let template = format!("{{% for x in [1] %}}{{{{ {expression} }}}}{{% endfor %}}");
+        let detail = render_alone(&template).expect_err(expression).detail().to_owned();
+        assert!(detail.ends_with(reason), "{expression}: {detail}");
+    }
+    for (expression, expected) in [
+        ("'100%% (é) 1000000 %s'|format(1)", "100% (é) 1000000 1"),
+        ("'{{é[é]}} 1000000 {:é>3}'.format(1)", "{é[é]} 1000000 éé1"),
+        ("'%.65534f'|format(1)|length", "65536"),
+        ("'%.65534e'|format(1.5)|length", "65540"),
+        ("'%.65534g'|format(1.5)|length", "3"),
+        ("'{:#.65534g}'.format(1.5)|length", "65535"),
+        ("'{:065534,.65534f}'.format(1.5)|length", "65536"),
+        ("'abc'[::4294967296]", "a"),
+        ("'abc'[::-4294967296]", "c"),
+        ("[1, 2, 3][::-9223372036854775808]|list", "[3]"),
+        ("[1, 2, 3][::170141183460469231731687303715884105727]|list", "[1]"),
+        ("loop.cycle(5, 6)", "5"),
+    ] {
+        let template = format!("{{% for x in [1] %}}{{{{ {expression} }}}}{{% endfor %}}");
+        assert_eq!(render_alone(&template).unwrap(), expected, "{expression}");
+    }
+}
+
 /// What the bounds are looked for in is what minijinja reads, whatever text, comments and raw text say.
 #[test]
 fn bounds_hold_behind_raw_text_and_comments() {

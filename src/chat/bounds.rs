@@ -28,11 +28,16 @@ pub(super) const MAX_BLOCK_DEPTH: usize = 40;
 /// minijinja's count of nested frames, in which a macro call is worth several.
 pub(super) const MAX_CALL_DEPTH: usize = 200;
 
-/// Lists and mappings within each other: values are compared, printed and dropped recursively.
+/// Lists and mappings within each other in what is assigned: values are compared, printed and dropped recursively.
 pub(super) const MAX_VALUE_DEPTH: usize = 128;
 
-/// Characters a text is padded or indented to, or a number is written with.
-pub(super) const MAX_WIDTH: usize = 64 * 1024;
+/// Lists and mappings within each other that are printed or compared: brackets in nested blocks make as many without
+/// an assignment.
+pub(super) const MAX_WALK_DEPTH: usize = MAX_BLOCK_DEPTH * MAX_BRACKET_DEPTH + MAX_VALUE_DEPTH;
+
+/// Characters a text is padded or indented to, or a number is written with. Rust counts a number's digits, of which
+/// there is one more than its precision, in 16 bits, and panics beyond.
+pub(super) const MAX_WIDTH: usize = u16::MAX as usize - 1;
 
 /// Bytes of the format of `strftime_now`.
 pub(super) const MAX_TIME_FORMAT_LEN: usize = 256;

@@ -1,47 +1,79 @@
 //! jinja2's filters and tests, where minijinja's differ in their arguments or results; and how values are printed.
 
-use super::arguments::{bind, flag, invalid, text};
+use super::arguments::{self, bind, flag, invalid};
 use super::bounds::{MAX_TEXT_LEN, MAX_VALUE_DEPTH, MAX_WIDTH};
+use super::charge;
 use super::deadline::{Deadline, in_time, turns};
-use super::methods::is_space;
+use super::methods::{check_format, is_space};
 use super::tojson::tojson;
-use super::value::{Dict, View, python_str};
-use minijinja::value::{Kwargs, Rest, Tuple, ValueKind, ValueOrKwargs};
+use super::value::{Dict, View, max_text_len, python_str};
+use minijinja::formatting::FormatStyle;
+use minijinja::value::{Kwargs, Rest, StringInput, Tuple, ValueKind, ValueOrKwargs};
 use minijinja::{Environment, Error, State, Value, filters as builtin, tests};
 
 /// Puts the filters, the tests and the way of printing into `environment`.
 pub(super) fn add_to(environment: &mut Environment) {
     environment.set_formatter(|out, state, value| {
         Deadline::of(state).check()?;
-        Ok(out.write_str(&python_str(value))?)
+        match value.as_str() {
+            Some(text) => out.write_str(text)?,
+            None => out.write_str(&python_str(state, value)?)?,
+        }
+        Ok(())
     });
 
     environment.add_filter("bounded", bounded);
     environment.add_filter("bounded_attribute", bounded_attribute);
+    environment.add_filter("capitalize", |state: &State, value: &Value| {
+        recased(state, value, |text| Ok(builtin::capitalize(text)))
+    });
+    environment.add_filter("compared", compared);
+    environment.add_filter("container", container);
     environment.add_filter("d", default);
     environment.add_filter("default", default);
     environment.add_filter("dictsort", dictsort);
     environment.add_filter("e", escape);
     environment.add_filter("escape", escape);
     environment.add_filter("float", float);
+    environment.add_filter("format", format);
+    environment.add_filter("groupby", groupby);
     environment.add_filter("in_time", in_time);
     environment.add_filter("indent", indent);
     environment.add_filter("int", int);
     environment.add_filter("items", items);
+    environment.add_filter("join", join);
+    environment.add_filter("lines", |state: &State, value: &Value| builtin::lines(&string(state, value)?));
+    environment.add_filter("lower", |state: &State, value: &Value| {
+        recased(state, value, |text| Ok(builtin::lower(text)))
+    });
     environment.add_filter("max", |state: &State, list: Value, kwargs: Kwargs| {
-        pay_for_texts(state, &list)?;
+        charge::contents(state, &list)?;
         builtin::max(state, list, kwargs)
     });
     environment.add_filter("min", |state: &State, list: Value, kwargs: Kwargs| {
-        pay_for_texts(state, &list)?;
+        charge::contents(state, &list)?;
         builtin::min(state, list, kwargs)
     });
+    environment.add_filter("pprint", pprint);
+    environment.add_filter("replace", replace);
+    environment.add_filter("safe", |state: &State, value: &Value| {
+        Ok::<_, Error>(Value::from_safe_string(python_str(state, value)?))
+    });
     environment.add_filter("sort", sort);
+    environment.add_filter("split", split);
+    environment.add_filter("step", step);
     environment.add_filter("string", string);
+    environment.add_filter("sum", sum);
+    environment.add_filter("title", |state: &State, value: &Value| {
+        recased(state, value, |text| Ok(Value::from(builtin::title(text.as_str().into()))))
+    });
     environment.add_filter("tojson", tojson);
     environment.add_filter("trim", trim);
     environment.add_filter("turns", turns);
     environment.add_filter("unique", unique);
+    environment.add_filter("upper", |state: &State, value: &Value| {
+        recased(state, value, |text| Ok(builtin::upper(text)))
+    });
 
     type Compare = fn(&Value, &Value) -> bool;
     let comparisons: [(&[&str], Compare); 6] = [
@@ -55,13 +87,23 @@ pub(super) fn add_to(environment: &mut Environment) {
     for (names, compare) in comparisons {
         for name in names {
             environment.add_test(*name, move |state: &mut State, value: &Value, other: &Value| {
-                Deadline::of(state).check().map(|()| compare(value, other))
+                Deadline::of(state).check()?;
+                charge::contents(state, other)?;
+                Ok::<_, Error>(compare(value, other))
             });
         }
     }
     environment.add_test("in", |state: &mut State, value: &Value, other: &Value| {
         Deadline::of(state).check()?;
-        tests::is_in(state, value, other)
+        charge::contents(state, value)?;
+        let other = container(state, other.clone())?;
+        tests::is_in(state, value, &other)
+    });
+    environment.add_test("startingwith", |state: &State, value: &Value, affix: &Value| {
+        Ok::<_, Error>(python_str(state, value)?.starts_with(&python_str(state, affix)?))
+    });
+    environment.add_test("endingwith", |state: &State, value: &Value, affix: &Value| {
+        Ok::<_, Error>(python_str(state, value)?.ends_with(&python_str(state, affix)?))
     });
 
     environment.add_test("callable", is_callable);
@@ -135,13 +177,42 @@ fn dictsort(value: &Value, args: Rest<ValueOrKwargs>) -> Result<Value, Error> {
     builtin::dictsort(value, by_name(names, bind(&args.into_values(), names)?))
 }
 
-/// HTML, in markupsafe's spelling.
-fn escape(value: &Value) -> Value {
-    if value.is_safe() {
-        return value.clone();
+/// The filter `compared`: `value`, if going through all of it can be paid for.
+fn compared(state: &State, value: Value) -> Result<Value, Error> {
+    charge::contents(state, &value)?;
+    Ok(value)
+}
+
+/// The filter `container`: what is behind `in`. A mapping is not gone through, and minijinja pays for texts.
+fn container(state: &State, value: Value) -> Result<Value, Error> {
+    if matches!(value.kind(), ValueKind::Seq | ValueKind::Iterable) {
+        charge::contents(state, &value)?;
     }
+    Ok(value)
+}
+
+/// A change of case, which at most triples a text.
+fn recased(
+    state: &State,
+    value: &Value,
+    change: impl Fn(StringInput) -> Result<Value, Error>,
+) -> Result<Value, Error> {
+    let text = string(state, value)?;
+    charge::bytes(state, 3 * text.as_str().map_or(0, str::len))?;
+    change(StringInput::new(state, &text)?)
+}
+
+/// HTML, in markupsafe's spelling.
+fn escape(state: &State, value: &Value) -> Result<Value, Error> {
+    if value.is_safe() {
+        return Ok(value.clone());
+    }
+    let text = string(state, value)?;
+    let text = text.as_str().unwrap_or_default();
+    // No escape is longer than five bytes.
+    charge::bytes(state, text.len() + 4 * text.matches(['&', '<', '>', '\'', '"']).count())?;
     let mut escaped = String::new();
-    for c in python_str(value).chars() {
+    for c in text.chars() {
         match c {
             '&' => escaped.push_str("&amp;"),
             '<' => escaped.push_str("&lt;"),
@@ -151,7 +222,7 @@ fn escape(value: &Value) -> Value {
             c => escaped.push(c),
         }
     }
-    Value::from_safe_string(escaped)
+    Ok(Value::from_safe_string(escaped))
 }
 
 fn float(value: Value, args: Rest<ValueOrKwargs>) -> Result<Value, Error> {
@@ -200,6 +271,39 @@ fn integer(text: &str, base: u32) -> Option<i128> {
     i128::from_str_radix(digits, base).ok().map(|number| sign * number)
 }
 
+/// printf's way of formatting, which minijinja pays for once it is done, and which fails where Rust's has an end.
+fn format(state: &mut State, format: &Value, args: Rest<ValueOrKwargs>) -> Result<Value, Error> {
+    let args = args.into_values();
+    let text = format.as_str().ok_or_else(|| invalid("`format` expects a text"))?;
+    let args = args.iter().map(|arg| printable(state, arg)).collect::<Result<Vec<_>, _>>()?;
+    check_format(state, text, FormatStyle::Printf, &args)?;
+    let args = args.into_iter().map(ValueOrKwargs::from).collect::<Vec<_>>();
+    builtin::format(state, format, Rest(args))
+}
+
+/// What minijinja would print its own way, as a text; of a mapping, whose entries a format may name, each entry.
+fn printable(state: &State, value: &Value) -> Result<Value, Error> {
+    match value.kind() {
+        ValueKind::Seq | ValueKind::Iterable => string(state, value),
+        ValueKind::Map => {
+            let entries = value.try_iter()?.map(|key| {
+                let entry = value.get_item(&key)?;
+                let is_container =
+                    matches!(entry.kind(), ValueKind::Seq | ValueKind::Iterable | ValueKind::Map);
+                Ok((key, if is_container { string(state, &entry)? } else { entry }))
+            });
+            Ok(Value::from_pairs(entries.collect::<Result<Vec<(Value, Value)>, Error>>()?))
+        }
+        _ => Ok(value.clone()),
+    }
+}
+
+fn groupby(state: &State, value: Value, args: Rest<ValueOrKwargs>) -> Result<Value, Error> {
+    charge::contents(state, &value)?;
+    let names = ["attribute", "default", "case_sensitive"];
+    builtin::groupby(value, None, by_name(names, bind(&args.into_values(), names)?))
+}
+
 fn indent(state: &State, value: &Value, args: Rest<ValueOrKwargs>) -> Result<String, Error> {
     let [width, first, blank] = bind(&args.into_values(), ["width", "first", "blank"])?;
     let (first, blank) = (flag(first), flag(blank));
@@ -215,7 +319,7 @@ fn indent(state: &State, value: &Value, args: Rest<ValueOrKwargs>) -> Result<Str
             },
         },
     };
-    let text = python_str(value);
+    let text = python_str(state, value)?;
     let mut indented = String::with_capacity(text.len());
     for (index, line) in text.split('\n').enumerate() {
         state.consume_fuel(1 + (unit.len() + line.len()) as u64 / 64)?;
@@ -241,31 +345,97 @@ fn items(value: &Value) -> Result<Value, Error> {
     value.try_iter()?.map(|key| Ok(Value::from(Tuple::from([key.clone(), value.get_item(&key)?])))).collect()
 }
 
-/// Pays for looking at the texts of a list, which may be one long text many times over.
-fn pay_for_texts(state: &State, list: &Value) -> Result<(), Error> {
-    if !matches!(list.kind(), ValueKind::Seq | ValueKind::Iterable) {
-        return Ok(());
+fn join(state: &mut State, value: Value, args: Rest<ValueOrKwargs>) -> Result<Value, Error> {
+    let [joiner, attribute] = bind(&args.into_values(), ["d", "attribute"])?;
+    let joiner =
+        joiner.filter(|joiner| !joiner.is_none()).map(|joiner| string(state, &joiner)).transpose()?;
+    let value = match attribute.filter(|attribute| !attribute.is_none()) {
+        Some(attribute) => {
+            let kwargs = by_name(["attribute"], [Some(attribute)]);
+            Value::from(builtin::map(state, value, Rest(vec![ValueOrKwargs::from(Value::from(kwargs))]))?)
+        }
+        None => value,
+    };
+    // minijinja names what cannot be joined.
+    let texts = match value.try_iter() {
+        Ok(items) => Value::from(items.map(|item| paid_text(state, &item)).collect::<Result<Vec<_>, _>>()?),
+        Err(_) => value,
+    };
+    let joiner = joiner.as_ref().map(|joiner| StringInput::new(state, joiner)).transpose()?;
+    builtin::join(state, &texts, joiner, None, Kwargs::from_iter(std::iter::empty::<(&str, Value)>()))
+}
+
+/// The text of `item`, which is paid for even where it exists already.
+pub(super) fn paid_text(state: &State, item: &Value) -> Result<Value, Error> {
+    charge::bytes(state, item.as_str().map_or(0, str::len))?;
+    string(state, item)
+}
+
+/// minijinja's, an item on each line.
+fn pprint(state: &State, value: &Value) -> Result<String, Error> {
+    // An item costs two pieces of 64 bytes at least, and is indented by 4 bytes for each of 608 levels at most.
+    charge::bytes(state, max_text_len(state, value)?.saturating_mul(32))?;
+    Ok(builtin::pprint(value))
+}
+
+fn replace(state: &mut State, value: &Value, args: Rest<ValueOrKwargs>) -> Result<Value, Error> {
+    let [old, new, count] = bind(&args.into_values(), ["old", "new", "count"])?;
+    let (Some(old), Some(new)) = (old, new) else {
+        return Err(invalid("`replace` expects the text to replace and the text to put in its place"));
+    };
+    let (text, old, new) = (string(state, value)?, string(state, &old)?, string(state, &new)?);
+    if let Some(count) = count.filter(|count| !count.is_none()) {
+        return text.call_method(state, "replace", &[old, new, count]);
     }
-    for item in list.try_iter()? {
-        state.consume_fuel(1 + item.as_str().map_or(0, str::len) as u64 / 64)?;
-    }
-    Ok(())
+    let [text, old, new] = [&text, &old, &new].map(|text| StringInput::new(state, text));
+    builtin::replace(state, text?, old?, new?)
 }
 
 fn sort(state: &State, value: Value, args: Rest<ValueOrKwargs>) -> Result<Value, Error> {
-    pay_for_texts(state, &value)?;
+    charge::contents(state, &value)?;
     let names = ["reverse", "case_sensitive", "attribute"];
     builtin::sort(state, value, by_name(names, bind(&args.into_values(), names)?))
 }
 
-fn string(value: &Value) -> Value {
-    if value.as_str().is_some() { value.clone() } else { Value::from(python_str(value)) }
+fn split(state: &State, value: &Value, args: Rest<ValueOrKwargs>) -> Result<Value, Error> {
+    let [separator, max] = bind(&args.into_values(), ["sep", "maxsplit"])?;
+    let text = string(state, value)?;
+    let parts = builtin::split(
+        &text,
+        arguments::text("sep", &separator)?.map(Into::into),
+        max.filter(|max| !max.is_none()).map(i64::try_from).transpose()?,
+    )?;
+    let parts = parts.try_iter()?.map(|part| state.consume_fuel(1).map(|()| part));
+    Ok(Value::from(parts.collect::<Result<Vec<Value>, Error>>()?))
 }
 
-fn trim(value: &Value, args: Rest<ValueOrKwargs>) -> Result<String, Error> {
+/// The filter `step`: the step of a slice. No text or list is longer than 2^31, and 2^32 is 0 where minijinja makes it
+/// a `usize` of wasm32.
+fn step(value: Value) -> Value {
+    const MAX_STEP: i128 = i32::MAX as i128;
+    match i128::try_from(value.clone()) {
+        Ok(step) if value.is_integer() => Value::from(step.clamp(-MAX_STEP, MAX_STEP)),
+        _ => value,
+    }
+}
+
+fn string(state: &State, value: &Value) -> Result<Value, Error> {
+    if value.as_str().is_some() { Ok(value.clone()) } else { Ok(Value::from(python_str(state, value)?)) }
+}
+
+fn sum(state: &State, values: Value, args: Rest<ValueOrKwargs>) -> Result<Value, Error> {
+    let [attribute, start] = bind(&args.into_values(), ["attribute", "start"])?;
+    if start.as_ref().is_some_and(|start| start.as_str().is_some()) {
+        return Err(invalid("`sum` does not add texts, `join` does"));
+    }
+    let kwargs = by_name(["attribute", "start"], [attribute, start]);
+    builtin::sum(state, values, None, None, kwargs)
+}
+
+fn trim(state: &State, value: &Value, args: Rest<ValueOrKwargs>) -> Result<String, Error> {
     let [chars] = bind(&args.into_values(), ["chars"])?;
-    let subject = python_str(value);
-    Ok(match text("chars", &chars)? {
+    let subject = python_str(state, value)?;
+    Ok(match arguments::text("chars", &chars)? {
         Some(chars) => subject.trim_matches(|c| chars.contains(c)),
         None => subject.trim_matches(is_space),
     }
@@ -273,7 +443,7 @@ fn trim(value: &Value, args: Rest<ValueOrKwargs>) -> Result<String, Error> {
 }
 
 fn unique(state: &State, value: Value, args: Rest<ValueOrKwargs>) -> Result<Value, Error> {
-    pay_for_texts(state, &value)?;
+    charge::contents(state, &value)?;
     let names = ["case_sensitive", "attribute"];
     builtin::unique(state, value, by_name(names, bind(&args.into_values(), names)?))
 }

@@ -5,7 +5,10 @@
 
 use super::arguments::{self, bind, flag, invalid};
 use super::bounds::MAX_WIDTH;
-use super::value::View;
+use super::charge;
+use super::filters::paid_text;
+use super::value::{View, max_text_len, python_str};
+use minijinja::formatting::FormatStyle;
 use minijinja::value::{Tuple, ValueKind, from_args};
 use minijinja::{Error, State, Value};
 use minijinja_contrib::pycompat;
@@ -15,7 +18,7 @@ pub(super) fn call(state: &mut State, value: &Value, method: &str, args: &[Value
     let own = match (value.as_str(), value.kind()) {
         (Some(text), _) => str_method(state, text, method, args)?,
         (_, ValueKind::Map) => dict_method(value, method, args)?,
-        (_, ValueKind::Seq) => list_method(value, method, args)?,
+        (_, ValueKind::Seq) => list_method(state, value, method, args)?,
         _ => None,
     };
     match own {
@@ -25,6 +28,10 @@ pub(super) fn call(state: &mut State, value: &Value, method: &str, args: &[Value
 }
 
 fn str_method(state: &State, text: &str, method: &str, args: &[Value]) -> Result<Option<Value>, Error> {
+    if let "capitalize" | "casefold" | "lower" | "swapcase" | "title" | "upper" = method {
+        // A change of case at most triples a text.
+        charge::bytes(state, 3 * text.len())?;
+    }
     Ok(Some(match method {
         "casefold" => no_args(args, text.to_lowercase().replace('ß', "ss"))?,
         "center" => pad(text, args, |missing, width| {
@@ -39,7 +46,7 @@ fn str_method(state: &State, text: &str, method: &str, args: &[Value]) -> Result
             Value::from(expand_tabs(text, tab_size))
         }
         "format" => {
-            bounded_widths(text)?;
+            check_format(state, text, FormatStyle::StrFormat, args)?;
             return Ok(None);
         }
         "isdecimal" => no_args(args, all(text, |c| c.is_ascii_digit()))?,
@@ -52,6 +59,19 @@ fn str_method(state: &State, text: &str, method: &str, args: &[Value]) -> Result
             no_args(args, !text.contains(|c: char| c.is_control() || (c.is_whitespace() && c != ' ')))?
         }
         "istitle" => no_args(args, text.contains(char::is_alphabetic) && title(text) == text)?,
+        "join" => {
+            let (items,): (&Value,) = from_args(args)?;
+            let mut joined = String::new();
+            for (index, item) in items.try_iter()?.enumerate() {
+                let item = paid_text(state, &item)?;
+                if index > 0 {
+                    charge::bytes(state, text.len())?;
+                    joined.push_str(text);
+                }
+                joined.push_str(item.as_str().unwrap_or_default());
+            }
+            Value::from(joined)
+        }
         "ljust" => pad(text, args, |_, _| 0)?,
         "lstrip" => strip(text, args, |text, chars| text.trim_start_matches(chars))?,
         "partition" => {
@@ -126,14 +146,19 @@ fn dict_method(dict: &Value, method: &str, args: &[Value]) -> Result<Option<Valu
     }))
 }
 
-fn list_method(list: &Value, method: &str, args: &[Value]) -> Result<Option<Value>, Error> {
+fn list_method(state: &State, list: &Value, method: &str, args: &[Value]) -> Result<Option<Value>, Error> {
     Ok(Some(match method {
         "copy" => no_args(args, list.clone())?,
+        "count" => {
+            charge::contents(state, list)?;
+            return Ok(None);
+        }
         "index" => {
             let (item,): (&Value,) = from_args(args)?;
+            charge::contents(state, list)?;
             match list.try_iter()?.position(|candidate| candidate == *item) {
                 Some(position) => Value::from(position),
-                None => return Err(invalid(format!("{item:?} is not in the list"))),
+                None => return Err(invalid(format!("{} is not in the list", python_str(state, item)?))),
             }
         }
         "append" | "clear" | "extend" | "insert" | "pop" | "remove" | "reverse" | "sort" => {
@@ -337,14 +362,66 @@ fn pad(text: &str, args: &[Value], left: impl Fn(usize, usize) -> usize) -> Resu
     Ok(Value::from(format!("{}{text}{}", fill.repeat(left), fill.repeat(missing - left))))
 }
 
-/// Refuses a format whose fields are wider than [`MAX_WIDTH`]: minijinja would make the text first and pay later.
-fn bounded_widths(format: &str) -> Result<(), Error> {
-    for digits in format.split(|c: char| !c.is_ascii_digit()).filter(|digits| !digits.is_empty()) {
-        if !digits.parse().is_ok_and(|width: usize| width <= MAX_WIDTH) {
-            return Err(invalid(format!("the width {digits} exceeds its limit of {MAX_WIDTH}")));
+/// Pays for what `format` makes of `args`, each field at the size of the longest, and refuses what minijinja fails at:
+/// widths and precisions of more than [`MAX_WIDTH`], and keys that are not ASCII.
+pub(super) fn check_format(
+    state: &State,
+    format: &str,
+    style: FormatStyle,
+    args: &[Value],
+) -> Result<(), Error> {
+    let mut longest = 0;
+    for arg in args {
+        longest = longest.max(max_text_len(state, arg)?);
+    }
+    let opening = if style == FormatStyle::Printf { '%' } else { '{' };
+    let mut rest = format;
+    while let Some(at) = rest.find(opening) {
+        rest = &rest[at + 1..];
+        if let Some(tail) = rest.strip_prefix(opening) {
+            rest = tail;
+            continue;
+        }
+        charge::bytes(state, longest)?;
+        let spec;
+        if style == FormatStyle::Printf {
+            if let Some(tail) = rest.strip_prefix('(') {
+                rest = behind_key(tail, ')')?;
+            }
+            let end = rest.find(|c: char| !c.is_ascii_digit() && !"#- +.".contains(c));
+            spec = &rest[..end.unwrap_or(rest.len())];
+        } else {
+            let is_name = |c: char| c.is_ascii_alphanumeric() || c == '_';
+            rest = rest.trim_start_matches(is_name);
+            loop {
+                if let Some(tail) = rest.strip_prefix('[') {
+                    rest = behind_key(tail, ']')?;
+                } else if let Some(tail) = rest.strip_prefix('.') {
+                    rest = tail.trim_start_matches(is_name);
+                } else {
+                    break;
+                }
+            }
+            // A brace may be what the field is filled with.
+            let is_filled = [":}<", ":}>", ":}^"].iter().any(|filled| rest.starts_with(filled));
+            rest = if is_filled { &rest[3..] } else { rest };
+            spec = &rest[..rest.find('}').unwrap_or(rest.len())];
+        }
+        for digits in spec.split(|c: char| !c.is_ascii_digit()).filter(|digits| !digits.is_empty()) {
+            match digits.parse() {
+                // What fills the field has up to four bytes.
+                Ok(width @ ..=MAX_WIDTH) => charge::bytes(state, 4 * width)?,
+                _ => return Err(invalid(format!("the width {digits} exceeds its limit of {MAX_WIDTH}"))),
+            }
         }
     }
     Ok(())
+}
+
+/// What follows a field's key.
+fn behind_key(rest: &str, closing: char) -> Result<&str, Error> {
+    let (key, rest) = rest.split_once(closing).unwrap_or((rest, ""));
+    if key.is_ascii() { Ok(rest) } else { Err(invalid(format!("the format's key `{key}` should be ASCII"))) }
 }
 
 fn missing_width(text: &str, width: usize) -> Result<usize, Error> {

@@ -21,6 +21,7 @@
 
 mod arguments;
 mod bounds;
+mod charge;
 mod deadline;
 mod filters;
 mod methods;

@@ -11,6 +11,9 @@
 //!   `filters::bounded`.
 //! - `{% if expr %}` becomes `{% if (expr)|in_time %}`, and `{% for x in expr if expr %}` becomes
 //!   `{% for x in (expr)|turns if (expr)|in_time %}`; see `deadline`.
+//! - `{{ a ~ b }}` becomes `{{ (a)|string ~ (b)|string }}`, `{{ a == b }}` becomes `{{ a == (b)|compared }}`,
+//!   `{{ a in b }}` becomes `{{ (a)|compared in (b)|container }}` and `{{ a[b:c:d] }}` becomes
+//!   `{{ a[b:c:(d)|step] }}`: what minijinja would not pay for or would fail at; see `filters`. Literals stay.
 //! - `{{ a|safe + b }}` becomes `{{ a|safe + (b)|e }}`: what is added to a safe text is escaped in jinja2, and in
 //!   minijinja only under `autoescape`.
 //!
@@ -42,6 +45,7 @@ pub(super) fn prepare(source: &str) -> Result<String> {
             }
             Some(b'{') => {
                 reader.at += 2;
+                reader.skip_sign();
                 reader.expression("}}")?;
             }
             Some(b'%') => reader.block()?,
@@ -54,13 +58,55 @@ pub(super) fn prepare(source: &str) -> Result<String> {
 
 /// An open bracket, or the expression itself.
 #[derive(Default)]
-struct Level {
+struct Level<'s> {
+    /// What opened it.
+    bracket: &'s str,
     /// How many tokens hang on each other since the last comma. No tree is deeper than the sum over the levels.
     chain: usize,
     /// Whether the sum so far is a safe text.
     safe: bool,
     /// Whether a summand that is to be escaped is open.
     escaping: bool,
+    /// What is between operators that bind no tighter than `~`.
+    operand: Operand<'s>,
+    /// Whether it is behind a `~`.
+    concatenated: bool,
+    /// What is between operators that bind no tighter than `==`.
+    compared: Operand<'s>,
+    /// What it is put through, if it is behind such an operator.
+    comparison: Option<&'static str>,
+    /// Of a slice, the colons so far and what is behind the second.
+    colons: usize,
+    step: Operand<'s>,
+}
+
+/// A part of an expression that is being read.
+#[derive(Clone, Copy, Default)]
+struct Operand<'s> {
+    /// Where it begins in what is prepared.
+    start: usize,
+    first: &'s str,
+    n_token: usize,
+}
+
+impl<'s> Operand<'s> {
+    fn read(&mut self, token: &'s str, start: usize) {
+        if self.n_token == 0 {
+            (self.start, self.first) = (start, token);
+        }
+        self.n_token += 1;
+    }
+
+    fn is_text(&self) -> bool {
+        self.n_token == 1 && self.first.starts_with(['"', '\''])
+    }
+
+    /// Whether it is a literal, which is compared in no time.
+    fn is_literal(&self) -> bool {
+        let words = ["true", "True", "false", "False", "none", "None"];
+        let is_number = self.first.starts_with(|c: char| c.is_ascii_digit());
+        self.is_text() || (self.n_token == 1 && (is_number || words.contains(&self.first)))
+    }
 }
 
 /// How an expression ends.
@@ -92,6 +138,11 @@ impl<'s> Reader<'s> {
         self.at = self.rest().find(end).map_or(self.source.len(), |offset| self.at + offset + end.len());
     }
 
+    /// Past the sign of `{%-` or `{{-`, which is no operator.
+    fn skip_sign(&mut self) {
+        self.at += usize::from(self.rest().starts_with(['-', '+']));
+    }
+
     fn copy_to(&mut self, end: usize) {
         self.prepared.push_str(&self.source[self.written..end]);
         self.written = end;
@@ -108,7 +159,7 @@ impl<'s> Reader<'s> {
     /// From `{%` past `%}`.
     fn block(&mut self) -> Result<()> {
         self.at += 2;
-        self.at += usize::from(self.rest().starts_with(['-', '+']));
+        self.skip_sign();
         if let Some(len) = bare_tag_len(self.rest(), "raw") {
             self.at += len;
             self.skip_raw();
@@ -140,11 +191,23 @@ impl<'s> Reader<'s> {
                 self.at += "for".len();
                 return self.for_loop();
             }
-            "autoescape" | "block" | "call" | "filter" | "macro" | "with" => self.open_block(1)?,
+            word @ ("autoescape" | "block" | "call" | "filter" | "macro" | "with") => {
+                self.open_block(1)?;
+                self.at += word.len();
+            }
+            word @ ("extends" | "from" | "import" | "include") => {
+                self.at += word.len();
+                let Some(Word(_)) =
+                    self.expression_until("%}", &["as", "ignore", "import", "with", "without"])?
+                else {
+                    return Ok(());
+                };
+            }
             word if word.starts_with("end") => {
                 self.blocks.pop();
+                self.at += word.len();
             }
-            _ => {}
+            word => self.at += word.len(),
         }
         self.expression("%}")
     }
@@ -161,9 +224,10 @@ impl<'s> Reader<'s> {
     fn skip_raw(&mut self) {
         while let Some(offset) = self.rest().find("{%") {
             self.at += offset + 2;
-            let signed = usize::from(self.rest().starts_with(['-', '+']));
-            if let Some(len) = bare_tag_len(&self.rest()[signed..], "endraw") {
-                self.at += signed + len;
+            let rest = self.rest();
+            if let Some(len) = bare_tag_len(rest.strip_prefix(['-', '+']).unwrap_or(rest), "endraw") {
+                self.skip_sign();
+                self.at += len;
                 return;
             }
         }
@@ -229,7 +293,7 @@ impl<'s> Reader<'s> {
     /// From within a tag past its `end`, or up to one of `words` outside of brackets.
     fn expression_until(&mut self, end: &str, words: &[&str]) -> Result<Option<End<'s>>> {
         let mut levels = vec![Level::default()];
-        let mut previous = "";
+        let (mut previous, mut before) = ("", "");
         while let Some(c) = self.rest().chars().next() {
             let rest = self.rest();
             if c.is_whitespace() {
@@ -239,15 +303,18 @@ impl<'s> Reader<'s> {
             let len = match c {
                 '"' | '\'' => string_len(rest, c),
                 c if is_word(c) => rest.find(|c| !is_word(c)).unwrap_or(rest.len()),
+                _ if ["==", "!=", "<=", ">=", "//", "**"].iter().any(|long| rest.starts_with(long)) => 2,
                 c => c.len_utf8(),
             };
             let token = &rest[..len];
             let stops = levels.len() == 1 && previous != "." && words.contains(&token);
             let signed_end = rest.strip_prefix(['-', '+']).is_some_and(|rest| rest.starts_with(end));
             let ends = levels.len() == 1 && (signed_end || rest.starts_with(end));
+            // Words behind these are names, whatever they mean elsewhere.
+            let is_name = matches!(previous, "." | "|" | "is") || (before, previous) == ("is", "not");
             if let Some(level) = levels.last_mut() {
                 level.chain += 1;
-                self.escape_sum(level, token, ends || stops);
+                self.put_operands_through(level, token, ends || stops, is_name);
                 level.safe = match (previous, token) {
                     ("|", "safe") => true,
                     _ => level.safe && token == "+",
@@ -262,17 +329,23 @@ impl<'s> Reader<'s> {
                 return Ok(Some(Word(token)));
             }
             match token {
-                "(" | "[" | "{" => levels.push(Level::default()),
+                "(" | "[" | "{" => levels.push(Level { bracket: token, ..Level::default() }),
                 ")" | "]" | "}" if levels.len() > 1 => {
                     levels.pop();
                 }
                 "," => {
-                    levels.pop();
-                    levels.push(Level::default());
+                    let bracket = levels.pop().map_or("", |level| level.bracket);
+                    levels.push(Level { bracket, ..Level::default() });
                 }
                 "self" if previous != "." => {
                     return Err(template_error(format!(
                         "line {}: `self` is not supported: blocks would call themselves without an end",
+                        self.line()
+                    )));
+                }
+                "cycle" if previous == "." && calls_without_values(&rest[len..]) => {
+                    return Err(template_error(format!(
+                        "line {}: `cycle` expects the values to go through",
                         self.line()
                     )));
                 }
@@ -284,26 +357,86 @@ impl<'s> Reader<'s> {
             if levels.iter().map(|level| level.chain).sum::<usize>() > MAX_EXPRESSION_DEPTH {
                 return Err(self.too_deep(MAX_EXPRESSION_DEPTH, "operators that hang on each other"));
             }
-            previous = token;
+            (before, previous) = (previous, token);
             self.at += len;
         }
         Ok(None)
     }
 
-    /// Wraps the summand that begins behind `token`, or ends before it, if the sum began with a safe text.
-    fn escape_sum(&mut self, level: &mut Level, token: &str, ends: bool) {
-        const LOOSER: [&str; 16] =
-            ["+", "-", ",", ")", "]", "}", ":", "<", ">", "=", "!", "and", "else", "if", "in", "or"];
-        if level.escaping && (ends || LOOSER.contains(&token)) {
+    /// Puts the operands that end before `token` through the filters that make or check them, the innermost first, and
+    /// begins those that begin with it.
+    fn put_operands_through(&mut self, level: &mut Level<'s>, token: &'s str, ends: bool, is_name: bool) {
+        const LOOSER_THAN_SUMS: [&str; 17] =
+            [",", ")", "]", "}", ":", "=", "==", "!=", "<", "<=", ">", ">=", "and", "else", "if", "in", "or"];
+        let is_sign = matches!(token, "+" | "-");
+        let ends_compared = ends || (!is_name && (token == "not" || LOOSER_THAN_SUMS.contains(&token)));
+        let ends_summand = ends_compared || (is_sign && level.operand.n_token > 0);
+
+        if ends_summand || token == "~" {
+            if (level.concatenated || token == "~") && !level.operand.is_text() {
+                self.put_through(level.operand, "string");
+            }
+            level.concatenated = token == "~" && !ends;
+            level.operand = Operand::default();
+        }
+        if level.escaping && ends_summand {
             self.copy_to(self.at);
             self.prepared.push_str(")|e ");
             level.escaping = false;
             level.safe = token == "+";
         }
+        if ends_compared {
+            let filter = match token {
+                _ if level.comparison.is_some() => level.comparison,
+                // Behind an operand, `not` is that of `not in`.
+                "in" | "not" if !ends => Some("compared"),
+                ":" if level.bracket == "{" => Some("compared"),
+                _ => None,
+            };
+            if let Some(filter) = filter.filter(|_| !level.compared.is_literal()) {
+                self.put_through(level.compared, filter);
+            }
+            level.comparison = match token {
+                "==" | "!=" | "<" | "<=" | ">" | ">=" => Some("compared"),
+                "in" => Some("container"),
+                _ => None,
+            };
+            level.compared = Operand::default();
+        }
+        if token == "]" && level.colons > 1 {
+            self.put_through(level.step, "step");
+        }
+
         if level.safe && token == "+" && !ends {
             self.copy_to(self.at + 1);
             self.prepared.push_str(" (");
             level.escaping = true;
+        }
+        self.copy_to(self.at.max(self.written));
+        let start = self.prepared.len();
+        // `*` and `**` before an operand spread it over arguments.
+        let spreads = matches!(token, "*" | "**") && level.compared.n_token == 0;
+        if !ends_compared && !spreads {
+            level.compared.read(token, start);
+            if !ends_summand && token != "~" {
+                level.operand.read(token, start);
+            }
+        }
+        if level.bracket == "[" && token == ":" && !ends {
+            level.colons += 1;
+        } else if level.colons > 1 {
+            level.step.read(token, start);
+        }
+    }
+
+    /// Puts the operand that ends here through `filter`.
+    fn put_through(&mut self, operand: Operand, filter: &str) {
+        if operand.n_token > 0 {
+            self.copy_to(self.at);
+            self.prepared.insert(operand.start, '(');
+            self.prepared.push_str(")|");
+            self.prepared.push_str(filter);
+            self.prepared.push(' ');
         }
     }
 
@@ -314,6 +447,13 @@ impl<'s> Reader<'s> {
     fn too_deep(&self, limit: usize, what: &str) -> Error {
         template_error(format!("line {}: the chat template exceeds its limit of {limit} {what}", self.line()))
     }
+}
+
+/// Whether a method that `rest` follows is called, perhaps through brackets around it, with no value or with none that
+/// is sure to be one.
+fn calls_without_values(rest: &str) -> bool {
+    let rest = rest.trim_start_matches(|c: char| c.is_whitespace() || c == ')');
+    rest.strip_prefix('(').is_some_and(|arguments| arguments.trim_start().starts_with([')', '*']))
 }
 
 fn is_word(c: char) -> bool {

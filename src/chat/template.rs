@@ -4,10 +4,11 @@ use super::bounds::{MAX_CALL_DEPTH, MAX_OUTPUT_LEN, MAX_STEPS, MAX_TIME_FORMAT_L
 use super::request::ChatRequest;
 use super::source::{prepare, template_error};
 use super::strftime::LocalTime;
+use super::value::python_str;
 use super::{filters, methods};
 use crate::gguf::{Metadata, keys};
 use crate::{Error, Result};
-use minijinja::{Environment, ErrorKind, Value, syntax::SyntaxConfig};
+use minijinja::{Environment, ErrorKind, State, Value, syntax::SyntaxConfig};
 use std::fmt;
 use std::io;
 
@@ -135,6 +136,8 @@ fn environment() -> Environment<'static> {
     environment.set_fuel(Some(MAX_STEPS));
     environment.set_recursion_limit(MAX_CALL_DEPTH);
     environment.add_function("raise_exception", raise_exception);
+    // It prints all variables, and jinja2 has none.
+    environment.remove_global("debug");
     filters::add_to(&mut environment);
     environment
 }
@@ -147,8 +150,9 @@ fn strftime_now(now: LocalTime, format: &str) -> std::result::Result<String, min
     Ok(now.strftime(format))
 }
 
-fn raise_exception(message: &Value) -> std::result::Result<Value, minijinja::Error> {
-    Err(minijinja::Error::new(ErrorKind::InvalidOperation, message.to_string()).with_source(Raised))
+fn raise_exception(state: &State, message: &Value) -> std::result::Result<Value, minijinja::Error> {
+    let message = python_str(state, message)?;
+    Err(minijinja::Error::new(ErrorKind::InvalidOperation, message).with_source(Raised))
 }
 
 /// Marks the error of `raise_exception`: its message is the template author's.

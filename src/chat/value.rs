@@ -1,7 +1,9 @@
 //! Request JSON as the values a template sees, and values as Python prints them.
 
-use super::bounds::MAX_VALUE_DEPTH;
+use super::bounds::{MAX_VALUE_DEPTH, MAX_WALK_DEPTH};
+use super::charge;
 use crate::{Error, Result};
+use minijinja::State;
 use minijinja::value::{DynObject, Enumerator, Object, ObjectExt, ObjectRepr, Value, ValueKind};
 use serde_json::Value as Json;
 use std::fmt;
@@ -93,6 +95,9 @@ impl Object for BoundMethod {
     }
 }
 
+/// No float is longer in minijinja, which writes it without an exponent.
+const MAX_FLOAT_LEN: usize = 400;
+
 /// `number` as Python's `repr` writes it: the shortest digits that read back, an exponent from 1e16 up and
 /// below 1e-4.
 pub(super) fn float_repr(number: f64) -> String {
@@ -145,49 +150,95 @@ impl Object for View {
     }
 }
 
-/// Python's `str(value)`.
-pub(super) fn python_str(value: &Value) -> String {
-    match value.kind() {
-        ValueKind::String | ValueKind::Undefined => value.to_string(),
-        _ => {
-            let mut text = String::new();
-            push_repr(value, &mut text);
-            text
-        }
-    }
+/// Python's `str(value)`, paid for piece by piece as it is made.
+pub(super) fn python_str(state: &State, value: &Value) -> std::result::Result<String, minijinja::Error> {
+    Printer::new(state).print(value).map(|printer| printer.text)
 }
 
-/// Python's `repr(value)`: as minijinja has it but for floats and undefined items, which it writes its own way.
-fn push_repr(value: &Value, text: &mut String) {
-    match value.kind() {
-        ValueKind::Number if !value.is_integer() => {
-            text.push_str(&f64::try_from(value.clone()).map_or_else(|_| value.to_string(), float_repr));
+/// At least the bytes of the text of `value`, 64 for each of its pieces and more for floats, which minijinja writes at
+/// length.
+pub(super) fn max_text_len(state: &State, value: &Value) -> std::result::Result<usize, minijinja::Error> {
+    Printer::new(state).print(value).map(|printer| printer.charged)
+}
+
+/// The text of a value in the making.
+struct Printer<'s> {
+    state: &'s State<'s, 's>,
+    text: String,
+    /// The bytes that are paid for.
+    charged: usize,
+}
+
+impl<'s> Printer<'s> {
+    fn new(state: &'s State<'s, 's>) -> Self {
+        Self { state, text: String::new(), charged: 0 }
+    }
+
+    fn print(mut self, value: &Value) -> std::result::Result<Self, minijinja::Error> {
+        match value.as_str() {
+            Some(text) => self.push(text)?,
+            None if value.is_undefined() => {}
+            None => self.repr(value, MAX_WALK_DEPTH)?,
         }
-        ValueKind::Undefined => text.push_str("Undefined"),
-        ValueKind::Seq => {
-            let tuple = value.is_tuple();
-            let items: Vec<Value> = value.try_iter().into_iter().flatten().collect();
-            text.push(if tuple { '(' } else { '[' });
-            for (index, item) in items.iter().enumerate() {
-                text.push_str(if index > 0 { ", " } else { "" });
-                push_repr(item, text);
+        Ok(self)
+    }
+
+    fn charge(&mut self, len: usize) -> std::result::Result<(), minijinja::Error> {
+        self.charged = self.charged.saturating_add(64).saturating_add(len);
+        charge::bytes(self.state, len)
+    }
+
+    fn push(&mut self, piece: &str) -> std::result::Result<(), minijinja::Error> {
+        self.charge(piece.len())?;
+        self.text.push_str(piece);
+        Ok(())
+    }
+
+    /// Python's `repr(value)`: as minijinja has it but for floats and undefined items, which it writes its own way.
+    fn repr(&mut self, value: &Value, depth_left: usize) -> std::result::Result<(), minijinja::Error> {
+        match value.kind() {
+            ValueKind::Number if !value.is_integer() => {
+                self.charge(MAX_FLOAT_LEN)?;
+                self.text
+                    .push_str(&f64::try_from(value.clone()).map_or_else(|_| value.to_string(), float_repr));
+                Ok(())
             }
-            text.push_str(match (tuple, items.len()) {
-                (true, 1) => ",)",
-                (true, _) => ")",
-                (false, _) => "]",
-            });
-        }
-        ValueKind::Map => {
-            text.push('{');
-            for (index, key) in value.try_iter().into_iter().flatten().enumerate() {
-                text.push_str(if index > 0 { ", " } else { "" });
-                push_repr(&key, text);
-                text.push_str(": ");
-                push_repr(&value.get_item(&key).unwrap_or_default(), text);
+            ValueKind::Undefined => self.push("Undefined"),
+            ValueKind::String => {
+                // `\u{10ffff}` stands for four bytes, `\0` for one.
+                self.charge(value.as_str().map_or(0, str::len) * 4 + 2)?;
+                self.text.push_str(&format!("{value:?}"));
+                Ok(())
             }
-            text.push('}');
+            ValueKind::Map => {
+                let depth_left = charge::one_less(depth_left)?;
+                self.push("{")?;
+                for (index, key) in value.try_iter()?.enumerate() {
+                    self.push(if index > 0 { ", " } else { "" })?;
+                    self.repr(&key, depth_left)?;
+                    self.push(": ")?;
+                    self.repr(&value.get_item(&key).unwrap_or_default(), depth_left)?;
+                }
+                self.push("}")
+            }
+            ValueKind::Seq | ValueKind::Iterable if value.len().is_some() => {
+                let depth_left = charge::one_less(depth_left)?;
+                let view = value.downcast_object_ref::<View>();
+                let (open, close) = match (view, value.is_tuple(), value.len()) {
+                    (Some(_), ..) => ("([", "])"),
+                    (None, true, Some(1)) => ("(", ",)"),
+                    (None, true, _) => ("(", ")"),
+                    (None, false, _) => ("[", "]"),
+                };
+                self.push(view.map_or("", |view| view.name))?;
+                self.push(open)?;
+                for (index, item) in value.try_iter()?.enumerate() {
+                    self.push(if index > 0 { ", " } else { "" })?;
+                    self.repr(&item, depth_left)?;
+                }
+                self.push(close)
+            }
+            _ => self.push(&format!("{value:?}")),
         }
-        _ => text.push_str(&format!("{value:?}")),
     }
 }
