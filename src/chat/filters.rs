@@ -22,6 +22,9 @@ pub(super) fn add_to(environment: &mut Environment) {
         Ok(())
     });
 
+    environment.add_filter("attr", |state: &State, value: &Value, key: Value| {
+        builtin::attr(value, &compared(state, key)?)
+    });
     environment.add_filter("bounded", bounded);
     environment.add_filter("bounded_attribute", bounded_attribute);
     environment.add_filter("capitalize", |state: &State, value: &Value| {
@@ -46,6 +49,7 @@ pub(super) fn add_to(environment: &mut Environment) {
     environment.add_filter("lower", |state: &State, value: &Value| {
         recased(state, value, |text| Ok(builtin::lower(text)))
     });
+    environment.add_filter("map", map);
     environment.add_filter("max", |state: &State, list: Value, kwargs: Kwargs| {
         charge::contents(state, &list)?;
         builtin::max(state, list, kwargs)
@@ -64,6 +68,7 @@ pub(super) fn add_to(environment: &mut Environment) {
     environment.add_filter("step", step);
     environment.add_filter("string", string);
     environment.add_filter("sum", sum);
+    environment.add_filter("template_name", template_name);
     environment.add_filter("title", |state: &State, value: &Value| {
         recased(state, value, |text| Ok(Value::from(builtin::title(text.as_str().into()))))
     });
@@ -349,13 +354,7 @@ fn join(state: &mut State, value: Value, args: Rest<ValueOrKwargs>) -> Result<Va
     let [joiner, attribute] = bind(&args.into_values(), ["d", "attribute"])?;
     let joiner =
         joiner.filter(|joiner| !joiner.is_none()).map(|joiner| string(state, &joiner)).transpose()?;
-    let value = match attribute.filter(|attribute| !attribute.is_none()) {
-        Some(attribute) => {
-            let kwargs = by_name(["attribute"], [Some(attribute)]);
-            Value::from(builtin::map(state, value, Rest(vec![ValueOrKwargs::from(Value::from(kwargs))]))?)
-        }
-        None => value,
-    };
+    let value = mapped(state, value, attribute)?;
     // minijinja names what cannot be joined.
     let texts = match value.try_iter() {
         Ok(items) => Value::from(items.map(|item| paid_text(state, &item)).collect::<Result<Vec<_>, _>>()?),
@@ -363,6 +362,24 @@ fn join(state: &mut State, value: Value, args: Rest<ValueOrKwargs>) -> Result<Va
     };
     let joiner = joiner.as_ref().map(|joiner| StringInput::new(state, joiner)).transpose()?;
     builtin::join(state, &texts, joiner, None, Kwargs::from_iter(std::iter::empty::<(&str, Value)>()))
+}
+
+/// `values`, or what their `attribute` is.
+fn mapped(state: &mut State, values: Value, attribute: Option<Value>) -> Result<Value, Error> {
+    let Some(attribute) = attribute.filter(|attribute| !attribute.is_none()) else { return Ok(values) };
+    let kwargs = by_name(["attribute"], [Some(attribute)]);
+    map(state, values, Rest(vec![ValueOrKwargs::from(Value::from(kwargs))])).map(Value::from)
+}
+
+fn map(state: &mut State, values: Value, args: Rest<ValueOrKwargs>) -> Result<Vec<Value>, Error> {
+    if let Some(kwargs) = args.last().filter(|arg| arg.is_kwargs()) {
+        let attribute = kwargs.get_attr("attribute")?;
+        // It is looked up in each item.
+        if matches!(attribute.kind(), ValueKind::Seq | ValueKind::Iterable | ValueKind::Map) {
+            return Err(invalid(format!("`attribute` should name one, but is a {}", attribute.kind())));
+        }
+    }
+    builtin::map(state, values, args)
 }
 
 /// The text of `item`, which is paid for even where it exists already.
@@ -423,13 +440,36 @@ fn string(state: &State, value: &Value) -> Result<Value, Error> {
     if value.as_str().is_some() { Ok(value.clone()) } else { Ok(Value::from(python_str(state, value)?)) }
 }
 
-fn sum(state: &State, values: Value, args: Rest<ValueOrKwargs>) -> Result<Value, Error> {
+/// minijinja adds lists by laying one over the other, and goes through all layers for each.
+fn sum(state: &mut State, values: Value, args: Rest<ValueOrKwargs>) -> Result<Value, Error> {
     let [attribute, start] = bind(&args.into_values(), ["attribute", "start"])?;
-    if start.as_ref().is_some_and(|start| start.as_str().is_some()) {
-        return Err(invalid("`sum` does not add texts, `join` does"));
+    let Some(start) = start.clone().filter(|start| !start.is_number()) else {
+        return builtin::sum(state, values, None, None, by_name(["attribute", "start"], [attribute, start]));
+    };
+    if !matches!(start.kind(), ValueKind::Seq | ValueKind::Iterable) {
+        return Err(invalid(format!("`sum` adds numbers and lists, but starts with a {}", start.kind())));
     }
-    let kwargs = by_name(["attribute", "start"], [attribute, start]);
-    builtin::sum(state, values, None, None, kwargs)
+    let is_tuple = start.is_tuple();
+    let mut items = Vec::new();
+    for list in std::iter::once(start).chain(mapped(state, values, attribute)?.try_iter()?) {
+        let is_list = matches!(list.kind(), ValueKind::Seq | ValueKind::Iterable);
+        if !is_list || list.is_tuple() != is_tuple {
+            return Err(invalid(format!("`sum` cannot add a {} to a list", list.kind())));
+        }
+        for item in list.try_iter()? {
+            state.consume_fuel(1)?;
+            items.push(item);
+        }
+    }
+    Ok(if is_tuple { Value::from(Tuple::from(items)) } else { Value::from(items) })
+}
+
+/// The filter `template_name`: what is included or imported. minijinja's error prints all names it has tried.
+fn template_name(value: Value) -> Result<Value, Error> {
+    if value.as_str().is_some() {
+        return Ok(value);
+    }
+    Err(invalid(format!("a template's name should be a string, but is a {}", value.kind())))
 }
 
 fn trim(state: &State, value: &Value, args: Rest<ValueOrKwargs>) -> Result<String, Error> {

@@ -17,7 +17,7 @@ use minijinja_contrib::pycompat;
 pub(super) fn call(state: &mut State, value: &Value, method: &str, args: &[Value]) -> Result<Value, Error> {
     let own = match (value.as_str(), value.kind()) {
         (Some(text), _) => str_method(state, text, method, args)?,
-        (_, ValueKind::Map) => dict_method(value, method, args)?,
+        (_, ValueKind::Map) => dict_method(state, value, method, args)?,
         (_, ValueKind::Seq) => list_method(state, value, method, args)?,
         _ => None,
     };
@@ -126,7 +126,11 @@ fn str_method(state: &State, text: &str, method: &str, args: &[Value]) -> Result
     }))
 }
 
-fn dict_method(dict: &Value, method: &str, args: &[Value]) -> Result<Option<Value>, Error> {
+fn dict_method(state: &State, dict: &Value, method: &str, args: &[Value]) -> Result<Option<Value>, Error> {
+    if method == "get" {
+        // A key is compared.
+        args.iter().take(1).try_for_each(|key| charge::contents(state, key))?;
+    }
     let entries = || -> Result<Vec<(Value, Value)>, Error> {
         dict.try_iter()?.map(|key| dict.get_item(&key).map(|value| (key, value))).collect()
     };

@@ -12,7 +12,7 @@
 //! - `{% if expr %}` becomes `{% if (expr)|in_time %}`, and `{% for x in expr if expr %}` becomes
 //!   `{% for x in (expr)|turns if (expr)|in_time %}`; see `deadline`.
 //! - `{{ a ~ b }}` becomes `{{ (a)|string ~ (b)|string }}`, `{{ a == b }}` becomes `{{ a == (b)|compared }}`,
-//!   `{{ a in b }}` becomes `{{ (a)|compared in (b)|container }}` and `{{ a[b:c:d] }}` becomes
+//!   keys likewise, `{{ a in b }}` becomes `{{ (a)|compared in (b)|container }}` and `{{ a[b:c:d] }}` becomes
 //!   `{{ a[b:c:(d)|step] }}`: what minijinja would not pay for or would fail at; see `filters`. Literals stay.
 //! - `{{ a|safe + b }}` becomes `{{ a|safe + (b)|e }}`: what is added to a safe text is escaped in jinja2, and in
 //!   minijinja only under `autoescape`.
@@ -75,6 +75,8 @@ struct Level<'s> {
     compared: Operand<'s>,
     /// What it is put through, if it is behind such an operator.
     comparison: Option<&'static str>,
+    /// Whether what is in here is compared anyway: as a key, or by `loop.changed`.
+    compares: bool,
     /// Of a slice, the colons so far and what is behind the second.
     colons: usize,
     step: Operand<'s>,
@@ -197,9 +199,8 @@ impl<'s> Reader<'s> {
             }
             word @ ("extends" | "from" | "import" | "include") => {
                 self.at += word.len();
-                let Some(Word(_)) =
-                    self.expression_until("%}", &["as", "ignore", "import", "with", "without"])?
-                else {
+                let words = ["as", "ignore", "import", "with", "without"];
+                let Some(Word(_)) = self.filtered("template_name", &words)? else {
                     return Ok(());
                 };
             }
@@ -329,13 +330,18 @@ impl<'s> Reader<'s> {
                 return Ok(Some(Word(token)));
             }
             match token {
-                "(" | "[" | "{" => levels.push(Level { bracket: token, ..Level::default() }),
+                "(" | "[" | "{" => {
+                    let is_subscript =
+                        token == "[" && levels.last().is_some_and(|level| level.operand.n_token > 1);
+                    let compares = is_subscript || (before, previous) == (".", "changed");
+                    levels.push(Level { bracket: token, compares, ..Level::default() });
+                }
                 ")" | "]" | "}" if levels.len() > 1 => {
                     levels.pop();
                 }
                 "," => {
-                    let bracket = levels.pop().map_or("", |level| level.bracket);
-                    levels.push(Level { bracket, ..Level::default() });
+                    let Level { bracket, compares, .. } = levels.pop().unwrap_or_default();
+                    levels.push(Level { bracket, compares, ..Level::default() });
                 }
                 "self" if previous != "." => {
                     return Err(template_error(format!(
@@ -346,6 +352,12 @@ impl<'s> Reader<'s> {
                 "cycle" if previous == "." && calls_without_values(&rest[len..]) => {
                     return Err(template_error(format!(
                         "line {}: `cycle` expects the values to go through",
+                        self.line()
+                    )));
+                }
+                "changed" if previous == "." && rest[len..].trim_start().starts_with(')') => {
+                    return Err(template_error(format!(
+                        "line {}: `changed` should be called, without brackets around it",
                         self.line()
                     )));
                 }
@@ -391,6 +403,7 @@ impl<'s> Reader<'s> {
                 // Behind an operand, `not` is that of `not in`.
                 "in" | "not" if !ends => Some("compared"),
                 ":" if level.bracket == "{" => Some("compared"),
+                _ if level.compares && token != "=" => Some("compared"),
                 _ => None,
             };
             if let Some(filter) = filter.filter(|_| !level.compared.is_literal()) {

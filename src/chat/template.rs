@@ -1,5 +1,6 @@
 //! The template itself: found in a file, compiled, and run within its bounds.
 
+use super::arguments::invalid;
 use super::bounds::{MAX_CALL_DEPTH, MAX_OUTPUT_LEN, MAX_STEPS, MAX_TIME_FORMAT_LEN};
 use super::request::ChatRequest;
 use super::source::{prepare, template_error};
@@ -136,6 +137,7 @@ fn environment() -> Environment<'static> {
     environment.set_fuel(Some(MAX_STEPS));
     environment.set_recursion_limit(MAX_CALL_DEPTH);
     environment.add_function("raise_exception", raise_exception);
+    environment.add_function("range", range);
     // It prints all variables, and jinja2 has none.
     environment.remove_global("debug");
     filters::add_to(&mut environment);
@@ -153,6 +155,16 @@ fn strftime_now(now: LocalTime, format: &str) -> std::result::Result<String, min
 fn raise_exception(state: &State, message: &Value) -> std::result::Result<Value, minijinja::Error> {
     let message = python_str(state, message)?;
     Err(minijinja::Error::new(ErrorKind::InvalidOperation, message).with_source(Raised))
+}
+
+/// minijinja's, where its arithmetic holds, and the same for 64 bits as for wasm32's 32.
+fn range(lower: i64, upper: Option<i64>, step: Option<i64>) -> std::result::Result<Value, minijinja::Error> {
+    let bound = |bound: i64| match i32::try_from(bound) {
+        Ok(bound) => Ok(bound as isize),
+        Err(_) => Err(invalid(format!("`range` expects numbers of 32 bits, got {bound}"))),
+    };
+    let step = step.map(|step| step.clamp(-i64::from(i32::MAX), i64::from(i32::MAX)) as isize);
+    minijinja::functions::range(bound(lower)?, upper.map(bound).transpose()?, step)
 }
 
 /// Marks the error of `raise_exception`: its message is the template author's.
