@@ -404,6 +404,7 @@ fn arguments_out_of_range_are_refused() {
         assert!(detail.ends_with(reason), "{expression}: {detail}");
     }
     for (expression, expected) in [
+        ("'aaa'|replace('a', 'b', 99999999999999) ~ 'aaa'|replace('a', 'b', count=2)", "bbbbba"),
         ("'100%% (é) 1000000 %s'|format(1)", "100% (é) 1000000 1"),
         ("'{{é[é]}} 1000000 {:é>3}'.format(1)", "{é[é]} 1000000 éé1"),
         ("'%.65534f'|format(1)|length", "65536"),
@@ -469,6 +470,11 @@ fn sources_at_the_limits_run() {
     for template in [
         format!("{{{{ {} }}}}", nested("(", 11, "1", ")")),
         format!("{{{{ {} true }}}}", "not ".repeat(390)),
+        format!("{{{{ {} }}}}", nested("(1 ~ 2 == ", 11, "1", ")")),
+        format!("{{{{ {} }}}}", nested("['a'|safe + 1 ~ ", 11, "1", "]")),
+        nested("{% if 1 %}", 38, &format!("{{{{ {} }}}}", nested("{1 ~ 2: 3 in [4], 5: ", 11, "1", "}")), "{% endif %}"),
+        format!("{{{{ {} }}}}", vec!["1"; 190].join(" ~ ")),
+        format!("{{{{ {} }}}}", vec!["1"; 190].join(" == ")),
         format!("{{{{ 1{} }}}}", "+1".repeat(190)),
         format!("{{% if 0 %}}{{% set a{} = 1 %}}{{% endif %}}", ".b".repeat(190)),
         format!("{{% if 0 %}}{}{{% endif %}}", "{% elif 0 %}".repeat(39)),

@@ -6,7 +6,8 @@ use web_time::Duration;
 /// Bytes of a template's source. The longest in wide use has 17 KB.
 pub const MAX_SOURCE_LEN: usize = 256 * 1024;
 
-/// Steps of a run. A step is one instruction or 64 bytes of data made, so this bounds memory (128 MB) as well as time.
+/// Steps of a run. A step is one instruction or 64 bytes of data made, so this bounds memory (128 MB, and
+/// what is needed beside it to make the last text: up to three times that) as well as time.
 pub const MAX_STEPS: u64 = 2_000_000;
 
 /// How long a run takes at most, but for its last expression. Templates in wide use take milliseconds.

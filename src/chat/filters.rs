@@ -4,7 +4,7 @@ use super::arguments::{self, bind, flag, invalid};
 use super::bounds::{MAX_TEXT_LEN, MAX_VALUE_DEPTH, MAX_WIDTH};
 use super::charge;
 use super::deadline::{Deadline, in_time, turns};
-use super::methods::{check_format, is_space};
+use super::methods::{charge_parts, check_format, is_space};
 use super::tojson::tojson;
 use super::value::{Dict, View, max_text_len, python_str};
 use minijinja::formatting::FormatStyle;
@@ -45,7 +45,11 @@ pub(super) fn add_to(environment: &mut Environment) {
     environment.add_filter("int", int);
     environment.add_filter("items", items);
     environment.add_filter("join", join);
-    environment.add_filter("lines", |state: &State, value: &Value| builtin::lines(&string(state, value)?));
+    environment.add_filter("lines", |state: &State, value: &Value| {
+        let text = string(state, value)?;
+        charge_parts(state, text.as_str().unwrap_or_default(), Some("\n"), usize::MAX)?;
+        builtin::lines(&text)
+    });
     environment.add_filter("lower", |state: &State, value: &Value| {
         recased(state, value, |text| Ok(builtin::lower(text)))
     });
@@ -390,8 +394,8 @@ pub(super) fn paid_text(state: &State, item: &Value) -> Result<Value, Error> {
 
 /// minijinja's, an item on each line.
 fn pprint(state: &State, value: &Value) -> Result<String, Error> {
-    // An item costs two pieces of 64 bytes at least, and is indented by 4 bytes for each of 608 levels at most.
-    charge::bytes(state, max_text_len(state, value)?.saturating_mul(32))?;
+    // An item counts for 64 bytes at least, and is indented by 4 bytes for each of 608 levels at most.
+    charge::bytes(state, max_text_len(state, value)?.saturating_mul(64))?;
     Ok(builtin::pprint(value))
 }
 
@@ -402,6 +406,7 @@ fn replace(state: &mut State, value: &Value, args: Rest<ValueOrKwargs>) -> Resul
     };
     let (text, old, new) = (string(state, value)?, string(state, &old)?, string(state, &new)?);
     if let Some(count) = count.filter(|count| !count.is_none()) {
+        let count = Value::from(i64::try_from(count)?.min(i64::from(i32::MAX)).max(-1));
         return text.call_method(state, "replace", &[old, new, count]);
     }
     let [text, old, new] = [&text, &old, &new].map(|text| StringInput::new(state, text));
@@ -416,14 +421,11 @@ fn sort(state: &State, value: Value, args: Rest<ValueOrKwargs>) -> Result<Value,
 
 fn split(state: &State, value: &Value, args: Rest<ValueOrKwargs>) -> Result<Value, Error> {
     let [separator, max] = bind(&args.into_values(), ["sep", "maxsplit"])?;
-    let text = string(state, value)?;
-    let parts = builtin::split(
-        &text,
-        arguments::text("sep", &separator)?.map(Into::into),
-        max.filter(|max| !max.is_none()).map(i64::try_from).transpose()?,
-    )?;
-    let parts = parts.try_iter()?.map(|part| state.consume_fuel(1).map(|()| part));
-    Ok(Value::from(parts.collect::<Result<Vec<Value>, Error>>()?))
+    let (text, separator) = (string(state, value)?, arguments::text("sep", &separator)?);
+    let max = max.filter(|max| !max.is_none()).map(i64::try_from).transpose()?;
+    let max_cuts = max.and_then(|max| usize::try_from(max).ok()).unwrap_or(usize::MAX);
+    charge_parts(state, text.as_str().unwrap_or_default(), separator, max_cuts)?;
+    Ok(builtin::split(&text, separator.map(Into::into), max)?.try_iter()?.collect())
 }
 
 /// The filter `step`: the step of a slice. No text or list is longer than 2^31, and 2^32 is 0 where minijinja makes it

@@ -92,9 +92,11 @@ fn str_method(state: &State, text: &str, method: &str, args: &[Value]) -> Result
             three_parts(text.rsplit_once(separator_of(separator)?), separator, ["", "", text])
         }
         "rstrip" => strip(text, args, |text, chars| text.trim_end_matches(chars))?,
-        "rsplit" | "split" => split(text, method == "rsplit", args)?,
+        "rsplit" | "split" => split(state, text, method == "rsplit", args)?,
         "splitlines" => {
             let [keep_ends] = bind(args, ["keepends"])?;
+            // All of what ends a line is space.
+            charge_parts(state, text, None, usize::MAX)?;
             Value::from(split_lines(text, flag(keep_ends)))
         }
         "startswith" | "endswith" => match args {
@@ -195,11 +197,12 @@ fn strip(
 }
 
 /// `text.split` or `text.rsplit`.
-fn split(text: &str, from_right: bool, args: &[Value]) -> Result<Value, Error> {
+fn split(state: &State, text: &str, from_right: bool, args: &[Value]) -> Result<Value, Error> {
     let [separator, max] = bind(args, ["sep", "maxsplit"])?;
     let separator = arguments::text("sep", &separator)?;
     let max = max.map_or(Ok(-1), i64::try_from)?;
     let max = usize::try_from(max).unwrap_or(usize::MAX);
+    charge_parts(state, text, separator, max)?;
     let parts: Vec<&str> = match (separator, from_right) {
         (Some(separator), false) => text.splitn(max.saturating_add(1), separator_of(separator)?).collect(),
         (Some(separator), true) => {
@@ -211,6 +214,21 @@ fn split(text: &str, from_right: bool, args: &[Value]) -> Result<Value, Error> {
         (None, true) => rsplit_space(text, max),
     };
     Ok(Value::from_iter(parts))
+}
+
+/// Pays for the parts of `text` between separators or whitespace, at most `max` cuts: each takes more memory than the
+/// text it has.
+pub(super) fn charge_parts(
+    state: &State,
+    text: &str,
+    separator: Option<&str>,
+    max: usize,
+) -> Result<(), Error> {
+    let n_cut = match separator {
+        Some(separator) => text.matches(separator).take(max).count(),
+        None => text.matches(is_space).take(max).count(),
+    };
+    state.consume_fuel(1 + n_cut as u64)
 }
 
 /// Words between runs of whitespace, at most `max` cuts; the last part keeps its inner whitespace.

@@ -194,6 +194,11 @@ impl<'s> Printer<'s> {
         Ok(())
     }
 
+    /// What is between two items is paid for with them, for each is a step at least.
+    fn separate(&mut self, index: usize) {
+        self.text.push_str(if index > 0 { ", " } else { "" });
+    }
+
     /// Python's `repr(value)`: as minijinja has it but for floats and undefined items, which it writes its own way.
     fn repr(&mut self, value: &Value, depth_left: usize) -> std::result::Result<(), minijinja::Error> {
         match value.kind() {
@@ -214,7 +219,7 @@ impl<'s> Printer<'s> {
                 let depth_left = charge::one_less(depth_left)?;
                 self.push("{")?;
                 for (index, key) in value.try_iter()?.enumerate() {
-                    self.push(if index > 0 { ", " } else { "" })?;
+                    self.separate(index);
                     self.repr(&key, depth_left)?;
                     self.push(": ")?;
                     self.repr(&value.get_item(&key).unwrap_or_default(), depth_left)?;
@@ -233,7 +238,7 @@ impl<'s> Printer<'s> {
                 self.push(view.map_or("", |view| view.name))?;
                 self.push(open)?;
                 for (index, item) in value.try_iter()?.enumerate() {
-                    self.push(if index > 0 { ", " } else { "" })?;
+                    self.separate(index);
                     self.repr(&item, depth_left)?;
                 }
                 self.push(close)
