@@ -6,8 +6,9 @@
 //!
 //! The language is minijinja's, brought as near to `transformers.utils.chat_template_utils` as its hooks allow:
 //! `filters` and `methods` hold what differs, `tojson` and `strftime` are Python's, `source` reads what minijinja's
-//! parser does not know, `charge` is what minijinja would not pay for. Templates are untrusted: the source's size and nesting, the run's steps (which pay for
-//! memory too), its time, its recursion and its output are bounded, and running out of a bound is a `template_error`.
+//! parser does not know, `charge` is paid where minijinja asks for nothing. Templates are untrusted: the source's size
+//! and nesting, the run's steps (which pay for memory too), its time, its recursion and its output are bounded, and
+//! running out of a bound is a `template_error`.
 //!
 //! # What differs from `transformers`
 //! - Going through `none` is going through nothing, where jinja2 fails: templates that loop over `tools` without
@@ -15,8 +16,9 @@
 //! - Generators (`map`, `select`, `items`) are lists: they can be gone through again, and `tojson` writes them.
 //! - Errors here: the operator `%` on strings, `str.encode` and `str.translate`, `varargs` and `kwargs` in macros,
 //!   `self`, `loop.cycle` with nothing but `*values`, lists of names in `include`, numbers of more than 32 bits in
-//!   `range`, keys that are not ASCII in formats, `cycler`, `joiner`, `lipsum`, the filters `center`, `filesizeformat`, `forceescape`, `random`,
-//!   `striptags`, `truncate`, `urlencode`, `wordcount`, `wordwrap` and `xmlattr`.
+//!   `range`, keys that are not ASCII in formats, `cycler`, `joiner`, `lipsum`, the filters `center`,
+//!   `filesizeformat`, `forceescape`, `random`, `striptags`, `truncate`, `urlencode`, `wordcount`, `wordwrap` and
+//!   `xmlattr`.
 //! - Otherwise here: the default of a macro's parameter does not see the parameters before it; `\U` and `\N` in string
 //!   literals stay as written.
 

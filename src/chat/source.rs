@@ -313,9 +313,13 @@ impl<'s> Reader<'s> {
             let ends = levels.len() == 1 && (signed_end || rest.starts_with(end));
             // Words behind these are names, whatever they mean elsewhere.
             let is_name = matches!(previous, "." | "|" | "is") || (before, previous) == ("is", "not");
+            // A sign behind an operator, or behind a test whose argument it begins, belongs to what follows.
+            let is_sum = matches!(token, "+" | "-")
+                && !matches!(previous, "+" | "-" | "*" | "/" | "//" | "%" | "**")
+                && !(before == "is" && previous != "not");
             if let Some(level) = levels.last_mut() {
                 level.chain += 1;
-                self.put_operands_through(level, token, ends || stops, is_name);
+                self.put_operands_through(level, token, ends || stops, is_name, is_sum);
                 level.safe = match (previous, token) {
                     ("|", "safe") => true,
                     _ => level.safe && token == "+",
@@ -377,12 +381,18 @@ impl<'s> Reader<'s> {
 
     /// Puts the operands that end before `token` through the filters that make or check them, the innermost first, and
     /// begins those that begin with it.
-    fn put_operands_through(&mut self, level: &mut Level<'s>, token: &'s str, ends: bool, is_name: bool) {
+    fn put_operands_through(
+        &mut self,
+        level: &mut Level<'s>,
+        token: &'s str,
+        ends: bool,
+        is_name: bool,
+        is_sum: bool,
+    ) {
         const LOOSER_THAN_SUMS: [&str; 17] =
             [",", ")", "]", "}", ":", "=", "==", "!=", "<", "<=", ">", ">=", "and", "else", "if", "in", "or"];
-        let is_sign = matches!(token, "+" | "-");
         let ends_compared = ends || (!is_name && (token == "not" || LOOSER_THAN_SUMS.contains(&token)));
-        let ends_summand = ends_compared || (is_sign && level.operand.n_token > 0);
+        let ends_summand = ends_compared || (is_sum && level.operand.n_token > 0);
 
         if ends_summand || token == "~" {
             if (level.concatenated || token == "~") && !level.operand.is_text() {
