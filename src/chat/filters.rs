@@ -22,67 +22,61 @@ pub(super) fn add_to(environment: &mut Environment) {
         Ok(())
     });
 
-    environment.add_filter("attr", |state: &State, value: &Value, key: Value| {
-        builtin::attr(value, &compared(state, key)?)
-    });
-    environment.add_filter("bounded", bounded);
-    environment.add_filter("bounded_attribute", bounded_attribute);
-    environment.add_filter("capitalize", |state: &State, value: &Value| {
-        recased(state, value, |text| Ok(builtin::capitalize(text)))
-    });
-    environment.add_filter("compared", compared);
-    environment.add_filter("container", container);
-    environment.add_filter("d", default);
-    environment.add_filter("default", default);
-    environment.add_filter("dictsort", dictsort);
-    environment.add_filter("e", escape);
-    environment.add_filter("escape", escape);
-    environment.add_filter("float", float);
-    environment.add_filter("format", format);
-    environment.add_filter("groupby", groupby);
-    environment.add_filter("in_time", in_time);
-    environment.add_filter("indent", indent);
-    environment.add_filter("int", int);
-    environment.add_filter("items", items);
-    environment.add_filter("join", join);
-    environment.add_filter("lines", |state: &State, value: &Value| {
-        let text = string(state, value)?;
-        charge_parts(state, text.as_str().unwrap_or_default(), Some("\n"), usize::MAX)?;
-        builtin::lines(&text)
-    });
-    environment.add_filter("lower", |state: &State, value: &Value| {
-        recased(state, value, |text| Ok(builtin::lower(text)))
-    });
-    environment.add_filter("map", map);
-    environment.add_filter("max", |state: &State, list: Value, kwargs: Kwargs| {
-        charge::contents(state, &list)?;
-        builtin::max(state, list, kwargs)
-    });
-    environment.add_filter("min", |state: &State, list: Value, kwargs: Kwargs| {
-        charge::contents(state, &list)?;
-        builtin::min(state, list, kwargs)
-    });
-    environment.add_filter("pprint", pprint);
-    environment.add_filter("replace", replace);
-    environment.add_filter("safe", |state: &State, value: &Value| {
-        Ok::<_, Error>(Value::from_safe_string(python_str(state, value)?))
-    });
-    environment.add_filter("sort", sort);
-    environment.add_filter("split", split);
-    environment.add_filter("step", step);
-    environment.add_filter("string", string);
-    environment.add_filter("sum", sum);
-    environment.add_filter("template_name", template_name);
-    environment.add_filter("title", |state: &State, value: &Value| {
-        recased(state, value, |text| Ok(Value::from(builtin::title(text.as_str().into()))))
-    });
-    environment.add_filter("tojson", tojson);
-    environment.add_filter("trim", trim);
-    environment.add_filter("turns", turns);
-    environment.add_filter("unique", unique);
-    environment.add_filter("upper", |state: &State, value: &Value| {
-        recased(state, value, |text| Ok(builtin::upper(text)))
-    });
+    // By way of a pointer all filters of a kind are one instance of what minijinja makes of a function.
+    type Filter = fn(&mut State, Value) -> Result<Value, Error>;
+    let filters: [(&str, Filter); 19] = [
+        ("bounded", bounded),
+        ("bounded_attribute", bounded_attribute),
+        ("capitalize", |state, value| recased(state, &value, |text| Ok(builtin::capitalize(text)))),
+        ("compared", |state, value| compared(state, value)),
+        ("container", |state, value| container(state, value)),
+        ("e", |state, value| escape(state, &value)),
+        ("escape", |state, value| escape(state, &value)),
+        ("in_time", in_time),
+        ("items", |_, value| items(&value)),
+        ("lines", |state, value| lines(state, &value)),
+        ("lower", |state, value| recased(state, &value, |text| Ok(builtin::lower(text)))),
+        ("pprint", |state, value| pprint(state, &value)),
+        ("safe", |state, value| python_str(state, &value).map(Value::from_safe_string)),
+        ("step", |_, value| Ok(step(value))),
+        ("string", |state, value| string(state, &value)),
+        ("template_name", |_, value| template_name(value)),
+        ("title", |state, value| {
+            recased(state, &value, |text| Ok(Value::from(builtin::title(text.as_str().into()))))
+        }),
+        ("turns", turns),
+        ("upper", |state, value| recased(state, &value, |text| Ok(builtin::upper(text)))),
+    ];
+    for (name, filter) in filters {
+        environment.add_filter(name, filter);
+    }
+
+    type FilterOf = fn(&mut State, Value, Rest<ValueOrKwargs>) -> Result<Value, Error>;
+    let filters: [(&str, FilterOf); 20] = [
+        ("attr", attr),
+        ("d", |_, value, args| default(value, args)),
+        ("default", |_, value, args| default(value, args)),
+        ("dictsort", |_, value, args| dictsort(&value, args)),
+        ("float", |_, value, args| float(value, args)),
+        ("format", |state, value, args| format(state, &value, args)),
+        ("groupby", |state, value, args| groupby(state, value, args)),
+        ("indent", |state, value, args| indent(state, &value, args).map(Value::from)),
+        ("int", |_, value, args| int(value, args)),
+        ("join", join),
+        ("map", |state, values, args| map(state, values, args).map(Value::from)),
+        ("max", |state, list, args| extreme(builtin::max, state, list, args)),
+        ("min", |state, list, args| extreme(builtin::min, state, list, args)),
+        ("replace", |state, value, args| replace(state, &value, args)),
+        ("sort", |state, value, args| sort(state, value, args)),
+        ("split", |state, value, args| split(state, &value, args)),
+        ("sum", sum),
+        ("tojson", |state, value, args| tojson(state, &value, args).map(Value::from)),
+        ("trim", |state, value, args| trim(state, &value, args).map(Value::from)),
+        ("unique", |state, value, args| unique(state, value, args)),
+    ];
+    for (name, filter) in filters {
+        environment.add_filter(name, filter);
+    }
 
     type Compare = fn(&Value, &Value) -> bool;
     let comparisons: [(&[&str], Compare); 6] = [
@@ -102,18 +96,24 @@ pub(super) fn add_to(environment: &mut Environment) {
             });
         }
     }
-    environment.add_test("in", |state: &mut State, value: &Value, other: &Value| {
-        Deadline::of(state).check()?;
-        charge::contents(state, value)?;
-        let other = container(state, other.clone())?;
-        tests::is_in(state, value, &other)
-    });
-    environment.add_test("startingwith", |state: &State, value: &Value, affix: &Value| {
-        Ok::<_, Error>(python_str(state, value)?.starts_with(&python_str(state, affix)?))
-    });
-    environment.add_test("endingwith", |state: &State, value: &Value, affix: &Value| {
-        Ok::<_, Error>(python_str(state, value)?.ends_with(&python_str(state, affix)?))
-    });
+    type Test = fn(&mut State, &Value, &Value) -> Result<bool, Error>;
+    let tests: [(&str, Test); 3] = [
+        ("in", |state, value, other| {
+            Deadline::of(state).check()?;
+            charge::contents(state, value)?;
+            let other = container(state, other.clone())?;
+            tests::is_in(state, value, &other)
+        }),
+        ("startingwith", |state, value, affix| {
+            Ok(python_str(state, value)?.starts_with(&python_str(state, affix)?))
+        }),
+        ("endingwith", |state, value, affix| {
+            Ok(python_str(state, value)?.ends_with(&python_str(state, affix)?))
+        }),
+    ];
+    for (name, test) in tests {
+        environment.add_test(name, test);
+    }
 
     environment.add_test("callable", is_callable);
     environment.add_test("iterable", is_iterable);
@@ -200,6 +200,11 @@ fn container(state: &State, value: Value) -> Result<Value, Error> {
     Ok(value)
 }
 
+fn attr(state: &mut State, value: Value, args: Rest<ValueOrKwargs>) -> Result<Value, Error> {
+    let [name] = bind(&args.into_values(), ["name"])?;
+    builtin::attr(&value, &compared(state, name.unwrap_or_default())?)
+}
+
 /// A change of case, which at most triples a text.
 fn recased(
     state: &State,
@@ -232,6 +237,18 @@ fn escape(state: &State, value: &Value) -> Result<Value, Error> {
         }
     }
     Ok(Value::from_safe_string(escaped))
+}
+
+/// The greatest or the least of a list.
+fn extreme(
+    filter: fn(&State, Value, Kwargs) -> Result<Value, Error>,
+    state: &State,
+    list: Value,
+    args: Rest<ValueOrKwargs>,
+) -> Result<Value, Error> {
+    charge::contents(state, &list)?;
+    let names = ["case_sensitive", "attribute"];
+    filter(state, list, by_name(names, bind(&args.into_values(), names)?))
 }
 
 fn float(value: Value, args: Rest<ValueOrKwargs>) -> Result<Value, Error> {
@@ -368,6 +385,12 @@ fn join(state: &mut State, value: Value, args: Rest<ValueOrKwargs>) -> Result<Va
     builtin::join(state, &texts, joiner, None, Kwargs::from_iter(std::iter::empty::<(&str, Value)>()))
 }
 
+fn lines(state: &State, value: &Value) -> Result<Value, Error> {
+    let text = string(state, value)?;
+    charge_parts(state, text.as_str().unwrap_or_default(), Some("\n"), usize::MAX)?;
+    builtin::lines(&text)
+}
+
 /// `values`, or what their `attribute` is.
 fn mapped(state: &mut State, values: Value, attribute: Option<Value>) -> Result<Value, Error> {
     let Some(attribute) = attribute.filter(|attribute| !attribute.is_none()) else { return Ok(values) };
@@ -393,10 +416,10 @@ pub(super) fn paid_text(state: &State, item: &Value) -> Result<Value, Error> {
 }
 
 /// minijinja's, an item on each line.
-fn pprint(state: &State, value: &Value) -> Result<String, Error> {
+fn pprint(state: &State, value: &Value) -> Result<Value, Error> {
     // An item counts for 64 bytes at least, and is indented by 4 bytes for each of 608 levels at most.
     charge::bytes(state, max_text_len(state, value)?.saturating_mul(64))?;
-    Ok(builtin::pprint(value))
+    Ok(Value::from(builtin::pprint(value)))
 }
 
 fn replace(state: &mut State, value: &Value, args: Rest<ValueOrKwargs>) -> Result<Value, Error> {
