@@ -15,7 +15,7 @@
 //!   asking first work without tools.
 //! - Generators (`map`, `select`, `items`) are lists: they can be gone through again, and `tojson` writes them.
 //! - Errors here: the operator `%` on strings, `str.encode` and `str.translate`, `varargs` and `kwargs` in macros,
-//!   `self`, `loop.cycle` with nothing but `*values`, lists of names in `include`, numbers of more than 32 bits in
+//!   `self`, `loop.cycle` with nothing but `*values`, lists of names in `include`, numbers beyond 2^28 in
 //!   `range`, keys that are not ASCII in formats, `cycler`, `joiner`, `lipsum`, the filters `center`,
 //!   `filesizeformat`, `forceescape`, `random`, `striptags`, `truncate`, `urlencode`, `wordcount`, `wordwrap` and
 //!   `xmlattr`.

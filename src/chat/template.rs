@@ -157,13 +157,17 @@ fn raise_exception(state: &State, message: &Value) -> std::result::Result<Value,
     Err(minijinja::Error::new(ErrorKind::InvalidOperation, message).with_source(Raised))
 }
 
-/// minijinja's, where its arithmetic holds, and the same for 64 bits as for wasm32's 32.
+/// minijinja's, where its arithmetic holds in wasm32's 32 bits.
 fn range(lower: i64, upper: Option<i64>, step: Option<i64>) -> std::result::Result<Value, minijinja::Error> {
-    let bound = |bound: i64| match i32::try_from(bound) {
-        Ok(bound) => Ok(bound as isize),
-        Err(_) => Err(invalid(format!("`range` expects numbers of 32 bits, got {bound}"))),
+    const MAX_BOUND: i64 = 1 << 28;
+    let bound = |bound: i64| {
+        if (-MAX_BOUND..=MAX_BOUND).contains(&bound) {
+            return Ok(bound as isize);
+        }
+        Err(invalid(format!("`range` expects numbers of at most {MAX_BOUND}, got {bound}")))
     };
-    let step = step.map(|step| step.clamp(-i64::from(i32::MAX), i64::from(i32::MAX)) as isize);
+    // A longer one leads out of the range as well.
+    let step = step.map(|step| step.clamp(-2 * MAX_BOUND, 2 * MAX_BOUND) as isize);
     minijinja::functions::range(bound(lower)?, upper.map(bound).transpose()?, step)
 }
 
