@@ -75,3 +75,8 @@ export async function join(
     sleep();
   }
 }
+
+/** Never returns, and hears of nothing; the worker can be ended. */
+export function sleep(): void {
+  Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0);
+}

@@ -24,11 +24,6 @@ export function openCompute(): OpenedWorker {
   return new Worker(location.href, { type: isModule() ? "module" : "classic", name: COMPUTE });
 }
 
-/** Never returns, and hears of nothing; the worker can be ended. */
-export function sleep(): void {
-  Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0);
-}
-
 /** Whether this script runs as a module, as it was written; Next makes a classic one of it. Only those import scripts. */
 function isModule(): boolean {
   try {

@@ -6,7 +6,7 @@
 import { startWasm } from "./instantiate.js";
 import type { FromWorker, ToWorker } from "./protocol.js";
 import { serve } from "./serve.js";
-import { join, startThreads, type Join, type Joined } from "./threads.js";
+import { join, sleep, startThreads, type Join, type Joined } from "./threads.js";
 import type { WasmGlue } from "./wasm-contract.js";
 import {
   Inspector,
@@ -21,7 +21,7 @@ import {
   meet,
   takeRefused,
 } from "./wasm/tallow.js";
-import { computes, openCompute, scope, sleep } from "./worker-platform.js";
+import { computes, openCompute, scope } from "./worker-platform.js";
 
 // Each by its name: of what is not named the script has nothing.
 const glue: WasmGlue = {

@@ -21,9 +21,6 @@ export const scope: typeof platform.scope = () => ({
 export const openCompute: typeof platform.openCompute = () =>
   new NodeWorker(new URL(import.meta.url), COMPUTE);
 
-export const sleep: typeof platform.sleep = () =>
-  void Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0);
-
 /** `fetch` knows no files. */
 export const fetchModule: typeof platform.fetchModule = async (url) =>
   isFile(url)
