@@ -64,6 +64,7 @@ pub(crate) enum Reading {
 }
 
 impl Reading {
+    #[cfg(test)]
     pub(crate) const ALL: [Self; 3] = [Self::AtFour, Self::AtTwo, Self::InARow];
 
     /// How many groups are read in turns.

@@ -88,7 +88,6 @@ impl PackedMatrix {
     }
 
     /// The file's type.
-    #[cfg(test)]
     pub(crate) fn ty(&self) -> PackedType {
         self.ty
     }

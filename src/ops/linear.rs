@@ -1,8 +1,8 @@
 //! Products with weights, and what goes before and after them in one step.
 
 use super::{lost, slice};
-use crate::kernels::{self, Activations, Family, Items, Output, PackedMatrix, Reading};
-use crate::threads::Pool;
+use crate::kernels::{self, Activations, Family, Items, Output, PackedMatrix};
+use crate::threads::{Order, Pool};
 use candle_core::{CpuStorage, CustomOp1, CustomOp2, Device, Error, Layout, Result, Shape, Tensor};
 use std::cell::OnceCell;
 use std::ops::Range;
@@ -72,8 +72,8 @@ fn project(x: &[f32], parts: &[Projection], pool: &Pool, y: &mut [f32]) -> Resul
         placed.push(Placed { matrix: weight, x, items, column });
         column += weight.n_out();
     }
-    let (output, reading) = (Output::new(y, n_tok), pool.reading().chosen());
-    pool.run(n_items, &|range| placed.iter().for_each(|placed| placed.multiply(&range, reading, output)))
+    let (output, order) = (Output::new(y, n_tok), pool.reading().chosen());
+    pool.run(n_items, &|range| placed.iter().for_each(|placed| placed.multiply(&range, order, output)))
         .map_err(lost)?;
     add_biases(parts, y, width);
     Ok(())
@@ -91,12 +91,12 @@ struct Placed<'a> {
 
 impl Placed<'_> {
     /// Multiplies what of `range` is its own.
-    fn multiply(&self, range: &Range<usize>, reading: Reading, y: Output) {
+    fn multiply(&self, range: &Range<usize>, order: Order, y: Output) {
         let begin = range.start.max(self.items.start);
         let end = range.end.min(self.items.end);
         if begin < end {
             let range = begin - self.items.start..end - self.items.start;
-            let items = Items { range, n: self.items.len(), reading };
+            let items = Items { range, n: self.items.len(), reading: order.of(self.matrix.ty()) };
             self.matrix.multiply(self.x, &items, y, self.column);
         }
     }

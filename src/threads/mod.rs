@@ -17,6 +17,7 @@ mod shared;
 
 use crate::{Error, ErrorKind, Result};
 use pace::Pace;
+pub(crate) use reading::Order;
 use reading::Trial;
 use shared::{PATIENCE, Shared, WAIT};
 use std::any::Any;
