@@ -432,8 +432,8 @@ fn headers_tell_what_loading_brings() {
 
         let short = inspect(&files, &LoadOptions { n_ctx: Some(100), ..LoadOptions::default() });
         assert_eq!((short.context_length, short.problem), (Some(100), None), "{name}");
-        // Positions come in blocks of 64.
-        let kv_cache = KV_BYTES_PER_TOKEN * 128;
+        // Positions come in blocks of 256.
+        let kv_cache = KV_BYTES_PER_TOKEN * 256;
         assert_eq!(short.memory, Some(MemoryNeed { kv_cache, ..memory }), "{name}");
         let exact = LoadOptions { n_ctx: Some(100), kv_type: KvType::F32, ..LoadOptions::default() };
         let kv_cache = 2 * kv_cache;

@@ -8,7 +8,7 @@
 //! | 4 each | tokens, and how many of them have seen just those before them |
 //! | 32 | the model's hash |
 //! | 4 each | the tokens |
-//! | | keys and values, block by block: `(n_layer, 2, n_head_kv, positions, width)`, 64 positions but for the last block |
+//! | | keys and values, block by block: `(n_layer, n_head_kv, 2, positions, width)`, 256 positions but for the last block |
 //! | 32 | SHA-256 of all before |
 //!
 //! Numbers are little-endian. What is read is checked before anything is allocated for it, and counts only once the
@@ -26,7 +26,7 @@ pub type ModelHash = [u8; 32];
 
 const MAGIC: &[u8; 8] = b"tallowKV";
 /// Of this format.
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 const HEADER_BYTES: usize = MAGIC.len() + 8 * 4 + HASH_BYTES;
 const HASH_BYTES: usize = 32;
 

@@ -15,8 +15,8 @@ use super::portable::f16_to_f32;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
-/// Positions that lie together: those of a block are allocated at once, and shared or copied as a whole.
-pub(crate) const KV_BLOCK: usize = 64;
+/// Positions that lie together: those of a block are allocated at once, shared or copied as a whole, and seen together.
+pub(crate) const KV_BLOCK: usize = 256;
 
 /// Whole numbers under one scale.
 const SCALED: usize = 32;

@@ -45,7 +45,7 @@ pub use measure::{measure, types};
 
 pub(crate) use isa::{add, attend, query_scale, rms_norm, rotate, silu_mul, spread};
 
-/// What [`attend`] does: queries of one key/value head, and some of the keys and values they may see.
+/// What [`attend`] does: queries of one key/value head, and a block of the keys and values they may see.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Attend<'a> {
     /// `(n_tok · n_group, width)`, times [`query_scale`] / sqrt(head_dim).
@@ -54,41 +54,36 @@ pub(crate) struct Attend<'a> {
     pub(crate) n_group: usize,
     /// How many positions the first token sees, at least 1; each token after it sees one more.
     pub(crate) n_seen: usize,
-    /// How many positions come before those of `blocks`; the last token sees more.
+    /// How many positions come before those of the block; the last token sees more.
     pub(crate) begin: usize,
     pub(crate) ty: KvType,
-    /// Of [`KV_BLOCK`] positions each.
-    pub(crate) blocks: &'a [KvBlock<'a>],
+    /// Keys, `(KV_BLOCK, row_bytes)`.
+    pub(crate) k: &'a [u8],
+    /// Values likewise.
+    pub(crate) v: &'a [u8],
     /// The width of a head, padded with zeros to a multiple of [`HEAD_MULTIPLE`].
     pub(crate) width: usize,
 }
 
-/// Keys and values of one head, each `(KV_BLOCK, row_bytes)`.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct KvBlock<'a> {
-    pub(crate) k: &'a [u8],
-    pub(crate) v: &'a [u8],
-}
-
 impl Attend<'_> {
-    /// How many of the positions of `blocks` the token of `query` sees.
+    /// How many positions of the block and after it the token of `query` sees.
     fn seen(&self, query: usize) -> usize {
         (self.n_seen + query / self.n_group).saturating_sub(self.begin)
     }
 
-    /// How many of them any token sees.
+    /// How many of the block any token sees.
     fn n_pos(&self) -> usize {
-        self.seen((self.q.len() / self.width).max(1) - 1).min(self.blocks.len() * KV_BLOCK)
+        self.seen((self.q.len() / self.width).max(1) - 1).min(KV_BLOCK)
     }
 
     /// Checks the lengths.
     fn check(&self, y: &[f32], log_sums: &[f32]) {
-        let &Self { q, ty, blocks, width, .. } = self;
+        let &Self { q, ty, k, v, width, .. } = self;
         assert!(
             width.is_multiple_of(HEAD_MULTIPLE) && q.len() == log_sums.len() * width && y.len() == q.len()
         );
         let n_bytes = KV_BLOCK * ty.row_bytes(width);
-        assert!(blocks.iter().all(|KvBlock { k, v }| k.len() == n_bytes && v.len() == n_bytes));
+        assert!(k.len() == n_bytes && v.len() == n_bytes);
     }
 }
 

@@ -3,14 +3,14 @@
 //! Four rows go together as they do in SIMD, and every sum is made in the same order, so that an instruction set without
 //! fused multiply-add gives the same bits.
 
+use super::Attend;
 use super::Spread;
 use super::activations::{Block32, Block256, Bytes, Chunk as _, Operands};
-use super::kv::{KV_BLOCK, KvType};
+use super::kv::KvType;
 use super::layout::{
     Dots, Family, GROUP, IQ4_VALUES, PackedType, QK, QK_K, QUAD, iq4_xs, min_at, q2_k, q3_k, q4_0, q4_1,
     q4_k, q5_0, q5_1, q5_k, q6_k, q8_0, scale_at,
 };
-use super::{Attend, KvBlock};
 
 /// How this file's loops take activations.
 pub(crate) type Chunk = Bytes;
@@ -443,16 +443,13 @@ pub(crate) fn query_scale(_: KvType) -> f32 {
 /// logarithm of the sum of e^score of each; 0 and -infinity for one that sees none of them. See [`Attend`].
 pub(crate) fn attend(attend: &Attend, y: &mut [f32], log_sums: &mut [f32]) {
     attend.check(y, log_sums);
-    let &Attend { q, ty, blocks, width, .. } = attend;
+    let &Attend { q, ty, k, v, width, .. } = attend;
     let n_pos = attend.n_pos();
-    let unpack = |rows: for<'b> fn(&KvBlock<'b>) -> &'b [u8]| {
+    let [k, v] = [k, v].map(|rows| {
         let mut x = vec![0.0; n_pos * width];
-        for (block, x) in blocks.iter().zip(x.chunks_mut(KV_BLOCK * width)) {
-            ty.unpack(width, rows(block), x);
-        }
+        ty.unpack(width, rows, &mut x);
         x
-    };
-    let (k, v) = (unpack(|block| block.k), unpack(|block| block.v));
+    });
     let queries = q.chunks_exact(width).zip(y.chunks_exact_mut(width)).zip(log_sums).enumerate();
     for (i, ((q, y), log_sum)) in queries {
         let seen = ..attend.seen(i).min(n_pos) * width;

@@ -3,10 +3,10 @@
 // An index goes over several arrays at once.
 #![allow(clippy::needless_range_loop)]
 
+use super::Attend;
 use super::isa::mul_add;
 use super::kv::{KV_BLOCK, KvType, bf16_to_f32};
 use super::simd_float::{Constants, exp, exp_scaled, load, load_f16, store};
-use super::{Attend, KvBlock};
 use core::arch::wasm32::*;
 
 /// Positions whose scores are held at once.
@@ -32,7 +32,7 @@ pub(crate) fn query_scale(ty: KvType) -> f32 {
     }
 }
 
-// A tile lies in one block.
+// A block is whole tiles.
 const _: () = assert!(KV_BLOCK.is_multiple_of(TILE));
 
 /// As [`portable::attend`](super::portable::attend), tile by tile with the largest score so far: Milakov and Gimelshein
@@ -40,7 +40,7 @@ const _: () = assert!(KV_BLOCK.is_multiple_of(TILE));
 /// all of them; numbers of 8 bits always are.
 pub(crate) fn attend(attend: &Attend, y: &mut [f32], log_sums: &mut [f32]) {
     attend.check(y, log_sums);
-    let &Attend { q, ty, blocks, width, .. } = attend;
+    let &Attend { q, ty, k, v, width, .. } = attend;
     let n_q = q.len() / width;
     let n_pos = attend.n_pos();
     y.fill(0.0);
@@ -67,15 +67,11 @@ pub(crate) fn attend(attend: &Attend, y: &mut [f32], log_sums: &mut [f32]) {
     };
     let mut widened = vec![[0.0_f32; 4]; if widen.is_some() { 2 * TILE * width / 4 } else { 0 }];
     let row = ty.row_bytes(width);
+    fetch(&k[..n_pos * row]);
+    fetch(&v[..n_pos * row]);
     for begin in (0..n_pos).step_by(TILE) {
         let n = TILE.min(n_pos - begin);
-        let KvBlock { k, v } = blocks[begin / KV_BLOCK];
-        if begin.is_multiple_of(KV_BLOCK) {
-            let n = KV_BLOCK.min(n_pos - begin);
-            fetch(&k[..n * row]);
-            fetch(&v[..n * row]);
-        }
-        let rows = begin % KV_BLOCK * row..(begin % KV_BLOCK + n) * row;
+        let rows = begin * row..(begin + n) * row;
         let (k, v) = (&k[rows.clone()], &v[rows]);
         if let Some(widen) = widen {
             let (wide_k, wide_v) = widened.split_at_mut(TILE * width / 4);

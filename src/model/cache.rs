@@ -1,5 +1,5 @@
 //! The KV cache: keys and values of the positions seen so far, in blocks of [`KV_BLOCK`] positions of all layers,
-//! `(n_layer, 2, n_head_kv, KV_BLOCK, width)`, keys before values.
+//! `(n_layer, n_head_kv, 2, KV_BLOCK, width)`, a head's keys before its values.
 //!
 //! A block is allocated when its first position comes, so that a short chat pays for a short cache and growing copies
 //! nothing. Forks share their blocks; one that is written to while others hold it is copied first, which only the last
@@ -162,14 +162,15 @@ impl KvCache {
         let (row_bytes, width) = (self.row_bytes(), self.heads.width());
         let (mut row, mut key) = (vec![0; row_bytes], vec![0.0; width]);
         for pos in begin..end {
-            for head in 0..self.n_layer * 2 * self.heads.n_head_kv {
+            // Keys and values in turns.
+            for rows in 0..self.n_layer * self.heads.n_head_kv * 2 {
                 let place = |pos: usize| {
-                    let at = (head * KV_BLOCK + pos % KV_BLOCK) * row_bytes;
+                    let at = (rows * KV_BLOCK + pos % KV_BLOCK) * row_bytes;
                     (pos / KV_BLOCK, at..at + row_bytes)
                 };
                 let (block, bytes) = place(pos + n);
                 row.copy_from_slice(&self.blocks[block][bytes]);
-                if (head / self.heads.n_head_kv).is_multiple_of(2) {
+                if rows.is_multiple_of(2) {
                     self.ty.unpack(width, &row, &mut key);
                     back.turn(0, &mut key);
                     self.ty.pack(&key, &mut row);
@@ -184,7 +185,7 @@ impl KvCache {
         Ok(())
     }
 
-    /// The positions held, block by block, as (n_layer, 2, n_head_kv, positions, width): a full block as it lies.
+    /// The positions held, block by block, as (n_layer, n_head_kv, 2, positions, width): a full block as it lies.
     pub(crate) fn saved(&self) -> impl Iterator<Item = Cow<'_, [u8]>> {
         let row_bytes = self.row_bytes();
         // A forward pass that failed may have left blocks behind them.
@@ -244,7 +245,7 @@ mod tests {
             n_head_kv: 1,
             head_dim: 8,
             n_vocab: 3,
-            n_ctx_train: 256,
+            n_ctx_train: 1024,
             n_rot: 8,
             rope_freq_base: 10_000.0,
             rope_freq_scale: 1.0,
@@ -254,7 +255,7 @@ mod tests {
         };
         let saved = |cache: &KvCache| cache.saved().map(Cow::into_owned).collect::<Vec<_>>();
         for n in [0, 10, KV_BLOCK, KV_BLOCK + 10] {
-            let mut cache = KvCache::new(&config, 256, KvType::F16);
+            let mut cache = KvCache::new(&config, 1024, KvType::F16);
             cache.reserve(n).expect("room");
             cache.advance(n);
             let before = saved(&cache);

@@ -1,22 +1,18 @@
 //! Grouped-query attention over a cache of keys and values, and what goes into the cache.
 //!
-//! The cache holds blocks of positions. A layer's part of one is `(2, n_head_kv, KV_BLOCK, width)`, keys before values:
-//! the width of a head padded with zeros to what the kernels want, numbers as its [`KvType`] holds them. Queries, keys and
-//! values come side by side, as one projection makes them, (n_tok, (n_head + 2 · n_head_kv) · head_dim).
+//! The cache holds blocks of positions. A layer's part of one is `(n_head_kv, 2, KV_BLOCK, width)`, a head's keys before its
+//! values: in the order in which they are seen, since memory comes fast only in long runs. The width of a head is padded
+//! with zeros to what the kernels want, numbers are as its [`KvType`] holds them. Queries, keys and values come side by
+//! side, as one projection makes them, (n_tok, (n_head + 2 · n_head_kv) · head_dim).
 
 use super::{lost, slice};
-use crate::kernels::{self, Attend, HEAD_MULTIPLE, KV_BLOCK, KvBlock, KvType, query_scale};
+use crate::kernels::{self, Attend, HEAD_MULTIPLE, KV_BLOCK, KvType, query_scale};
 use crate::threads::Pool;
 use candle_core::{CpuStorage, CustomOp1, Error, Layout, Result, Shape, Storage, Tensor};
 
 /// Tokens whose queries see a key/value head together: enough to widen its halves once for many, few enough that threads
 /// have something to share.
 const TOKENS_AT_ONCE: usize = 8;
-
-/// Positions that are seen together; what queries have seen of one span after the other is put together. It is so for
-/// however many tokens, whose bits are the same whatever goes with them.
-const SPAN_BLOCKS: usize = 4;
-const SPAN: usize = SPAN_BLOCKS * KV_BLOCK;
 
 /// How heads lie side by side.
 #[derive(Debug, Clone, Copy)]
@@ -46,7 +42,8 @@ pub(crate) struct Append<'a> {
 }
 
 /// softmax(q · kᵀ / sqrt(head_dim)) · v, where a token sees itself and what came before: to
-/// `(n_tok, n_head · head_dim)`. `pos` positions came before the first token.
+/// `(n_tok, n_head · head_dim)`. `pos` positions came before the first token. What queries have seen of one block after
+/// the other is put together; it is so for however many tokens, whose bits are the same whatever goes with them.
 #[derive(Debug)]
 pub(crate) struct Attention<'a> {
     pub(crate) heads: Heads,
@@ -106,18 +103,18 @@ impl Append<'_> {
         }
         let rows = slice(storage, layout)?;
         let row_bytes = self.ty.row_bytes(self.heads.width());
-        // Keys and values alike: 2 · n_head_kv heads of each block.
-        let mut heads: Vec<&mut [u8]> =
+        // Keys and values alike: each block has 2 · n_head_kv of either.
+        let mut rooms: Vec<&mut [u8]> =
             blocks.iter_mut().flat_map(|block| block.chunks_exact_mut(KV_BLOCK * row_bytes)).collect();
         let write = |index: usize, kept: &mut [u8], padded: &mut [f32]| {
-            let (block, head) = (index / (2 * n_head_kv), index % (2 * n_head_kv));
+            let (block, head, is_value) = (index / (2 * n_head_kv), index / 2 % n_head_kv, index % 2);
+            let column = (n_head + is_value * n_head_kv + head) * head_dim;
             let begin = (block * KV_BLOCK).max(first);
             for pos in begin..(first + n_tok).min((block + 1) * KV_BLOCK) {
                 let tok = pos - first;
-                let values = &mut padded[..head_dim];
-                values.copy_from_slice(&rows[tok * width + (n_head + head) * head_dim..][..head_dim]);
-                if head < n_head_kv {
-                    self.rotation.turn(tok, values);
+                padded[..head_dim].copy_from_slice(&rows[tok * width + column..][..head_dim]);
+                if is_value == 0 {
+                    self.rotation.turn(tok, &mut padded[..head_dim]);
                 }
                 self.ty.pack(padded, &mut kept[pos % KV_BLOCK * row_bytes..][..row_bytes]);
             }
@@ -126,11 +123,11 @@ impl Append<'_> {
         if n_tok == 1 {
             // Less than it takes to hand it over.
             let mut padded = zeros();
-            heads.iter_mut().enumerate().for_each(|(index, kept)| write(index, kept, &mut padded));
+            rooms.iter_mut().enumerate().for_each(|(index, kept)| write(index, kept, &mut padded));
             return Ok(());
         }
         let job = |index: usize, kept: &mut [&mut [u8]]| write(index, kept[0], &mut zeros());
-        self.pool.run_chunks(&mut heads, 1, &job).map_err(lost)
+        self.pool.run_chunks(&mut rooms, 1, &job).map_err(lost)
     }
 }
 
@@ -173,42 +170,35 @@ impl CustomOp1 for Attention<'_> {
             self.pool.run_chunks(&mut q, n_group * width, &turn).map_err(lost)?;
         }
 
-        // What each key/value head has of the blocks.
-        let n_bytes = n_bytes / (2 * n_head_kv);
-        let of_head = |head_kv: usize| -> Vec<KvBlock> {
-            let [k, v] = [head_kv, n_head_kv + head_kv].map(|i| i * n_bytes..(i + 1) * n_bytes);
-            let blocks = self.blocks.iter();
-            blocks.map(|block| KvBlock { k: &block[k.clone()], v: &block[v.clone()] }).collect()
-        };
-        let heads: Vec<Vec<KvBlock>> = (0..n_head_kv).map(of_head).collect();
-
-        // Few tokens are as many jobs as there are spans, so that threads have something to share.
+        // Few tokens are as many jobs as there are blocks, so that threads have something to share. They see what lies
+        // together one after the other.
         let n_parts = n_tok.div_ceil(TOKENS_AT_ONCE);
-        let n_spans = (self.pos + n_tok).div_ceil(SPAN);
-        let n_jobs = if n_parts == 1 { n_spans } else { 1 };
+        let n_of_each = n_head_kv * n_parts;
+        let n_jobs = if n_parts == 1 { (self.pos + n_tok).div_ceil(KV_BLOCK) } else { 1 };
+        let n_bytes = n_bytes / n_head_kv;
         let see = |index: usize, seen: &mut [Seen]| {
-            let (head_kv, part, job) = (index / (n_parts * n_jobs), index / n_jobs % n_parts, index % n_jobs);
+            let (job, head_kv, part) = (index / n_of_each, index / n_parts % n_head_kv, index % n_parts);
             let first = part * TOKENS_AT_ONCE;
             let n = TOKENS_AT_ONCE.min(n_tok - first);
             let at = (head_kv * n_tok + first) * n_group * width;
             let q = &q[at..at + n * n_group * width];
             let n_seen = self.pos + first + 1;
-            for span in (job..(n_seen + n - 1).div_ceil(SPAN)).step_by(n_jobs) {
-                let blocks = &heads[head_kv][span * SPAN_BLOCKS..];
-                let blocks = &blocks[..blocks.len().min(SPAN_BLOCKS)];
-                let of_span = Attend { q, n_group, n_seen, begin: span * SPAN, ty: self.ty, blocks, width };
-                seen[0].add(Seen::new(&of_span));
+            for block in (job..(n_seen + n - 1).div_ceil(KV_BLOCK)).step_by(n_jobs) {
+                let (k, v) = self.blocks[block][head_kv * n_bytes..][..n_bytes].split_at(n_bytes / 2);
+                let begin = block * KV_BLOCK;
+                seen[0].add(Seen::new(&Attend { q, n_group, n_seen, begin, ty: self.ty, k, v, width }));
             }
         };
-        let mut seen: Vec<Seen> =
-            std::iter::repeat_with(Seen::default).take(n_head_kv * n_parts * n_jobs).collect();
+        let mut seen: Vec<Seen> = std::iter::repeat_with(Seen::default).take(n_jobs * n_of_each).collect();
         self.pool.run_chunks(&mut seen, 1, &see).map_err(lost)?;
 
         let mut y = vec![0.0; n_tok * n_head * head_dim];
-        for (index, jobs) in seen.chunks_exact_mut(n_jobs).enumerate() {
+        let (whole, more) = seen.split_at_mut(n_of_each);
+        for more in more.chunks_exact_mut(n_of_each) {
+            whole.iter_mut().zip(more).for_each(|(whole, more)| whole.add(std::mem::take(more)));
+        }
+        for (index, whole) in whole.iter().enumerate() {
             let (head_kv, first) = (index / n_parts, index % n_parts * TOKENS_AT_ONCE);
-            let mut whole = Seen::default();
-            jobs.iter_mut().for_each(|seen| whole.add(std::mem::take(seen)));
             for (i, mean) in whole.means.chunks_exact(width).enumerate() {
                 let (tok, head) = (first + i / n_group, head_kv * n_group + i % n_group);
                 let at = (tok * n_head + head) * head_dim;
@@ -264,13 +254,13 @@ mod tests {
     use super::*;
     use candle_core::Device;
 
-    /// Over several spans, at their seams: a token alone, whose spans are jobs of their own, has the bits that it has among
+    /// Over several blocks, at their seams: a token alone, whose blocks are jobs of their own, has the bits that it has among
     /// others, and all of them are the mean of the values, by weights of f64, within rounding.
     #[test]
-    fn spans_are_put_together_the_same_way_for_one_token_and_for_many() {
+    fn blocks_are_put_together_the_same_way_for_one_token_and_for_many() {
         let heads = Heads { n_head: 6, n_head_kv: 2, head_dim: 16 };
         let ty = KvType::F32;
-        let n_pos = 3 * SPAN + 40;
+        let n_pos = 3 * KV_BLOCK + 40;
         let mut state = 1_u64;
         let mut noise = || {
             state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
@@ -292,7 +282,7 @@ mod tests {
             let rows = rows.narrow(0, pos, n_tok).expect("rows");
             rows.apply_op1_no_bwd(&attention).expect("attention").to_vec2().expect("rows")
         };
-        for end in [1, SPAN - 1, SPAN, SPAN + 1, SPAN + 5, 2 * SPAN, n_pos] {
+        for end in [1, KV_BLOCK - 1, KV_BLOCK, KV_BLOCK + 1, KV_BLOCK + 5, 2 * KV_BLOCK, n_pos] {
             let n_tok = 20.min(end);
             let together = see(end - n_tok, n_tok, &pools[0]);
             for (tok, together) in together.iter().enumerate() {
