@@ -3,14 +3,13 @@
 //! Four rows go together as they do in SIMD, and every sum is made in the same order, so that an instruction set without
 //! fused multiply-add gives the same bits.
 
-use super::Attend;
-use super::Spread;
 use super::activations::{Block32, Block256, Bytes, Chunk as _, Operands};
 use super::kv::KvType;
 use super::layout::{
     Dots, Family, GROUP, IQ4_VALUES, PackedType, QK, QK_K, QUAD, iq4_xs, min_at, q2_k, q3_k, q4_0, q4_1,
     q4_k, q5_0, q5_1, q5_k, q6_k, q8_0, scale_at,
 };
+use super::{Attend, Spread};
 
 /// How this file's loops take activations.
 pub(crate) type Chunk = Bytes;

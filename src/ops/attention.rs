@@ -170,12 +170,12 @@ impl CustomOp1 for Attention<'_> {
             self.pool.run_chunks(&mut q, n_group * width, &turn).map_err(lost)?;
         }
 
-        // Few tokens are as many jobs as there are blocks, so that threads have something to share. They see what lies
-        // together one after the other.
+        // Few tokens are as many jobs as there are blocks, so that threads have something to share: (n_jobs, n_head_kv,
+        // n_parts), in the order in which keys and values lie.
         let n_parts = n_tok.div_ceil(TOKENS_AT_ONCE);
         let n_of_each = n_head_kv * n_parts;
         let n_jobs = if n_parts == 1 { (self.pos + n_tok).div_ceil(KV_BLOCK) } else { 1 };
-        let n_bytes = n_bytes / n_head_kv;
+        let head_bytes = n_bytes / n_head_kv;
         let see = |index: usize, seen: &mut [Seen]| {
             let (job, head_kv, part) = (index / n_of_each, index / n_parts % n_head_kv, index % n_parts);
             let first = part * TOKENS_AT_ONCE;
@@ -184,7 +184,8 @@ impl CustomOp1 for Attention<'_> {
             let q = &q[at..at + n * n_group * width];
             let n_seen = self.pos + first + 1;
             for block in (job..(n_seen + n - 1).div_ceil(KV_BLOCK)).step_by(n_jobs) {
-                let (k, v) = self.blocks[block][head_kv * n_bytes..][..n_bytes].split_at(n_bytes / 2);
+                let (k, v) =
+                    self.blocks[block][head_kv * head_bytes..][..head_bytes].split_at(head_bytes / 2);
                 let begin = block * KV_BLOCK;
                 seen[0].add(Seen::new(&Attend { q, n_group, n_seen, begin, ty: self.ty, k, v, width }));
             }
