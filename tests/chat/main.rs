@@ -36,6 +36,11 @@ fn render_alone(template: &str) -> Result<String> {
     ChatTemplate::new(template)?.render(&ChatRequest::new(vec![Message::new("user", "Hi")]), now())
 }
 
+/// Templates, and what `transformers` makes of them.
+fn golden() -> Value {
+    serde_json::from_str(include_str!("../golden/templates.json")).unwrap()
+}
+
 /// The kinds a template and its request can fail with.
 const KINDS: [ErrorKind; 2] = [ErrorKind::TemplateError, ErrorKind::InvalidRequest];
 
@@ -68,7 +73,7 @@ fn check_all(cases: &Value, run: impl Fn(&Value) -> Result<String>) {
 #[test]
 fn golden_templates_render_as_jinja2_does() {
     assert_module();
-    let golden: Value = serde_json::from_str(include_str!("../golden/templates.json")).unwrap();
+    let golden = golden();
     check_all(&golden["cases"], |case| {
         let source = golden["templates"][case["template"].as_str().unwrap()].as_str().unwrap();
         let mut body = case["input"].clone();
@@ -89,7 +94,7 @@ fn golden_templates_render_as_jinja2_does() {
 #[test]
 fn conversations_render_as_transformers_does() {
     assert_module();
-    let golden: Value = serde_json::from_str(include_str!("../golden/templates.json")).unwrap();
+    let golden = golden();
     let conversations: Value = serde_json::from_str(include_str!("conversations.json")).unwrap();
     check_all(&conversations["cases"], |case| {
         let source = golden["templates"][case["template"].as_str().unwrap()].as_str().unwrap();
@@ -334,7 +339,7 @@ fn of_several_templates_the_request_chooses() {
 
 #[test]
 fn instructions_are_what_every_conversation_with_them_begins_with() {
-    let golden: Value = serde_json::from_str(include_str!("../golden/templates.json")).unwrap();
+    let golden = golden();
     let mut n_kept = 0;
     for (name, source) in golden["templates"].as_object().unwrap() {
         let template = ChatTemplate::new(source.as_str().unwrap()).unwrap();
