@@ -44,6 +44,7 @@ pub(crate) use relaxed::form;
 pub use measure::{measure, types};
 
 pub(crate) use isa::{add, attend, query_scale, rms_norm, rotate, silu_mul, spread};
+pub(crate) use portable::f16_to_f32;
 
 /// What [`attend`] does: queries of one key/value head, and a block of the keys and values they may see.
 #[derive(Debug, Clone, Copy)]

@@ -22,7 +22,7 @@ pub(crate) const TILE: usize = 16;
 pub(crate) const NAME: &str = "portable";
 
 /// The f32 of an f16 that is finite. Its bits, moved to f32's places, are the number times 2^-112.
-pub(super) fn f16_to_f32(bits: u16) -> f32 {
+pub(crate) fn f16_to_f32(bits: u16) -> f32 {
     const TWO_TO_112: f32 = f32::from_bits((127 + 112) << 23);
     let moved = (i32::from(bits as i16) << 13) as u32 & 0x8FFF_E000;
     f32::from_bits(moved) * TWO_TO_112

@@ -4,8 +4,8 @@
 
 use super::memory::{no_room, packed_bytes};
 use super::{Config, Llama};
-use crate::gguf::TensorInfo;
-use crate::kernels::{PackedMatrix, PackedType};
+use crate::gguf::{TensorInfo, TensorType};
+use crate::kernels::{PackedMatrix, PackedType, f16_to_f32};
 use crate::threads::Pool;
 use crate::{Error, ErrorKind, Result};
 use std::collections::{HashMap, VecDeque};
@@ -43,8 +43,8 @@ pub(super) struct Weights {
 /// The tensor that is arriving.
 #[derive(Debug)]
 enum Arriving {
-    /// From a file: `row` holds the beginning of row `n_rows`. A vector is a matrix of one row.
-    Rows { matrix: PackedMatrix, n_rows: usize, row: Vec<u8> },
+    /// From a file, where it is of type `ty`: `row` holds the beginning of row `n_rows`. A vector is a matrix of one row.
+    Rows { matrix: PackedMatrix, ty: TensorType, n_rows: usize, row: Vec<u8> },
     /// Packed, of which so many bytes are missing.
     Packed { tensor: Tensor, missing: usize },
 }
@@ -209,7 +209,7 @@ impl WeightsBuilder {
 impl Arriving {
     fn rows(info: &TensorInfo) -> Result<Self> {
         let matrix = matrix_by(info, PackedMatrix::new)?;
-        Ok(Self::Rows { row: Vec::with_capacity(matrix.file_row_bytes()), matrix, n_rows: 0 })
+        Ok(Self::Rows { matrix, ty: info.dtype, n_rows: 0, row: Vec::new() })
     }
 
     fn packed(info: &TensorInfo) -> Result<Self> {
@@ -235,27 +235,32 @@ impl Arriving {
 
     /// Takes the next `bytes`, of which there are no more than are missing.
     fn push(&mut self, mut bytes: &[u8]) {
-        let (matrix, n_rows, row) = match self {
-            Self::Rows { matrix, n_rows, row } => (matrix, n_rows, row),
+        let (matrix, ty, n_rows, row) = match self {
+            Self::Rows { matrix, ty, n_rows, row } => (matrix, *ty, n_rows, row),
             Self::Packed { tensor, missing } => {
                 tensor.take_packed(bytes, *missing);
                 *missing -= bytes.len();
                 return;
             }
         };
-        let row_bytes = matrix.file_row_bytes();
+        let row_bytes = matrix.n_in() / ty.block_len() * ty.block_bytes();
+        let mut set_next = |row: &[u8]| {
+            match numbers(ty, row) {
+                Some(numbers) => matrix.set_row(*n_rows, bytemuck::cast_slice(&numbers)),
+                None => matrix.set_row(*n_rows, row),
+            }
+            *n_rows += 1;
+        };
         while !bytes.is_empty() {
             let (part, rest) = bytes.split_at(bytes.len().min(row_bytes - row.len()));
             bytes = rest;
             if part.len() == row_bytes {
-                matrix.set_row(*n_rows, part);
-                *n_rows += 1;
+                set_next(part);
                 continue;
             }
             row.extend_from_slice(part);
             if row.len() == row_bytes {
-                matrix.set_row(*n_rows, row);
-                *n_rows += 1;
+                set_next(row);
                 row.clear();
             }
         }
@@ -383,9 +388,34 @@ fn expected_tensors(config: &Config) -> HashMap<String, Expected> {
     expected
 }
 
+/// How a tensor's rows lie in memory.
 pub(super) fn packed_type(info: &TensorInfo) -> Result<PackedType> {
+    if scale_of(info.dtype).is_some() {
+        return Ok(PackedType::F32);
+    }
     PackedType::of(info.dtype).ok_or_else(|| {
         let (name, ty) = (&info.name, info.dtype.name());
         Error::unsupported_model(format!("tensor `{name}` is of type {ty}, which is not supported"))
     })
+}
+
+/// The numbers of a row of a type that is kept as F32.
+fn numbers(ty: TensorType, row: &[u8]) -> Option<Vec<f32>> {
+    let scale = scale_of(ty)?;
+    let of_block = |block: &[u8]| {
+        let d = scale(block);
+        let q = block[4..4 + ty.block_len()].iter().map(|&q| d * f32::from(q as i8));
+        q.collect::<Vec<_>>()
+    };
+    Some(row.chunks_exact(ty.block_bytes()).flat_map(of_block).collect())
+}
+
+/// How to read the scale of a block, of types that are kept as F32: those that GGML has for activations, and Candle for
+/// weights as well. No file in use has them, so that they have no kernels. After 4 bytes come their whole numbers.
+fn scale_of(ty: TensorType) -> Option<fn(&[u8]) -> f32> {
+    match ty {
+        TensorType::Q8_1 => Some(|block| f16_to_f32(u16::from_le_bytes([block[0], block[1]]))),
+        TensorType::Q8_K => Some(|block| f32::from_le_bytes([block[0], block[1], block[2], block[3]])),
+        _ => None,
+    }
 }
