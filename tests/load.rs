@@ -21,7 +21,13 @@ const U16: u32 = 2;
 const I32: u32 = 5;
 const TENSOR_I32: u32 = 26;
 
-const Q4_0: &[u8] = include_bytes!("golden/tiny/tiny-Q4_0.gguf");
+macro_rules! tiny {
+    ($name:literal) => {
+        include_bytes!(concat!("golden/tiny/tiny-", $name, ".gguf")).as_slice()
+    };
+}
+
+const Q4_0: &[u8] = tiny!("Q4_0");
 
 /// Every tiny model: its name and its file.
 fn tiny_models() -> Vec<(String, Vec<u8>)> {
@@ -499,15 +505,44 @@ fn headers_tell_what_loading_is_refused_with() {
 }
 
 #[test]
-fn vectors_of_numbers_that_are_none_are_refused_by_name() {
-    let Header { tensors, data_offset, .. } = header(Q4_0);
-    for name in ["blk.1.ffn_norm.weight", "output_norm.weight", "rope_freqs.weight"] {
+fn numbers_that_are_none_are_refused_by_name() {
+    // Where in a tensor's last block a number or a scale is, in how many bytes.
+    let f32_at = |at: usize| (at, [f32::NAN, f32::INFINITY].map(|bad| bad.to_le_bytes().to_vec()));
+    let f16_at = |at: usize| (at, [[0x00, 0x7E], [0x00, 0xFC]].map(|bad| bad.to_vec()));
+    let bf16_at = |at: usize| (at, [[0xC0, 0x7F], [0x80, 0xFF]].map(|bad| bad.to_vec()));
+    let matrix = "blk.1.attn_k.weight";
+    let mut cases = vec![(Q4_0, "blk.1.ffn_norm.weight", f32_at(0)), (Q4_0, "rope_freqs.weight", f32_at(0))];
+    for (file, places) in [
+        (tiny!("F32"), vec![f32_at(0)]),
+        (tiny!("F16"), vec![f16_at(0)]),
+        (tiny!("BF16"), vec![bf16_at(0)]),
+        (tiny!("Q4_0"), vec![f16_at(0)]),
+        (tiny!("Q4_1"), vec![f16_at(0), f16_at(2)]),
+        (tiny!("Q5_0"), vec![f16_at(0)]),
+        (tiny!("Q5_1"), vec![f16_at(0), f16_at(2)]),
+        (tiny!("Q8_0"), vec![f16_at(0)]),
+        (tiny!("Q2_K"), vec![f16_at(80), f16_at(82)]),
+        (tiny!("Q3_K_M"), vec![f16_at(108)]),
+        (tiny!("Q4_K_M"), vec![f16_at(0), f16_at(2)]),
+        (tiny!("Q5_K_M"), vec![f16_at(0), f16_at(2)]),
+        (tiny!("Q6_K"), vec![f16_at(208)]),
+        (tiny!("IQ4_NL"), vec![f16_at(0)]),
+        (tiny!("IQ4_XS"), vec![f16_at(0)]),
+    ] {
+        cases.extend(places.into_iter().map(|place| (file, matrix, place)));
+    }
+    for (good, name, (at, bad)) in cases {
+        let Header { tensors, data_offset, .. } = header(good);
         let info = tensors.iter().find(|info| info.name == name).expect(name);
-        for bad in [f32::NAN, f32::INFINITY] {
-            let mut file = Q4_0.to_vec();
-            file[(data_offset + info.offset) as usize + 4..][..4].copy_from_slice(&bad.to_le_bytes());
+        let end = data_offset + info.offset + info.n_bytes;
+        for bad in bad {
+            let mut file = good.to_vec();
+            let at = end as usize - info.dtype.block_bytes() + at;
+            file[at..at + bad.len()].copy_from_slice(&bad);
             let detail = format!("tensor `{name}` should hold finite numbers, but one is not");
-            assert_eq!(refusal(load(&[file])), invalid_model(&detail));
+            let what = format!("{}, {bad:?} at {at}", info.dtype.name());
+            println!("{what}");
+            assert_eq!(refusal(load(&[file])), invalid_model(&detail), "{what}");
         }
     }
 }

@@ -126,6 +126,28 @@ fn keys_and_values_of_every_type_come_near_float32() {
     }
 }
 
+/// Where in a file a tensor's bytes are.
+struct Place(&'static str, std::ops::Range<usize>);
+
+impl Sink for Place {
+    fn header(&mut self, header: &Header) -> tallow::Result<()> {
+        let tensor = header.tensors.iter().find(|tensor| tensor.name == self.0).expect(self.0);
+        let begin = (header.data_offset + tensor.offset) as usize;
+        self.1 = begin..begin + tensor.n_bytes as usize;
+        Ok(())
+    }
+
+    fn tensor_data(&mut self, _: usize, _: u64, _: &[u8]) -> tallow::Result<()> {
+        Ok(())
+    }
+}
+
+fn place_of(name: &'static str, file: &[u8]) -> std::ops::Range<usize> {
+    let mut place = Place(name, 0..0);
+    Parser::new().push(file, &mut place).expect("the file is read");
+    place.1
+}
+
 /// The model of F32 weights with another shape than its file says.
 struct Reshaped(fn(&mut Config), Option<WeightsBuilder>);
 
@@ -365,6 +387,31 @@ fn what_does_not_fit_is_refused_and_leaves_the_cache_alone() {
         assert_eq!((error.kind(), error.detail(), cache.len()), (kind, named, 3));
     }
     llama.forward(&[4], &mut cache, Logits::Last).expect("the last position is free");
+}
+
+#[test]
+fn numbers_that_overflow_are_refused_and_leave_the_cache_alone() {
+    assert_module();
+    let (_, bytes) = TINY[0];
+    for (name, what) in [
+        ("blk.1.attn_v.weight", "the queries, keys or values of layer 1"),
+        ("blk.0.ffn_down.weight", "the queries, keys or values of layer 1"),
+        ("blk.1.ffn_down.weight", "the logits"),
+        ("output.weight", "the logits"),
+    ] {
+        let mut file = bytes.to_vec();
+        let place = place_of(name, &file);
+        file[place].as_chunks_mut().0.iter_mut().for_each(|number| *number = 3e38_f32.to_le_bytes());
+        let llama = load(&file).expect("all numbers are finite").llama;
+        let mut cache = KvCache::new(llama.config(), 4, KvType::F16);
+        let error = llama.forward(&[1, 2, 3], &mut cache, Logits::Last).expect_err(name);
+        let detail = format!("the weights are so large that {what} overflow");
+        assert_eq!(
+            (error.kind(), error.detail(), cache.len()),
+            (ErrorKind::InvalidModel, &*detail, 0),
+            "{name}"
+        );
+    }
 }
 
 #[derive(Deserialize)]

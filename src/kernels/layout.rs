@@ -306,6 +306,34 @@ impl PackedType {
         self.file_type().block_bytes()
     }
 
+    /// Where the f16 of a block of the file are that are scales.
+    pub(super) fn scales(self) -> &'static [usize] {
+        match self {
+            Self::Q4_0 | Self::Q5_0 | Self::Q8_0 | Self::IQ4_NL | Self::IQ4_XS => &[0],
+            Self::Q4_1 | Self::Q5_1 | Self::Q4_K | Self::Q5_K => &[0, 2],
+            Self::Q2_K => &[80, 82],
+            Self::Q3_K => &[108],
+            Self::Q6_K => &[208],
+            Self::F16 | Self::BF16 | Self::F32 => &[],
+        }
+    }
+
+    /// Whether all numbers of a file's row are finite: weights that are no blocks, or blocks' scales. The kernels take them
+    /// for such.
+    pub(crate) fn are_finite(self, file_row: &[u8]) -> bool {
+        let len = self.file_bytes();
+        let finite = |at: usize, exponent: u16| {
+            let upper =
+                file_row.chunks_exact(len).map(|block| u16::from_le_bytes([block[at], block[at + 1]]));
+            upper.fold(true, |all, upper| all & (upper & exponent != exponent))
+        };
+        match self {
+            Self::F16 => finite(0, 0x7C00),
+            Self::BF16 | Self::F32 => finite(len - 2, 0x7F80),
+            _ => self.scales().iter().all(|&at| finite(at, 0x7C00)),
+        }
+    }
+
     /// Bytes of a packed block of four rows.
     pub(crate) fn quad_bytes(self) -> usize {
         match self {

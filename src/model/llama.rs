@@ -5,7 +5,7 @@ use super::weights::Weights;
 use super::{Config, KvCache};
 use crate::kernels::PackedMatrix;
 use crate::ops::{
-    Attention, GatedProjection, NormedProjection, Projection, ResidualProjection, Rotation, embed,
+    Attention, GatedProjection, NormedProjection, Projection, ResidualProjection, Rotation, are_finite, embed,
 };
 use crate::threads::Pool;
 use crate::{Error, ErrorKind, Result};
@@ -46,7 +46,7 @@ struct Block {
 
 impl Llama {
     pub(super) fn new(config: Config, mut weights: Weights, pool: Arc<Pool>) -> Result<Self> {
-        let factors = weights.take_optional_vector("rope_freqs.weight")?;
+        let factors = weights.take_optional_vector("rope_freqs.weight");
         if factors.iter().flatten().any(|&factor| factor <= 0.0) {
             return Err(Error::invalid_model("tensor `rope_freqs.weight` should hold positive numbers"));
         }
@@ -85,13 +85,14 @@ impl Llama {
     ///
     /// # Errors
     /// `invalid_request` for no ids or one outside the vocabulary; `context_length_exceeded` if they do not fit;
-    /// `out_of_memory` if the cache finds no room.
+    /// `invalid_model` if the weights are so large that numbers overflow; `out_of_memory` if the cache finds no room.
     pub fn forward(&self, ids: &[u32], cache: &mut KvCache, logits: Logits) -> Result<Tensor> {
         self.check(ids, cache)?;
         let begun = Instant::now();
         // Candle's errors do not keep ours.
         let lost = |error| self.pool.check().err().unwrap_or(error);
         let logits = self.evaluate(ids, cache, logits).map_err(lost)?;
+        cache.advance(ids.len());
         // A step that reads all weights.
         if ids.len() == 1 && logits.dim(0)? == 1 {
             self.pool.reading().observe(begun.elapsed());
@@ -109,7 +110,6 @@ impl Llama {
             x = block.attention(&self.config, layer, &x, &rotation, cache, &self.pool)?;
             x = block.feed_forward(&x)?;
         }
-        cache.advance(n_tok);
 
         let first = match logits {
             Logits::All => 0,
@@ -120,7 +120,8 @@ impl Llama {
             return Ok(Tensor::zeros((0, self.config.n_vocab), DType::F32, &Device::Cpu)?);
         }
         let x = x.narrow(0, first, n_tok - first)?; // (n_tok - first, n_embd)
-        Ok(x.apply_op1_no_bwd(&self.output)?)
+        let logits = x.apply_op1_no_bwd(&self.output)?;
+        if are_finite(&logits)? { Ok(logits) } else { Err(overflow("the logits")) }
     }
 
     /// Drops the `n` positions from `begin` on from `cache`, and moves what came after them there: as if they had not been,
@@ -191,6 +192,10 @@ impl Block {
     ) -> Result<Tensor> {
         let pos = cache.len();
         let qkv = x.apply_op1_no_bwd(&self.attn_qkv)?;
+        // The cache and attention take numbers for finite.
+        if !are_finite(&qkv)? {
+            return Err(overflow(&format!("the queries, keys or values of layer {layer}")));
+        }
         cache.append(layer, &qkv, rotation, pool)?;
         let (ty, blocks) = (cache.kv_type(), cache.layer(layer));
         let attention = Attention { heads: config.heads(), ty, blocks, rotation, pos, pool };
@@ -205,9 +210,13 @@ impl Block {
     }
 }
 
+fn overflow(what: &str) -> Error {
+    Error::invalid_model(format!("the weights are so large that {what} overflow"))
+}
+
 fn projection(weights: &mut Weights, layer: usize, name: &str) -> Result<Projection> {
     Ok(Projection {
         weight: weights.take(&format!("blk.{layer}.{name}.weight"))?,
-        bias: weights.take_optional_vector(&format!("blk.{layer}.{name}.bias"))?,
+        bias: weights.take_optional_vector(&format!("blk.{layer}.{name}.bias")),
     })
 }

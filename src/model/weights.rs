@@ -123,7 +123,7 @@ impl WeightsBuilder {
     /// in order.
     ///
     /// # Errors
-    /// `out_of_memory` if the tensor finds no room.
+    /// `invalid_model` for a number that is not finite; `out_of_memory` if the tensor finds no room.
     pub fn tensor_data(&mut self, index: usize, at: u64, bytes: &[u8]) -> Result<()> {
         let index = self.file_start + index;
         let Some(info) = self.directory.get(index) else {
@@ -138,7 +138,9 @@ impl WeightsBuilder {
         if at + bytes.len() as u64 > info.n_bytes {
             return Err(Error::internal(format!("tensor `{}` got bytes past its end", info.name)));
         }
-        arriving.push(bytes);
+        if !arriving.push(bytes) {
+            return Err(infinite(&info.name));
+        }
         if at + bytes.len() as u64 == info.n_bytes {
             self.complete(index);
         }
@@ -171,7 +173,8 @@ impl WeightsBuilder {
             let missing = arriving.missing();
             let (part, rest) = bytes.split_at(bytes.len().min(missing));
             bytes = rest;
-            arriving.push(part);
+            // They were looked at when they were packed.
+            let _ = arriving.push(part);
             if part.len() == missing {
                 self.n_packed += 1;
                 self.complete(index);
@@ -233,22 +236,24 @@ impl Arriving {
         }
     }
 
-    /// Takes the next `bytes`, of which there are no more than are missing.
-    fn push(&mut self, mut bytes: &[u8]) {
+    /// Takes the next `bytes`, of which there are no more than are missing; whether a file's are finite numbers.
+    #[must_use]
+    fn push(&mut self, mut bytes: &[u8]) -> bool {
         let (matrix, ty, n_rows, row) = match self {
             Self::Rows { matrix, ty, n_rows, row } => (matrix, *ty, n_rows, row),
             Self::Packed { tensor, missing } => {
                 tensor.take_packed(bytes, *missing);
                 *missing -= bytes.len();
-                return;
+                return true;
             }
         };
         let row_bytes = matrix.n_in() / ty.block_len() * ty.block_bytes();
+        let mut finite = true;
         let mut set_next = |row: &[u8]| {
-            match numbers(ty, row) {
-                Some(numbers) => matrix.set_row(*n_rows, bytemuck::cast_slice(&numbers)),
-                None => matrix.set_row(*n_rows, row),
-            }
+            let numbers = numbers(ty, row);
+            let row = numbers.as_deref().map_or(row, bytemuck::cast_slice);
+            finite &= matrix.ty().are_finite(row);
+            matrix.set_row(*n_rows, row);
             *n_rows += 1;
         };
         while !bytes.is_empty() {
@@ -264,6 +269,7 @@ impl Arriving {
                 row.clear();
             }
         }
+        finite
     }
 
     fn into_tensor(self) -> Tensor {
@@ -328,25 +334,23 @@ impl Weights {
         self.matrices.remove(name)
     }
 
-    /// The vector `name`, of finite numbers.
+    /// The vector `name`.
     pub(super) fn take_vector(&mut self, name: &str) -> Result<Vec<f32>> {
-        self.take_optional_vector(name)?.ok_or_else(|| missing(name))
+        self.take_optional_vector(name).ok_or_else(|| missing(name))
     }
 
     /// As [`take_vector`](Self::take_vector), for a vector that a model may do without.
-    pub(super) fn take_optional_vector(&mut self, name: &str) -> Result<Option<Vec<f32>>> {
-        let vector = self.vectors.remove(name);
-        if vector.iter().flatten().any(|number| !number.is_finite()) {
-            return Err(Error::invalid_model(format!(
-                "tensor `{name}` should hold finite numbers, but one is not"
-            )));
-        }
-        Ok(vector)
+    pub(super) fn take_optional_vector(&mut self, name: &str) -> Option<Vec<f32>> {
+        self.vectors.remove(name)
     }
 }
 
 fn missing(name: &str) -> Error {
     Error::invalid_model(format!("tensor `{name}` is missing"))
+}
+
+fn infinite(name: &str) -> Error {
+    Error::invalid_model(format!("tensor `{name}` should hold finite numbers, but one is not"))
 }
 
 #[derive(Debug)]

@@ -7,11 +7,21 @@ mod linear;
 pub(crate) use attention::{Append, Attention, Heads, Rotation};
 pub(crate) use linear::{GatedProjection, NormedProjection, Projection, ResidualProjection, embed};
 
-use candle_core::{CpuStorage, Error, Layout, Result};
+use candle_core::{CpuStorage, Error, Layout, Result, Storage, Tensor};
 
 /// As Candle's error; [`Llama::forward`](crate::model::Llama::forward) asks the pool again.
 fn lost(error: crate::Error) -> Error {
     Error::Msg(error.to_string())
+}
+
+/// Whether all numbers of `x` are finite.
+pub(crate) fn are_finite(x: &Tensor) -> Result<bool> {
+    let (storage, layout) = x.storage_and_layout();
+    let Storage::Cpu(storage) = &*storage else {
+        return Err(Error::Msg("numbers should be the CPU's".into()));
+    };
+    // Without a way out early, which takes longer.
+    Ok(slice(storage, layout)?.iter().fold(true, |all, x| all & (x.abs() < f32::INFINITY)))
 }
 
 /// The numbers of a contiguous tensor.

@@ -83,20 +83,6 @@ fn candles(ty: PackedType) -> Option<GgmlDType> {
     })
 }
 
-/// Where the f16 of a file's block are.
-fn scales_of(ty: PackedType) -> &'static [usize] {
-    match ty {
-        PackedType::Q4_0 | PackedType::Q5_0 | PackedType::Q8_0 | PackedType::IQ4_NL | PackedType::IQ4_XS => {
-            &[0]
-        }
-        PackedType::Q4_1 | PackedType::Q5_1 | PackedType::Q4_K | PackedType::Q5_K => &[0, 2],
-        PackedType::Q2_K => &[80, 82],
-        PackedType::Q3_K => &[108],
-        PackedType::Q6_K => &[208],
-        PackedType::F16 | PackedType::BF16 | PackedType::F32 => &[],
-    }
-}
-
 /// A matrix as in a file: every bit random but those of the f16, which `scale` gives. Weights that are no blocks are
 /// whole numbers times `scale`.
 fn file(
@@ -109,7 +95,7 @@ fn file(
     let n_blocks = n_out * n_in / ty.block_len();
     let mut bytes: Vec<u8> = (0..n_blocks * ty.file_bytes()).map(|_| noise.byte()).collect();
     for block in bytes.chunks_exact_mut(ty.file_bytes()) {
-        for &at in scales_of(ty) {
+        for &at in ty.scales() {
             block[at..at + 2].copy_from_slice(&half::f16::from_f32(scale(noise)).to_le_bytes());
         }
         let number = f32::from(noise.byte() as i8) * scale(noise);
@@ -274,7 +260,7 @@ fn the_largest_numbers_do_not_overflow() {
             for bits in [0x00, 0xFF, 0x7F, 0x81] {
                 let mut file = vec![bits; n_out * n_in / ty.block_len() * ty.file_bytes()];
                 for block in file.chunks_exact_mut(ty.file_bytes()) {
-                    for &at in scales_of(ty) {
+                    for &at in ty.scales() {
                         block[at..at + 2].copy_from_slice(&half::f16::ONE.to_le_bytes());
                     }
                 }
