@@ -44,7 +44,8 @@ pub struct Session {
 pub struct Request {
     /// The prompt's token ids, special tokens and all.
     pub prompt: Vec<u32>,
-    /// How many tokens to generate at most; `None` until the context is full.
+    /// How many tokens to generate at most; `None` until the context is full, or, where it is shifted, as many as it has
+    /// room for.
     pub max_tokens: Option<usize>,
     /// How many answers to generate, one after the other; the i-th, from 0, is drawn with the seed plus i. The prompt is
     /// evaluated once.
@@ -378,7 +379,8 @@ impl Session {
         timings.predicted_n += 1;
         // The token is not in the context yet.
         let full = request.overflow == Overflow::Stop && self.context.tokens().len() + 1 >= self.n_ctx();
-        let enough = request.max_tokens.is_some_and(|max| choice.predicted_n >= max);
+        // What is shifted is never full: an answer without an end would have none.
+        let enough = choice.predicted_n >= request.max_tokens.unwrap_or(self.n_ctx());
         *next = match (stopped || going == Going::End, full || enough) {
             (true, _) => Next::Finish(FinishReason::Stop),
             (false, true) => Next::Finish(FinishReason::Length),

@@ -451,7 +451,7 @@ fn a_saved_session_goes_on_in_another() {
 }
 
 #[test]
-fn a_context_that_shifts_never_ends_an_answer() {
+fn a_context_that_shifts_ends_no_answer_before_its_limit() {
     let mut session = session(64);
     let keep =
         |n_keep| Request { max_tokens: Some(500), overflow: Overflow::Shift { n_keep }, ..request(20..60) };
@@ -466,6 +466,10 @@ fn a_context_that_shifts_never_ends_an_answer() {
     // Drawn again from the start, it is the same: nothing that has seen dropped tokens was reused.
     let (again, timings) = run(&mut session, keep(8));
     assert_eq!((again, timings.cache_n), (answer, 8));
+
+    // Without a limit it has one.
+    let (answer, _) = run(&mut session, Request { max_tokens: None, ..keep(8) });
+    assert_eq!((answer.ids.len(), answer.reason), (64, FinishReason::Length));
 
     // All of the prompt is kept, if there are not so many tokens.
     run(&mut session, keep(1000));

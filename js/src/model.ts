@@ -66,7 +66,10 @@ export interface LoadModelOptions {
 
 /** Options of {@link Model.tokenize}. */
 export interface TokenizeOptions extends RequestOptions {
-  /** Adds the tokens that the model wants around a text, such as its beginning-of-sequence token; `false` by default. */
+  /**
+   * Adds the tokens that the model wants around a text, such as its beginning-of-sequence token unless the text begins with
+   * it; `false` by default.
+   */
   addSpecial?: boolean | undefined;
   /** Reads special tokens written out in the text as such and not as plain text; `false` by default. */
   parseSpecial?: boolean | undefined;

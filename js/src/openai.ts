@@ -201,7 +201,10 @@ export interface Grammar {
 export interface GenerationParams extends SamplerParams {
   /** Taken and not looked at: the model is the one that was loaded. */
   model?: string | undefined;
-  /** How many tokens to generate at most; until the context is full by default. */
+  /**
+   * How many tokens to generate at most; by default until the context is full, with `context: "shift"` as many as it has
+   * room for.
+   */
   max_tokens?: number | null | undefined;
   /** How many answers to generate, 1 to 128, one after the other; the i-th, from 0, with `seed + i`. 1 by default. */
   n?: number | null | undefined;

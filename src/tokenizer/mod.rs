@@ -93,28 +93,14 @@ impl Tokenizer {
         Ok(Self { vocab, pipeline, adds_bos, adds_eos })
     }
 
-    /// The ids of `text`. With `add_special` the tokens that the model wants around a text are added; with
-    /// `parse_special` the texts of control tokens become those tokens, without it they are plain text. (What a file
-    /// calls user-defined tokens are found either way.)
+    /// The ids of `text`. With `add_special` the tokens that the model wants around a text are added, the one that begins it
+    /// unless it stands there; with `parse_special` the texts of control tokens become those tokens, without it they are
+    /// plain text. (What a file calls user-defined tokens are found either way.)
     ///
     /// # Errors
     /// `internal` only.
     pub fn encode(&self, text: &str, add_special: bool, parse_special: bool) -> Result<Vec<u32>> {
-        let mut ids = Vec::new();
-        ids.extend(self.vocab.roles.bos.filter(|_| add_special && self.adds_bos));
-        let mut after_special = true;
-        for fragment in special::partition(text, &self.vocab.specials, parse_special) {
-            after_special = match fragment {
-                Fragment::Token(id) => {
-                    ids.push(id);
-                    true
-                }
-                Fragment::Text(text) => {
-                    self.encode_plain(text, after_special, &mut ids);
-                    false
-                }
-            };
-        }
+        let mut ids = self.encode_begun(text, add_special, parse_special);
         ids.extend(self.vocab.roles.eos.filter(|_| add_special && self.adds_eos));
         Ok(ids)
     }
@@ -125,14 +111,29 @@ impl Tokenizer {
     /// # Errors
     /// `internal` only.
     pub fn encode_prompt(&self, rendered: &str) -> Result<Vec<u32>> {
-        let mut ids = self.encode(rendered, false, true)?;
-        if let Some(bos) = self.vocab.roles.bos
-            && self.adds_bos
-            && ids.first() != Some(&bos)
-        {
-            ids.insert(0, bos);
+        Ok(self.encode_begun(rendered, true, true))
+    }
+
+    /// With `begin` the token that begins a text is in front, if the model wants it.
+    fn encode_begun(&self, text: &str, begin: bool, parse_special: bool) -> Vec<u32> {
+        let fragments = special::partition(text, &self.vocab.specials, parse_special);
+        let begun = |&bos: &u32| fragments.first() == Some(&Fragment::Token(bos));
+        let bos = self.vocab.roles.bos.filter(|bos| begin && self.adds_bos && !begun(bos));
+        let mut ids = Vec::from_iter(bos);
+        let mut after_special = true;
+        for fragment in &fragments {
+            after_special = match *fragment {
+                Fragment::Token(id) => {
+                    ids.push(id);
+                    true
+                }
+                Fragment::Text(text) => {
+                    self.encode_plain(text, after_special, &mut ids);
+                    false
+                }
+            };
         }
-        Ok(ids)
+        ids
     }
 
     /// Appends the ids of a text without special tokens. `first`: the text begins, or follows a special token.

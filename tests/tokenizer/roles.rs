@@ -48,6 +48,20 @@ fn bos_and_eos_are_added_as_the_metadata_says() {
     assert!(tokenizer.adds_bos() && tokenizer.adds_eos());
 }
 
+#[test]
+fn bos_is_not_added_to_a_text_that_begins_with_it() {
+    let begun = "<|begin_of_text|>Hello<|begin_of_text|>";
+    assert_eq!(LLAMA_BPE.encode(begun, true, true).unwrap(), [128_000, 9906, 128_000]);
+    assert_eq!(LLAMA_BPE.encode(begun, false, true).unwrap(), [128_000, 9906, 128_000]);
+    assert_eq!(LLAMA_BPE.encode_prompt(begun).unwrap(), [128_000, 9906, 128_000]);
+    assert_eq!(LLAMA_BPE.encode_prompt("Hello").unwrap(), [128_000, 9906]);
+    assert_eq!(LLAMA_SPM.encode("<s>Hello", true, true).unwrap(), [1, 15043]);
+    // Where it is plain text, it begins nothing.
+    let plain = LLAMA_BPE.encode(begun, true, false).unwrap();
+    assert_eq!(plain.iter().filter(|&&id| id == 128_000).count(), 1);
+    assert_eq!(LLAMA_BPE.decode(&plain[1..], true).unwrap(), begun);
+}
+
 /// llama.cpp's converter of Llama 2 checkpoints in C writes -1 as a u32 for what there is not.
 #[test]
 fn an_id_that_is_no_tokens_stands_for_none() {
