@@ -53,8 +53,8 @@ install() {
   fi
   say "installing $*"
   "${as_root[@]}" apt-get update -qq >/dev/null || fail "apt-get update failed; check the network and the package sources."
-  "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "$@" >/dev/null ||
-    fail "apt-get could not install $*; run 'apt-get install $*' to see why."
+  "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-remove --no-install-recommends "$@" >/dev/null ||
+    fail "apt-get could not install $*, or only by removing other packages; run 'apt-get install $*' to see why."
 }
 
 # The toolchain of the wasm modules, whose std is built from source: any rustup toolchain that has rust-src, else
