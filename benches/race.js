@@ -6,8 +6,9 @@
  * @typedef {import("./page.js").Run & { loadMs: number, memory?: number }} Run
  * @typedef {{ name: string, title: string, file: string, fileBytes: number, weightBytes: number }} Model
  *
- * What a round brought: bytes per second by threads, and runs by contestant and length of the prompt.
- * @typedef {{ bandwidth: Record<number, number>, runs: Record<string, Record<number, Run>> }} Round
+ * What a round brought: by threads the bytes per second that were read before and after it, and runs by contestant and
+ * length of the prompt.
+ * @typedef {{ bandwidth: Record<number, number[]>, runs: Record<string, Record<number, Run>> }} Round
  *
  * @typedef {Model & { rounds: Round[], leftOut: string[], failed: string[] }} Race
  */
@@ -71,10 +72,15 @@ export async function race(browser, model, contestants, means, options) {
 
   for (let round = 1; round <= options.rounds; round++) {
     /** @type {Round} */
-    const now = { bandwidth: {}, runs: {} };
+    const now = { bandwidth: Object.fromEntries(THREADS.map((threads) => [threads, []])), runs: {} };
     result.rounds.push(now);
-    for (const threads of THREADS)
-      now.bandwidth[threads] = await browser.withPage((call) => call("bandwidth", means.bandwidth, threads));
+    const measureBandwidth = async () => {
+      for (const threads of THREADS)
+        now.bandwidth[threads].push(
+          await browser.withPage((call) => call("bandwidth", means.bandwidth, threads)),
+        );
+    };
+    await measureBandwidth();
     for (const contestant of contestants) {
       if (out.has(contestant.name)) continue;
       console.error(`${model.title}: round ${round} of ${options.rounds}, ${label(contestant)}`);
@@ -85,6 +91,7 @@ export async function race(browser, model, contestants, means, options) {
         result.failed.push(`${label(contestant)}: ${error.message.split("\n")[0]}`);
       }
     }
+    await measureBandwidth();
   }
   return result;
 }
