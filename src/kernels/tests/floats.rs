@@ -1,6 +1,6 @@
 //! Norms, rotations, gates, f16, attention, and keys and values as they are held.
 
-use super::{Noise, assert_kernels, reals};
+use super::{Noise, assert_kernels, bits, reals};
 use crate::kernels::{Attend, KV_BLOCK, KvType, isa, portable};
 #[cfg(target_arch = "wasm32")]
 use wasm_bindgen_test::wasm_bindgen_test as test;
@@ -42,6 +42,21 @@ fn spreads_come_near_the_oracles() {
                     assert!((got - expected).abs() <= bound * expected.abs(), "{n}: {got}, {expected}");
                 }
             }
+        }
+    }
+}
+
+#[test]
+fn additions_equal_the_oracles_bit_by_bit() {
+    assert_kernels();
+    let mut noise = Noise(0x9B05_688C_2B3E_6C1F);
+    for n in (0..=9).chain([31, 32, 33, 576]) {
+        let (y, x) = (reals(n, 5.0, &mut noise), reals(n, 2.0, &mut noise));
+        let expected: Vec<f32> = y.iter().zip(&x).map(|(y, x)| y + x).collect();
+        for add in [isa::add, portable::add] {
+            let mut sums = y.clone();
+            add(&mut sums, &x);
+            assert_eq!(bits(&sums), bits(&expected), "{n}");
         }
     }
 }

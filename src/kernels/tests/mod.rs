@@ -549,6 +549,10 @@ fn dots256<S: Copy>(
     );
 }
 
+fn bits(x: &[f32]) -> Vec<u32> {
+    x.iter().map(|x| x.to_bits()).collect()
+}
+
 fn reals(n: usize, size: f32, noise: &mut Noise) -> Vec<f32> {
     (0..n).map(|_| noise.real() * size).collect()
 }
