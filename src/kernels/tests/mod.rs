@@ -3,7 +3,7 @@
 
 mod floats;
 
-use super::activations::{Block, Block32, Block256, Bytes, Chunk, Operands, Rounded, SignsOfBytes};
+use super::activations::{Block, Block32, Block256, Bytes, Chunk, Operands, Rounded, SignsOfBytes, Walk};
 use super::layout::{Dots, Family, GROUP, LAYOUT_VERSION, PackedType, QK, QK_K, Reading, TOGETHER};
 use super::{Activations, Items, Output, PackedMatrix, isa, portable};
 use crate::gguf::TensorType;
@@ -81,6 +81,11 @@ fn candles(ty: PackedType) -> Option<GgmlDType> {
         PackedType::F32 => GgmlDType::F32,
         PackedType::IQ4_NL | PackedType::IQ4_XS => return None,
     })
+}
+
+/// Types whose activations are rounded.
+fn quantized() -> impl Iterator<Item = PackedType> {
+    PackedType::ALL.into_iter().filter(|ty| ty.family() != Family::Float)
 }
 
 /// A matrix as in a file: every bit random but those of the f16, which `scale` gives. Weights that are no blocks are
@@ -255,7 +260,7 @@ fn products_equal_the_oracles_bit_by_bit() {
 #[test]
 fn the_largest_numbers_do_not_overflow() {
     each_form(|| {
-        for ty in PackedType::ALL.into_iter().filter(|ty| ty.family() != Family::Float) {
+        for ty in quantized() {
             let (n_out, n_in, n_tok) = (8, 2 * ty.block_len(), 4);
             for bits in [0x00, 0xFF, 0x7F, 0x81] {
                 let mut file = vec![bits; n_out * n_in / ty.block_len() * ty.file_bytes()];
@@ -400,7 +405,7 @@ fn the_oracle_equals_the_reference_weights() {
 fn blocks_with_an_outlier_are_rounded_twice() {
     each_form(|| {
         let mut noise = Noise(0x94D0_49BB_1331_11EB);
-        for ty in [PackedType::Q4_1, PackedType::Q8_0, PackedType::Q4_K, PackedType::Q6_K] {
+        for ty in quantized() {
             let (n_out, n_in, n_tok) = (9, 9 * ty.block_len(), 5);
             let file = file(ty, n_out, n_in, &mut noise, |_| 1.0);
             let matrix = packed(ty, n_out, n_in, &file);
@@ -421,6 +426,67 @@ fn blocks_with_an_outlier_are_rounded_twice() {
             }
         }
     });
+}
+
+/// Every step of both roundings is a power of 2 here, so that a fused sum has the bits of another. Rows are too short for
+/// outliers, just as long, and longer; where they are too short, all of their blocks are rounded twice.
+#[test]
+fn products_of_what_is_rounded_twice_equal_the_oracles_bit_by_bit() {
+    each_form(|| {
+        let mut noise = Noise(0x3C6E_F372_FE94_F82B);
+        for ty in quantized() {
+            let most = match ty.family() {
+                Family::By32 | Family::SignedBy32 => Block32::<isa::Chunk>::OUTLIER,
+                _ => Block256::<isa::Chunk>::OUTLIER,
+            } as usize;
+            for n_blocks in [most - 1, most, most + 1, 2 * most + 1] {
+                // Every third token has no outlier, the others have theirs in different blocks.
+                let n_outliers = (n_blocks - 1) / most;
+                let is_outlier = |tok: usize, block: usize| {
+                    let is_at = |i: usize| block == (5 * tok + 4 * i + 2) % n_blocks;
+                    n_blocks < most || tok % 3 != 1 && (0..n_outliers).any(is_at)
+                };
+                for (n_out, n_tok) in [(37, 1), (9, 3), (9, isa::TILE)] {
+                    let n_in = n_blocks * ty.block_len();
+                    let what = format!("{ty:?} {n_out}x{n_in}, {n_tok}");
+                    let file = file(ty, n_out, n_in, &mut noise, |_| 1.0);
+                    let matrix = packed(ty, n_out, n_in, &file);
+                    let blocks = (0..n_tok * n_blocks).map(|i| is_outlier(i / n_blocks, i % n_blocks));
+                    let x: Vec<f32> = blocks.flat_map(|is| whole(ty.block_len(), is, &mut noise)).collect();
+                    let again = (0..n_blocks).filter(|&block| (0..n_tok).any(|tok| is_outlier(tok, block)));
+                    let walk: Vec<u32> = (0..n_blocks).chain(again).map(|block| block as u32).collect();
+                    assert_eq!(first_walk(ty, &x, n_in), walk, "{what}");
+                    let (y, expected) = (multiply(&matrix, &x), oracle(&matrix, &x));
+                    assert_eq!(bits(&y), bits(&expected), "{what}");
+                }
+            }
+        }
+    });
+}
+
+/// A block of whole activations. Its step is 1, or an outlier's 256, and that of what this leaves is 1.
+fn whole(len: usize, is_outlier: bool, noise: &mut Noise) -> Vec<f32> {
+    let largest_at = usize::from(noise.byte()) % len;
+    let mut number = || f32::from((noise.byte() as i8).clamp(-126, 126));
+    let mut x: Vec<f32> = (0..len).map(|_| number()).collect();
+    x[largest_at] = -127.0;
+    if is_outlier {
+        x.iter_mut().for_each(|x| *x += 256.0 * number());
+        x[largest_at ^ 1] = 127.0 * 256.0;
+    }
+    x
+}
+
+/// The blocks that the first tile's products go over.
+fn first_walk(ty: PackedType, x: &[f32], n_in: usize) -> Vec<u32> {
+    let walk = |walk: &Walk| walk.blocks().to_vec();
+    match Activations::new(ty.family(), x, n_in, &Pool::single()).expect("activations") {
+        Activations::Float(_) => Vec::new(),
+        Activations::By32(x) => walk(&x.tile_of(0).0.walk),
+        Activations::SignedBy32(x) => walk(&x.tile_of(0).0.walk),
+        Activations::By256(x) => walk(&x.tile_of(0).0.walk),
+        Activations::SignedBy256(x) => walk(&x.tile_of(0).0.walk),
+    }
 }
 
 #[test]
