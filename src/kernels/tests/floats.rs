@@ -7,7 +7,9 @@ use wasm_bindgen_test::wasm_bindgen_test as test;
 
 fn assert_near(what: &str, y: &[f32], expected: &[f32], bound: f32) {
     for (i, (y, expected)) in y.iter().zip(expected).enumerate() {
-        assert!((y - expected).abs() <= bound, "{what}, {i}: {y}, expected {expected} within {bound}");
+        // -infinity less itself is no number.
+        let near = y == expected || (y - expected).abs() <= bound;
+        assert!(near, "{what}, {i}: {y}, expected {expected} within {bound}");
     }
 }
 
@@ -136,12 +138,20 @@ fn scaled(q: &[f32], ty: KvType) -> Vec<f32> {
 fn attention_comes_near_the_oracles() {
     assert_kernels();
     let mut noise = Noise(0x27D4_EB2F_1656_67C5);
-    for (ty, width) in KvType::ALL.into_iter().flat_map(|ty| [16, 48, 64, 112].map(|width| (ty, width))) {
-        for n_seen in [1, 2, 31, 32, 33, 63, 64, 65, 97, 129, 250, 256] {
-            for (n_group, n_tok) in
-                [(1, 1), (2, 1), (3, 1), (4, 1), (5, 1), (9, 1), (1, 9), (3, 8), (4, 2), (3, 2)]
-            {
-                let q = reals(n_group * n_tok * width, 0.5, &mut noise);
+    let n_seen = &[1, 2, 31, 32, 33, 63, 64, 65, 97, 129, 250, 256][..];
+    let n_q = &[(1, 1), (2, 1), (3, 1), (4, 1), (5, 1), (9, 1), (1, 9), (3, 8), (4, 2), (3, 2)][..];
+    let narrow = [16, 48, 64, 112].map(|width| (width, 0.5, n_seen, n_q));
+    // Scores as large as those of 64 numbers: their roundings are in proportion.
+    let size = |width: usize| 4.0 / (width as f32).sqrt();
+    let (n_seen, n_q) = (&[1, 33, 249][..], &[(1, 1), (3, 1), (3, 8), (4, 2)][..]);
+    let wide = [80, 96, 128, 256].map(|width| (width, size(width), n_seen, n_q));
+    let widths = narrow.into_iter().chain(wide);
+    for (ty, (width, size, n_seen, n_q)) in
+        KvType::ALL.into_iter().flat_map(|ty| widths.clone().map(move |of| (ty, of)))
+    {
+        for &n_seen in n_seen {
+            for &(n_group, n_tok) in n_q {
+                let q = reals(n_group * n_tok * width, size, &mut noise);
                 let (k, v) = (kv(ty, width, 4.0, &mut noise), kv(ty, width, 1.0, &mut noise));
                 let attend = Attend { q: &q, n_group, n_seen, begin: 0, ty, k: &k, v: &v, width };
                 let what = format!("{ty}: {n_tok} x {n_group} of {width}, {n_seen}");
@@ -151,6 +161,45 @@ fn attention_comes_near_the_oracles() {
                 isa::attend(&Attend { q: &scaled(&q, ty), ..attend }, &mut y, &mut sums);
                 assert_near(&what, &y, &expected, 2e-5);
                 assert_near(&what, &sums, &expected_sums, 2e-5);
+            }
+        }
+    }
+}
+
+/// Tokens whose last position lies before a later block, in it or behind it. To the oracle each of them is one alone that sees
+/// as much of a first block.
+#[test]
+fn attention_to_a_later_block_comes_near_the_oracles() {
+    assert_kernels();
+    let mut noise = Noise(0x5BE0_CD19_137E_2179);
+    let width = 48;
+    for (ty, begin) in
+        KvType::ALL.into_iter().flat_map(|ty| [KV_BLOCK, 2 * KV_BLOCK].map(|begin| (ty, begin)))
+    {
+        for (n_group, n_tok) in [(1, 1), (3, 8), (1, 9), (4, 2)] {
+            // How many positions from `begin` on the first token sees; the last one sees one of them at least.
+            let from_begin = [2 - n_tok as isize, -3, -1, 0, 1, 31, 249, 254, 255, 256, 257, 300];
+            for n in from_begin.into_iter().filter(|n| n + n_tok as isize >= 2) {
+                let n_seen = begin.checked_add_signed(n).expect("some");
+                let q = reals(n_group * n_tok * width, 0.5, &mut noise);
+                let (k, v) = (kv(ty, width, 4.0, &mut noise), kv(ty, width, 1.0, &mut noise));
+                let attend = Attend { q: &q, n_group, n_seen, begin, ty, k: &k, v: &v, width };
+                let what = format!("{ty}: {n_tok} x {n_group}, {n_seen} from {begin} on");
+                let (mut y, mut expected) = (vec![1.0; q.len()], vec![1.0; q.len()]);
+                let (mut sums, mut expected_sums) = (vec![1.0; q.len() / width], vec![1.0; q.len() / width]);
+                portable::attend(&attend, &mut expected, &mut expected_sums);
+                isa::attend(&Attend { q: &scaled(&q, ty), ..attend }, &mut y, &mut sums);
+                assert_near(&what, &y, &expected, 2e-5);
+                assert_near(&what, &sums, &expected_sums, 2e-5);
+                for (tok, q) in q.chunks(n_group * width).enumerate() {
+                    let (mut alone, mut sums_alone) = (vec![0.0; q.len()], vec![f32::NEG_INFINITY; n_group]);
+                    if let n_seen @ 1.. = (n_seen + tok).saturating_sub(begin).min(KV_BLOCK) {
+                        let first = Attend { q, n_seen, begin: 0, ..attend };
+                        portable::attend(&first, &mut alone, &mut sums_alone);
+                    }
+                    assert_eq!(alone, expected[tok * q.len()..][..q.len()], "{what}, token {tok}");
+                    assert_eq!(sums_alone, expected_sums[tok * n_group..][..n_group], "{what}, token {tok}");
+                }
             }
         }
     }
