@@ -247,16 +247,26 @@ fn a_token_alone_goes_over_groups_together_where_threads_have_enough_of_them() {
 }
 
 /// Rows at the seams of quads and groups; columns of one, three and five blocks, or any; tokens at the seams of tiles.
+/// Then tokens that are whole tiles, groups over several fours of them, and columns at the seams of turns.
 fn shapes(ty: PackedType) -> impl Iterator<Item = (usize, usize, usize)> {
     let columns = match ty.family() {
         Family::Float => [1, 2, 37],
         _ => [1, 3, 5].map(|n_blocks| n_blocks * ty.block_len()),
     };
-    [1, 3, 4, 5, 7, 8, 9, 12, 17, 25, 37].into_iter().flat_map(move |n_out| {
+    let whole_tiles = [5, 8, 12, 16, 32].map(|n_tok| (9, columns[1], n_tok));
+    let many_groups = [(65, 1), (72, 1), (81, 1), (100, 1), (72, 4), (100, 5)];
+    let many_groups = many_groups.map(|(n_out, n_tok)| (n_out, columns[1], n_tok));
+    let seams = match ty.family() {
+        Family::Float => &[31, 32, 33, 64, 65][..],
+        _ => &[],
+    };
+    let seams = seams.iter().flat_map(|&n_in| [(17, n_in, 1), (9, n_in, 4)]);
+    let products = [1, 3, 4, 5, 7, 8, 9, 12, 17, 25, 37].into_iter().flat_map(move |n_out| {
         columns.into_iter().flat_map(move |n_in| {
             [1, 2, 3, 4, 6, 7, 17, 27].into_iter().map(move |n_tok| (n_out, n_in, n_tok))
         })
-    })
+    });
+    products.chain(whole_tiles).chain(many_groups).chain(seams)
 }
 
 /// With scales of 1 and whole activations every step of a sum is exact but for one rounding to f32, which is the same
