@@ -577,6 +577,20 @@ fn activations_are_rounded_to_the_nearest_step() {
     }
 }
 
+/// Every number halfway between two whole ones goes to the even one.
+#[test]
+fn activations_halfway_between_two_steps_are_rounded_to_the_even_one() {
+    assert_kernels();
+    let lower: [i8; 256] = std::array::from_fn(|i| (i as i8).clamp(-127, 126));
+    for scale in [1.0, 0.25] {
+        let x = lower.map(|lower| (f32::from(lower) + 0.5) / scale);
+        let mut chunks = [isa::Chunk::new([0; 4]); 64];
+        isa::round_to(&x, scale, &mut chunks);
+        let q: Vec<i8> = chunks.into_iter().flat_map(Chunk::get).collect();
+        assert_eq!(q, lower.map(|lower| lower + (lower & 1)), "{scale}");
+    }
+}
+
 #[test]
 fn f16_conversion_equals_halfs_for_every_finite_number() {
     for bits in (0..=u16::MAX).filter(|bits| bits & 0x7C00 != 0x7C00) {
