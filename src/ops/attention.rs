@@ -254,36 +254,76 @@ impl Seen {
 mod tests {
     use super::*;
     use candle_core::Device;
+    #[cfg(target_arch = "wasm32")]
+    use wasm_bindgen_test::wasm_bindgen_test as test;
+
+    /// Of pools: wasm starts no threads of its own.
+    const N_THREADS: &[usize] = if cfg!(target_arch = "wasm32") { &[1] } else { &[1, 2, 3] };
 
     /// Over several blocks, at their seams: a token alone, whose blocks are jobs of their own, has the bits that it has among
     /// others, and all of them are the mean of the values, by weights of f64, within rounding.
     #[test]
     fn blocks_are_put_together_the_same_way_for_one_token_and_for_many() {
-        let heads = Heads { n_head: 6, n_head_kv: 2, head_dim: 16 };
-        let ty = KvType::F32;
         let n_pos = 3 * KV_BLOCK + 40;
+        let ends = [1, KV_BLOCK - 1, KV_BLOCK, KV_BLOCK + 1, KV_BLOCK + 5, 2 * KV_BLOCK, n_pos];
+        check(16, &|_| vec![(0.0, 1.0); 8], n_pos, &ends);
+    }
+
+    /// Heads padded in the cache, and heads of which only the first dimensions turn.
+    #[test]
+    fn heads_of_any_width_are_turned_as_far_as_the_rotation_goes() {
+        let n_pos = KV_BLOCK + 40;
+        for (head_dim, n_rot) in [(24, 24), (24, 10), (80, 32), (100, 50)] {
+            let angle = |pos: usize, pair: i32| pos as f32 * 0.8_f32.powi(pair);
+            let turns = |pos| (0..n_rot / 2).map(|pair| angle(pos, pair).sin_cos()).collect();
+            check(head_dim, &turns, n_pos, &[1, KV_BLOCK + 5, n_pos]);
+        }
+    }
+
+    /// Attention of up to 20 tokens before each of `ends`, of tokens together and of each alone. `turns` gives the sines and
+    /// cosines of a position.
+    fn check(head_dim: usize, turns: &dyn Fn(usize) -> Vec<(f32, f32)>, n_pos: usize, ends: &[usize]) {
+        let heads = Heads { n_head: 6, n_head_kv: 2, head_dim };
+        let ty = KvType::F32;
+        let n_rot = 2 * turns(0).len();
+        let rotation = |pos: usize, n_tok: usize| Rotation::new((pos..pos + n_tok).flat_map(turns), n_rot);
         let mut state = 1_u64;
         let mut noise = || {
             state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
             (state >> 40) as f32 / (1 << 22) as f32 - 2.0
         };
-        let rows: Vec<f32> = (0..n_pos * heads.row()).map(|_| noise()).collect();
-        let rows = Tensor::from_vec(rows, (n_pos, heads.row()), &Device::Cpu).expect("rows");
-        let still = Rotation::new(std::iter::repeat_n((0.0, 1.0), n_pos * 8), 16);
+        let numbers: Vec<f32> = (0..n_pos * heads.row()).map(|_| noise()).collect();
+        let rows = Tensor::from_slice(&numbers, (n_pos, heads.row()), &Device::Cpu).expect("rows");
         let mut blocks = vec![vec![0; heads.block_bytes(ty)]; n_pos.div_ceil(KV_BLOCK)];
         let mut all: Vec<&mut [u8]> = blocks.iter_mut().map(Vec::as_mut_slice).collect();
-        let pools = [1, 2, 3].map(|n| Pool::new(n).expect("a pool"));
-        Append { heads, ty, rotation: &still, pos: 0, pool: &pools[1] }
+        let pools: Vec<Pool> = N_THREADS.iter().map(|&n| Pool::new(n).expect("a pool")).collect();
+        let of_all = rotation(0, n_pos);
+        Append { heads, ty, rotation: &of_all, pos: 0, pool: &pools[pools.len() / 2] }
             .run(&rows, &mut all)
             .expect("appended");
 
         let see = |pos: usize, n_tok: usize, pool: &Pool| -> Vec<Vec<f32>> {
-            let blocks = blocks.iter().map(Vec::as_slice).collect();
-            let attention = Attention { heads, ty, blocks, rotation: &still, pos, pool };
+            let (blocks, rotation) = (blocks.iter().map(Vec::as_slice).collect(), rotation(pos, n_tok));
+            let attention = Attention { heads, ty, blocks, rotation: &rotation, pos, pool };
             let rows = rows.narrow(0, pos, n_tok).expect("rows");
             rows.apply_op1_no_bwd(&attention).expect("attention").to_vec2().expect("rows")
         };
-        for end in [1, KV_BLOCK - 1, KV_BLOCK, KV_BLOCK + 1, KV_BLOCK + 5, 2 * KV_BLOCK, n_pos] {
+        let of_head = |head: usize, pos: usize| -> Vec<f64> {
+            let at = pos * heads.row() + head * head_dim;
+            numbers[at..at + head_dim].iter().map(|&x| x.into()).collect()
+        };
+        let turned = |head: usize, pos: usize| {
+            let mut x = of_head(head, pos);
+            for (pair, (sin, cos)) in x.as_chunks_mut().0.iter_mut().zip(turns(pos)) {
+                let ([a, b], sin, cos) = (*pair, f64::from(sin), f64::from(cos));
+                *pair = [a * cos - b * sin, a * sin + b * cos];
+            }
+            x
+        };
+        let head = 4; // whose key/value head is 1
+        let (keys, values): (Vec<_>, Vec<_>) =
+            (0..n_pos).map(|pos| (turned(7, pos), of_head(9, pos))).unzip();
+        for &end in ends {
             let n_tok = 20.min(end);
             let together = see(end - n_tok, n_tok, &pools[0]);
             for (tok, together) in together.iter().enumerate() {
@@ -291,19 +331,14 @@ mod tests {
                 for pool in &pools {
                     assert_eq!(&see(pos, 1, pool)[0], together, "position {pos}");
                 }
-                let of_head = |head: usize, pos: usize| {
-                    let row = rows.get(pos).and_then(|row| row.to_vec1::<f32>()).expect("a row");
-                    row[head * 16..(head + 1) * 16].to_vec()
-                };
-                let head = 4; // whose key/value head is 1
-                let q = of_head(head, pos);
-                let dot = |k: Vec<f32>| q.iter().zip(k).map(|(q, k)| f64::from(q * k)).sum::<f64>() / 4.0;
-                let weights: Vec<f64> = (0..=pos).map(|pos| dot(of_head(7, pos)).exp()).collect();
+                let q = turned(head, pos);
+                let dot = |k: &Vec<f64>| q.iter().zip(k).map(|(q, k)| q * k).sum::<f64>();
+                let weight = |k: &Vec<f64>| (dot(k) / (head_dim as f64).sqrt()).exp();
+                let weights: Vec<f64> = keys[..=pos].iter().map(weight).collect();
                 let total: f64 = weights.iter().sum();
-                for d in 0..16 {
-                    let values = (0..=pos).map(|pos| f64::from(of_head(9, pos)[d]));
-                    let mean = values.zip(&weights).map(|(v, w)| v * w).sum::<f64>() / total;
-                    let got = f64::from(together[head * 16 + d]);
+                for d in 0..head_dim {
+                    let mean = values.iter().zip(&weights).map(|(v, w)| v[d] * w).sum::<f64>() / total;
+                    let got = f64::from(together[head * head_dim + d]);
                     assert!((got - mean).abs() < 1e-5, "position {pos}: {got} instead of {mean}");
                 }
             }
