@@ -7,6 +7,7 @@
 #   ./build.sh lint                   formats, clippy natively and for wasm, the TypeScript checks, the documentation
 #   ./build.sh docs                   the API reference: docs/api for JavaScript, target/doc for Rust
 #   ./build.sh bench [OPTION...]      build, then race wllama and stock Candle in one Chromium; see benches/README.md
+#   ./build.sh profile [OPTION...]    build, then show where the time of decoding goes; see benches/README.md
 #   ./build.sh setup                  install what the others need, and stop there
 #
 # Everything that is built once and kept lies under $TALLOW_CACHE (default ~/.cache/tallow), shared between clones.
@@ -217,10 +218,10 @@ wasm_module() {
   wasm_glue "$1" tallow
 }
 
-# What cargo built, optimised, and its glue, into the target folder's `glue`: `wasm_glue MODULE CRATE`. Nothing is done
-# twice for the same cargo output.
+# What cargo built, optimised, and its glue, into the target folder's `glue`: `wasm_glue MODULE CRATE`; with KEEP_NAMES,
+# where functions keep their names, into `glue-named`. Nothing is done twice for the same cargo output.
 wasm_glue() {
-  local glue=$TARGET/$1/glue built=$TARGET/$1/wasm32-unknown-unknown/wasm/$2.wasm hash
+  local glue=$TARGET/$1/glue${KEEP_NAMES:+-named} names=${KEEP_NAMES:+-g} built=$TARGET/$1/wasm32-unknown-unknown/wasm/$2.wasm hash
   hash=$(cat "$built" build.sh package-lock.json | sha256sum)
   [ "$(cat "$glue/made-from" 2>/dev/null)" = "$hash" ] && return
   rm -rf "$glue"
@@ -265,13 +266,13 @@ wasm_glue() {
     const ours = names.filter((name) => !name.startsWith("llg_"));
     console.log(JSON.stringify(ours.map((name) => ({ name, export: name, root: true }))));
   ' "$glue/$2_bg.wasm" >"$glue/exports.json"
-  npx --no-install wasm-metadce "${features[@]/#/--enable-}" --graph-file "$glue/exports.json" \
+  npx --no-install wasm-metadce ${names:+"$names"} "${features[@]/#/--enable-}" --graph-file "$glue/exports.json" \
     "$glue/$2_bg.wasm" -o "$glue/reached.wasm" >/dev/null
   # Constant parts of addresses go into the loads themselves, since nothing of a Rust program lies below 1024. Large
   # functions stay by themselves though one place calls them: inlined they take 40 KB more after gzip, and what a browser
   # makes of the kernels depends on which of them have run.
   npx --no-install wasm-opt -O3 --one-caller-inline-max-function-size=50 --low-memory-unused \
-    "${features[@]/#/--enable-}" --strip-debug --strip-producers "$glue/reached.wasm" -o "$glue/optimized.wasm"
+    "${features[@]/#/--enable-}" "${names:---strip-debug}" --strip-producers "$glue/reached.wasm" -o "$glue/optimized.wasm"
   # The names of imports end in hashes, which nothing compresses: each gets a number of the same length instead.
   node -e '
     const { readFileSync, writeFileSync } = require("node:fs");
@@ -491,10 +492,18 @@ bench() {
   node benches/run.js "$TARGET/stock_candle/glue" "$@"
 }
 
+profile() {
+  build
+  model
+  browser
+  KEEP_NAMES=1 wasm_glue relaxed tallow
+  node benches/profile.js "$TARGET/relaxed/glue-named" "$@"
+}
+
 case "${1:-}" in
-run | test | build | lint | docs | bench | setup) "$@" ;;
+run | test | build | lint | docs | bench | profile | setup) "$@" ;;
 *)
-  sed -n '4,12s/^# \{0,1\}//p' "$0" >&2
+  sed -n '4,13s/^# \{0,1\}//p' "$0" >&2
   exit 2
   ;;
 esac

@@ -17,9 +17,9 @@ const POLICY = contentSecurityPolicy
 
 /**
  * Serves what the pages need, isolated, on a free port.
- * @param {string} stockCandle the folder of stock Candle's glue
+ * @param {Record<string, string>} folders more of them, by path
  */
-async function serve(stockCandle) {
+async function serve(folders) {
   /** @type {[string, string][]} */
   const mounts = [
     ["/models/", folder("../models/")],
@@ -27,7 +27,7 @@ async function serve(stockCandle) {
     ["/tallow/wasm/", folder("../js/src/wasm/")],
     ["/tallow/", folder("../js/dist/")],
     ["/wllama/", fileURLToPath(new URL(".", import.meta.resolve("@wllama/wllama/esm/index.js")))],
-    ["/stock_candle/", stockCandle],
+    ...Object.entries(folders),
     ["/", folder("./")],
   ];
   const server = createServer(fileHandler(mounts, { policy: POLICY })).listen(0, "127.0.0.1");
@@ -38,11 +38,11 @@ async function serve(stockCandle) {
 /**
  * Opens the browser, and closes it when `use` is done with it.
  * @template T
- * @param {string} stockCandle the folder of stock Candle's glue
+ * @param {Record<string, string>} folders what is served besides, by path
  * @param {(browser: Browser) => Promise<T>} use
  */
-export async function withBrowser(stockCandle, use) {
-  const server = await serve(stockCandle);
+export async function withBrowser(folders, use) {
+  const server = await serve(folders);
   // As in playwright.config.ts.
   const chrome = await chromium.launch({
     executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium",
@@ -86,8 +86,8 @@ export class Browser {
   /**
    * Opens a page of its own, with nothing left from others, and closes it when `use` is done with it.
    * @template T
-   * @param {(call: (method: string, ...args: unknown[]) => Promise<any>) => Promise<T>} use is given what calls the
-   * page's `bench`
+   * @param {(call: (method: string, ...args: unknown[]) => Promise<any>, page: import("@playwright/test").Page) => Promise<T>} use
+   * is given what calls the page's `bench`
    */
   async withPage(use) {
     const page = await this.#chrome.newPage();
@@ -100,12 +100,12 @@ export class Browser {
       });
       if (!(await page.evaluate(() => crossOriginIsolated)))
         throw new Error("the page should be cross-origin isolated, and is not");
-      return await use((method, ...args) =>
+      const call = (method, ...args) =>
         page.evaluate(
           ([method, args]) => globalThis.bench[method](...args),
           /** @type {const} */ ([method, args]),
-        ),
-      );
+        );
+      return await use(call, page);
     } finally {
       await page.close();
     }

@@ -18,8 +18,7 @@ const [threads, rounds, tokens] = [values.threads, values.rounds, values.tokens]
 /** @param {number[]} values */
 const median = (values) => values.toSorted((a, b) => a - b)[values.length >> 1];
 
-// Stock Candle has no part in it.
-await withBrowser("", (browser) =>
+await withBrowser({}, (browser) =>
   browser.withPage(async (call) => {
     const url = "/models/smollm2-135m-instruct-q4_1.gguf";
     await call("load", "tallow", { url, n_ctx: 1024, module: "relaxed", threads });

@@ -15,7 +15,7 @@ import * as wllama from "./wllama.js";
  * @typedef {Pick<import("tallow").Timings, "prompt_n" | "prompt_ms" | "predicted_n" | "predicted_ms">} Timings
  * @typedef {{ timings: Timings, answer: string | number[] }} Run
  * `memory`: bytes of wasm memory after loading, of an engine that tells them.
- * @typedef {{ memory?: number, run(prompt: Prompt, max_tokens: number): Promise<Run> }} Engine
+ * @typedef {{ memory?: number, run(prompt: Prompt, max_tokens: number, options?: { cache_prompt?: boolean }): Promise<Run> }} Engine
  */
 
 const engines = { stock, tallow, wllama };
@@ -58,6 +58,8 @@ async function prompts(url, text, lengths) {
 
 globalThis.bench = {
   bandwidth,
+  /** As `run`, but what the cache has of the prompt is kept. */
+  continue: (prompt, max_tokens) => engine.run(prompt, max_tokens, { cache_prompt: true }),
   kernels,
   load,
   masks: (options) => masks(engine.model, options),

@@ -72,7 +72,7 @@ async function main([stockCandle, ...args]) {
   const load = () => loadavg()[0].toFixed(2);
   const loadBefore = load();
 
-  const results = await withBrowser(stockCandle, async (browser) => {
+  const results = await withBrowser({ "/stock_candle/": stockCandle }, async (browser) => {
     const takesThreads = await browser.withPage((call) => call("takesThreads"));
     const chosen = CONTESTANTS.filter(({ name }) => options.contestants.includes(name));
     const contestants = chosen.filter(

@@ -6,13 +6,13 @@ import { loadModel } from "/tallow/index.js";
 
 /**
  * Loads a model into one of the two modules.
- * @param {{ url: string, n_ctx: number, module: import("tallow").WasmModuleName, threads?: number }} options
+ * @param {{ url: string, n_ctx: number, module: import("tallow").WasmModuleName, wasm?: string, threads?: number }} options
  * @returns {Promise<Engine & { model: import("tallow").Model }>}
  */
-export async function load({ url, n_ctx, module, threads }) {
+export async function load({ url, n_ctx, module, wasm = `/tallow/wasm/${module}.wasm`, threads }) {
   const model = await loadModel(url, {
     contextLength: n_ctx,
-    wasmUrl: `/tallow/wasm/${module}.wasm`,
+    wasmUrl: wasm,
     ...(threads && { threads }),
   });
   const { info } = model;
@@ -22,13 +22,13 @@ export async function load({ url, n_ctx, module, threads }) {
   return {
     model,
     memory: info.memory,
-    async run(prompt, max_tokens) {
+    async run(prompt, max_tokens, { cache_prompt = false } = {}) {
       const { choices, timings } = await model.completions.create({
         prompt: prompt.text,
         max_tokens,
         temperature: 0,
         ignore_eos: true,
-        cache_prompt: false,
+        cache_prompt,
       });
       return { timings, answer: choices[0].text };
     },

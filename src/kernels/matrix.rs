@@ -162,8 +162,11 @@ impl PackedMatrix {
     }
 
     /// The products of all tokens of `x`, which [`Activations::new`] made for this family and width, with the rows of
-    /// `items`, to the columns of `y` from `column` on. Threads may share `y` if their items differ.
-    pub(crate) fn multiply(&self, x: &Activations, items: &Items, y: Output, column: usize) {
+    /// `items`, to the columns of `y` from `column` on.
+    ///
+    /// # Safety
+    /// What else writes to `y` meanwhile has other items, or other columns.
+    pub(crate) unsafe fn multiply(&self, x: &Activations, items: &Items, y: Output, column: usize) {
         let (ty, reading) = (self.ty, items.reading);
         match x {
             Activations::Float(x) => self.multiply_by(&Floats { ty, n_in: self.n_in, x }, items, y, column),

@@ -73,8 +73,11 @@ fn project(x: &[f32], parts: &[Projection], pool: &Pool, y: &mut [f32]) -> Resul
         column += weight.n_out();
     }
     let (output, order) = (Output::new(y, n_tok), pool.reading().chosen());
-    pool.run(n_items, &|range| placed.iter().for_each(|placed| placed.multiply(&range, order, output)))
-        .map_err(lost)?;
+    let multiply = |range: Range<usize>| {
+        // SAFETY: the pool gives each item to one thread, and each matrix has columns of its own.
+        placed.iter().for_each(|placed| unsafe { placed.multiply(&range, order, output) });
+    };
+    pool.run(n_items, &multiply).map_err(lost)?;
     add_biases(parts, y, width);
     Ok(())
 }
@@ -91,13 +94,17 @@ struct Placed<'a> {
 
 impl Placed<'_> {
     /// Multiplies what of `range` is its own.
-    fn multiply(&self, range: &Range<usize>, order: Order, y: Output) {
+    ///
+    /// # Safety
+    /// As [`PackedMatrix::multiply`].
+    unsafe fn multiply(&self, range: &Range<usize>, order: Order, y: Output) {
         let begin = range.start.max(self.items.start);
         let end = range.end.min(self.items.end);
         if begin < end {
             let range = begin - self.items.start..end - self.items.start;
             let items = Items { range, n: self.items.len(), reading: order.of(self.matrix.ty()) };
-            self.matrix.multiply(self.x, &items, y, self.column);
+            // SAFETY: the caller's.
+            unsafe { self.matrix.multiply(self.x, &items, y, self.column) };
         }
     }
 }
