@@ -327,9 +327,9 @@ pub(crate) struct Block256<C, S = ()> {
 pub(crate) trait Block: bytemuck::Zeroable + Copy + Send + Sync {
     /// Activations of a block.
     const LEN: usize;
-    /// How far the square of a block's step must be above their mean for its activations to take a second rounding. In a
-    /// row of fewer blocks none can be. Such short rows cost little and have little to average an error over: all of
-    /// their blocks take one.
+    /// How many times the mean the square of a block's step must be for its activations to be rounded twice. In a row of
+    /// fewer blocks none can be: such rows cost little, and have little to average an error over, so that all of their
+    /// blocks are.
     const OUTLIER: f32;
     /// Rounds `x`, [`LEN`](Self::LEN) numbers, to this. Blocks are written where they stay: one that is returned is copied by
     /// vectors over numbers that were just stored one by one, which are waited for.

@@ -259,8 +259,9 @@ impl Items {
         n_groups.div_ceil(self.n * self.reading.places())
     }
 
-    /// Those of `n_groups` groups that `item` has, `each` at a place, as they are read, to `groups`; how many they are. Returned
-    /// as an array they would be copied in vectors, for which the processor waits until all are written.
+    /// Writes which of `n_groups` groups `item` has, `each` at a place, to `groups`, in the order in which they are read, and
+    /// returns how many. Returned as an array they would be copied in vectors, for which the processor waits until all are
+    /// written.
     fn groups(&self, item: usize, each: usize, n_groups: usize, groups: &mut [usize; TOGETHER]) -> usize {
         let places = self.reading.places();
         let mut n = 0;

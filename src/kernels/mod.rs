@@ -55,7 +55,7 @@ pub(crate) struct Attend<'a> {
     pub(crate) n_group: usize,
     /// How many positions the first token sees, at least 1; each token after it sees one more.
     pub(crate) n_seen: usize,
-    /// How many positions come before those of the block; the last token sees more.
+    /// How many positions come before those of the block: fewer than the last token sees.
     pub(crate) begin: usize,
     pub(crate) ty: KvType,
     /// Keys, `(KV_BLOCK, row_bytes)`.

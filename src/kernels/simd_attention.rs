@@ -183,6 +183,9 @@ struct Four<'a> {
 
 impl Four<'_> {
     /// Takes the `n` positions from `begin` on, whose keys and values are given.
+    ///
+    /// # Safety
+    /// `k` and `v` point to `n` rows of `width` numbers, here and in what this calls; `n` is at most [`TILE`].
     unsafe fn see<N: Number>(&mut self, k: *const N, v: *const N, begin: usize, n: usize) {
         // SAFETY: the caller's.
         unsafe {

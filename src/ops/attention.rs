@@ -42,8 +42,8 @@ pub(crate) struct Append<'a> {
 }
 
 /// softmax(q · kᵀ / sqrt(head_dim)) · v, where a token sees itself and what came before: to
-/// `(n_tok, n_head · head_dim)`. `pos` positions came before the first token. What queries have seen of one block after
-/// the other is put together; it is so for however many tokens, whose bits are the same whatever goes with them.
+/// `(n_tok, n_head · head_dim)`. `pos` positions came before the first token. Each block has a softmax of its own; their
+/// results are merged in order, always the same way, so that a token's bits do not depend on what goes with it.
 #[derive(Debug)]
 pub(crate) struct Attention<'a> {
     pub(crate) heads: Heads,
@@ -137,8 +137,7 @@ impl CustomOp1 for Attention<'_> {
     }
 
     fn cpu_fwd(&self, rows: &CpuStorage, rows_layout: &Layout) -> Result<(CpuStorage, Shape)> {
-        let Heads { n_head, n_head_kv, head_dim } = self.heads;
-        let width = self.heads.width();
+        let Heads { n_head, head_dim, .. } = self.heads;
         let (n_tok, row) = rows_layout.shape().dims2()?;
         let rows = slice(rows, rows_layout)?;
         let n_bytes = self.heads.block_bytes(self.ty);
@@ -148,15 +147,24 @@ impl CustomOp1 for Attention<'_> {
         {
             return Err(misfit("queries", rows_layout));
         }
-        let n_group = n_head / n_head_kv;
-        let scale = query_scale(self.ty) / (head_dim as f32).sqrt();
+        let q = self.queries(rows, n_tok)?;
+        let y = self.means(&q, n_tok)?;
+        Ok((CpuStorage::F32(y), (n_tok, n_head * head_dim).into()))
+    }
+}
 
-        // The queries of one key/value head next to each other: (n_head_kv, n_tok, n_group, width).
+impl Attention<'_> {
+    /// The queries, rotated and scaled, those of one key/value head next to each other:
+    /// `(n_head_kv, n_tok, n_group, width)`.
+    fn queries(&self, rows: &[f32], n_tok: usize) -> Result<Vec<f32>> {
+        let Heads { n_head, n_head_kv, head_dim } = self.heads;
+        let (width, n_group) = (self.heads.width(), n_head / n_head_kv);
+        let scale = query_scale(self.ty) / (head_dim as f32).sqrt();
         let mut q = vec![0.0; n_tok * n_head * width];
         let turn = |index: usize, q: &mut [f32]| {
             let (head_kv, tok) = (index / n_tok, index % n_tok);
-            let heads = rows[tok * row + head_kv * n_group * head_dim..].chunks_exact(head_dim);
-            for (q, head) in q.chunks_exact_mut(width).zip(heads) {
+            let heads = &rows[tok * self.heads.row() + head_kv * n_group * head_dim..];
+            for (q, head) in q.chunks_exact_mut(width).zip(heads.chunks_exact(head_dim)) {
                 let q = &mut q[..head_dim];
                 q.copy_from_slice(head);
                 self.rotation.turn(tok, q);
@@ -169,19 +177,25 @@ impl CustomOp1 for Attention<'_> {
         } else {
             self.pool.run_chunks(&mut q, n_group * width, &turn).map_err(lost)?;
         }
+        Ok(q)
+    }
 
-        // Few tokens are as many jobs as there are blocks, so that threads have something to share: (n_jobs, n_head_kv,
-        // n_parts), in the order in which keys and values lie.
+    /// The values' means by the softmax of each of `q`'s scores: `(n_tok, n_head · head_dim)`.
+    fn means(&self, q: &[f32], n_tok: usize) -> Result<Vec<f32>> {
+        let Heads { n_head, n_head_kv, head_dim } = self.heads;
+        let (width, n_group) = (self.heads.width(), n_head / n_head_kv);
+        let head_bytes = self.heads.block_bytes(self.ty) / n_head_kv;
+        // An item is what some tokens see with a key/value head of some blocks: (n_jobs, n_head_kv, n_parts), in the order
+        // in which keys and values lie. Of few tokens each block is a job, so that threads have something to share; of
+        // many all blocks are one.
         let n_parts = n_tok.div_ceil(TOKENS_AT_ONCE);
-        let n_of_each = n_head_kv * n_parts;
         let n_jobs = if n_parts == 1 { (self.pos + n_tok).div_ceil(KV_BLOCK) } else { 1 };
-        let head_bytes = n_bytes / n_head_kv;
+        let n_of_job = n_head_kv * n_parts;
         let see = |index: usize, seen: &mut [Seen]| {
-            let (job, head_kv, part) = (index / n_of_each, index / n_parts % n_head_kv, index % n_parts);
+            let (job, head_kv, part) = (index / n_of_job, index / n_parts % n_head_kv, index % n_parts);
             let first = part * TOKENS_AT_ONCE;
             let n = TOKENS_AT_ONCE.min(n_tok - first);
-            let at = (head_kv * n_tok + first) * n_group * width;
-            let q = &q[at..at + n * n_group * width];
+            let q = &q[(head_kv * n_tok + first) * n_group * width..][..n * n_group * width];
             let n_seen = self.pos + first + 1;
             for block in (job..(n_seen + n - 1).div_ceil(KV_BLOCK)).step_by(n_jobs) {
                 let (k, v) =
@@ -190,23 +204,22 @@ impl CustomOp1 for Attention<'_> {
                 seen[0].add(Seen::new(&Attend { q, n_group, n_seen, begin, ty: self.ty, k, v, width }));
             }
         };
-        let mut seen: Vec<Seen> = std::iter::repeat_with(Seen::default).take(n_jobs * n_of_each).collect();
+        let mut seen: Vec<Seen> = std::iter::repeat_with(Seen::default).take(n_jobs * n_of_job).collect();
         self.pool.run_chunks(&mut seen, 1, &see).map_err(lost)?;
 
-        let mut y = vec![0.0; n_tok * n_head * head_dim];
-        let (whole, more) = seen.split_at_mut(n_of_each);
-        for more in more.chunks_exact_mut(n_of_each) {
+        let (whole, more) = seen.split_at_mut(n_of_job);
+        for more in more.chunks_exact_mut(n_of_job) {
             whole.iter_mut().zip(more).for_each(|(whole, more)| whole.add(std::mem::take(more)));
         }
+        let mut y = vec![0.0; n_tok * n_head * head_dim];
         for (index, whole) in whole.iter().enumerate() {
             let (head_kv, first) = (index / n_parts, index % n_parts * TOKENS_AT_ONCE);
             for (i, mean) in whole.means.chunks_exact(width).enumerate() {
                 let (tok, head) = (first + i / n_group, head_kv * n_group + i % n_group);
-                let at = (tok * n_head + head) * head_dim;
-                y[at..at + head_dim].copy_from_slice(&mean[..head_dim]);
+                y[(tok * n_head + head) * head_dim..][..head_dim].copy_from_slice(&mean[..head_dim]);
             }
         }
-        Ok((CpuStorage::F32(y), (n_tok, n_head * head_dim).into()))
+        Ok(y)
     }
 }
 

@@ -12,6 +12,9 @@ use core::arch::wasm32::*;
 type BlockOf<F, D> = Block256<<D as Dot>::Chunk, <F as Format256>::Beside<<D as Dot>::Chunk>>;
 
 /// A type of the K-family: sums of products of `R` quads side by side, scaled.
+///
+/// # Safety
+/// `w` are quads of a block of weights, which take turns vector by vector, `x` the blocks of activations that they meet.
 pub(super) trait Format256: Sized {
     /// What its activations have beside.
     type Beside<C: Chunk>: Copy;

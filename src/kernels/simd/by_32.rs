@@ -21,6 +21,9 @@ unsafe fn load_f16(at: *const u8, c: &Constants) -> v128 {
 type BlockOf<F, D> = Block32<<D as Dot>::Chunk, <F as Format32>::Beside<<D as Dot>::Chunk>>;
 
 /// A type of the 32-family: sums of products, and what to do with them.
+///
+/// # Safety
+/// `w` are the two quads of a block of weights, of `BYTES` bytes each, `x` the blocks of activations that they meet.
 pub(super) trait Format32: Sized {
     /// What its activations have beside.
     type Beside<C: Chunk>: Copy;

@@ -17,6 +17,10 @@ use core::arch::wasm32::*;
 
 /// How activations of 8 bits meet weights of at most 7: what the instruction sets differ in. Accumulators have a row in
 /// each 32-bit lane; the defaults are those of accumulators of 32 bits.
+///
+/// # Safety
+/// Of all that is unsafe here: pointers to activations, chunks and sums of pairs are into blocks of activations, with as
+/// much behind them as is read.
 pub(super) trait Dot {
     type Chunk: Chunk;
     /// In how many parts a vector of halves is multiplied.
