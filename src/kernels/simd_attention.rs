@@ -10,7 +10,7 @@ use super::simd_float::{Constants, exp, exp_scaled, load, load_f16, store};
 use core::arch::wasm32::*;
 
 /// Positions whose scores are held at once.
-const TILE: usize = 32;
+const POSITIONS: usize = 32;
 
 /// Bytes that memory gives at once.
 const CACHE_LINE: usize = 64;
@@ -33,7 +33,7 @@ pub(crate) fn query_scale(ty: KvType) -> f32 {
 }
 
 // A block is whole tiles.
-const _: () = assert!(KV_BLOCK.is_multiple_of(TILE));
+const _: () = assert!(KV_BLOCK.is_multiple_of(POSITIONS));
 
 /// As [`portable::attend`](super::portable::attend), tile by tile with the largest score so far: Milakov and Gimelshein
 /// 2018 (<https://arxiv.org/abs/1805.02867>). Where several fours of queries see a tile, its halves are widened once for
@@ -65,16 +65,16 @@ pub(crate) fn attend(attend: &Attend, y: &mut [f32], log_sums: &mut [f32]) {
         KvType::Q8_0 => Some(widen_q8_0),
         KvType::F16 | KvType::F32 => None,
     };
-    let mut widened = vec![[0.0_f32; 4]; if widen.is_some() { 2 * TILE * width / 4 } else { 0 }];
+    let mut widened = vec![[0.0_f32; 4]; if widen.is_some() { 2 * POSITIONS * width / 4 } else { 0 }];
     let row = ty.row_bytes(width);
     fetch(&k[..n_pos * row]);
     fetch(&v[..n_pos * row]);
-    for begin in (0..n_pos).step_by(TILE) {
-        let n = TILE.min(n_pos - begin);
+    for begin in (0..n_pos).step_by(POSITIONS) {
+        let n = POSITIONS.min(n_pos - begin);
         let rows = begin * row..(begin + n) * row;
         let (k, v) = (&k[rows.clone()], &v[rows]);
         if let Some(widen) = widen {
-            let (wide_k, wide_v) = widened.split_at_mut(TILE * width / 4);
+            let (wide_k, wide_v) = widened.split_at_mut(POSITIONS * width / 4);
             widen(k, width, wide_k);
             widen(v, width, wide_v);
             for four in &mut fours {
@@ -185,7 +185,7 @@ impl Four<'_> {
     /// Takes the `n` positions from `begin` on, whose keys and values are given.
     ///
     /// # Safety
-    /// `k` and `v` point to `n` rows of `width` numbers, here and in what this calls; `n` is at most [`TILE`].
+    /// `k` and `v` point to `n` rows of `width` numbers, here and in what this calls; `n` is at most [`POSITIONS`].
     unsafe fn see<N: Number>(&mut self, k: *const N, v: *const N, begin: usize, n: usize) {
         // SAFETY: the caller's.
         unsafe {
@@ -201,7 +201,7 @@ impl Four<'_> {
     #[inline(never)]
     unsafe fn see_by<N: Number, const Q: usize>(&mut self, k: *const N, v: *const N, begin: usize, n: usize) {
         let c = &Constants::hidden();
-        let mut scores = [f32x4_splat(0.0); TILE];
+        let mut scores = [f32x4_splat(0.0); POSITIONS];
         // SAFETY: the caller's: `Q` queries.
         unsafe { scores_of::<N, Q>(self.q.as_ptr(), k, self.width, n, &mut scores, c) };
         let shrink = self.soften(begin, n, &mut scores, c);
@@ -214,7 +214,7 @@ impl Four<'_> {
 
     /// Scores to weights relative to the largest yet, scaled for the values; what the sums so far are to be multiplied by.
     #[inline(always)]
-    fn soften(&mut self, begin: usize, n: usize, scores: &mut [v128; TILE], c: &Constants) -> v128 {
+    fn soften(&mut self, begin: usize, n: usize, scores: &mut [v128; POSITIONS], c: &Constants) -> v128 {
         // SAFETY: four numbers are a vector.
         let seen = i32x4_sub(unsafe { v128_load(self.seen.as_ptr().cast()) }, i32x4_splat(begin as i32));
         let all_seen = i32x4_all_true(i32x4_ge(seen, i32x4_splat(n as i32)));
@@ -313,7 +313,7 @@ unsafe fn scores_of<N: Number, const Q: usize>(
     k: *const N,
     width: usize,
     n: usize,
-    scores: &mut [v128; TILE],
+    scores: &mut [v128; POSITIONS],
     c: &Constants,
 ) {
     for pos in (0..n).step_by(2) {

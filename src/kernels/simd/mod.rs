@@ -367,11 +367,11 @@ fn iq4_values<D: Dot>(halves: v128, c: &Constants) -> v128 {
     D::look_up(c.iq4, halves)
 }
 
-type Tile<B, const T: usize> = unsafe fn(&[&[u8]], &Walk, Reading, [*const B; T], &mut [Dots<T>]);
+type TileFn<B, const T: usize> = unsafe fn(&[&[u8]], &Walk, Reading, [*const B; T], &mut [Dots<T>]);
 
 /// Runs `tile` where lengths are as its contract wants them.
 #[inline(always)]
-fn run<B, const T: usize>(tile: Tile<B, T>, operands: &Operands<B, T>, y: &mut [Dots<T>]) {
+fn run<B, const T: usize>(tile: TileFn<B, T>, operands: &Operands<B, T>, y: &mut [Dots<T>]) {
     operands.check(y);
     let &Operands { groups, walk, reading, x, .. } = operands;
     // SAFETY: by the check above and what a walk promises.
@@ -381,7 +381,7 @@ fn run<B, const T: usize>(tile: Tile<B, T>, operands: &Operands<B, T>, y: &mut [
 /// As [`portable::dots32`](super::portable::dots32).
 #[inline(always)]
 pub(super) fn dots32<D: Dot, const T: usize>(operands: &Operands<Block32<D::Chunk>, T>, y: &mut [Dots<T>]) {
-    let tile: Tile<Block32<D::Chunk>, T> = match operands.ty {
+    let tile: TileFn<Block32<D::Chunk>, T> = match operands.ty {
         PackedType::Q4_0 if T == 1 => tile32::<Q4_0, D, T>,
         PackedType::Q4_1 if T == 1 => tile32::<Q4_1, D, T>,
         PackedType::Q4_0 => tile32::<Q4_0, D::By7, T>,
@@ -399,7 +399,7 @@ pub(super) fn signed_dots32<D: Dot, const T: usize>(
     operands: &Operands<SignedBlock32<D>, T>,
     y: &mut [Dots<T>],
 ) {
-    let tile: Tile<SignedBlock32<D>, T> = match operands.ty {
+    let tile: TileFn<SignedBlock32<D>, T> = match operands.ty {
         PackedType::Q8_0 => tile32::<Q8, D, T>,
         PackedType::IQ4_NL => tile32::<Iq4Nl, D, T>,
         _ => unreachable!("of another family"),
@@ -410,7 +410,7 @@ pub(super) fn signed_dots32<D: Dot, const T: usize>(
 /// As [`portable::dots256`](super::portable::dots256).
 #[inline(always)]
 pub(super) fn dots256<D: Dot, const T: usize>(operands: &Operands<Block256<D::Chunk>, T>, y: &mut [Dots<T>]) {
-    let tile: Tile<Block256<D::Chunk>, T> = match operands.ty {
+    let tile: TileFn<Block256<D::Chunk>, T> = match operands.ty {
         PackedType::Q2_K => tile256::<Q2K, D::By7, T>,
         PackedType::Q3_K => tile256::<Q3K, D::By7, T>,
         PackedType::Q4_K if T == 1 => tile256::<Q4K, D, T>,
@@ -428,7 +428,7 @@ pub(super) fn signed_dots256<D: Dot, const T: usize>(
     operands: &Operands<SignedBlock256<D>, T>,
     y: &mut [Dots<T>],
 ) {
-    let tile: Tile<SignedBlock256<D>, T> = match operands.ty {
+    let tile: TileFn<SignedBlock256<D>, T> = match operands.ty {
         PackedType::IQ4_XS => tile256::<Iq4Xs, D, T>,
         _ => unreachable!("of another family"),
     };
