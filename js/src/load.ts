@@ -80,7 +80,6 @@ async function withStored<T>(
   try {
     return await load(stored);
   } finally {
-    // What the record has was flushed before.
     await stored.close().catch(() => {});
   }
 }

@@ -83,16 +83,23 @@ export class PieceWriter {
     this.#timer = undefined;
     if (this.#length === 0) return;
     const bytes = this.#buffer.subarray(0, this.#length);
-    await this.#append(bytes).catch(async (error: unknown) => {
-      if (!(await this.#makeRoom())) throw error;
-      await this.#append(bytes);
-    });
+    await this.#inRoom(() => this.#append(bytes));
     this.#pieces.push({ length: bytes.length, checksum: checksum(bytes) });
     this.#length = 0;
-    await this.#onPiece();
+    await this.#inRoom(this.#onPiece);
+  }
+
+  /** Runs `action`, and once more where it failed and room could be made. */
+  async #inRoom(action: () => Promise<void>): Promise<void> {
+    await action().catch(async (error: unknown) => {
+      if (!(await this.#makeRoom())) throw error;
+      await action();
+    });
   }
 
   async #append(bytes: Uint8Array): Promise<void> {
+    // An attempt that failed may have left a part.
+    await this.#file.truncate(lengthOf(this.#pieces));
     await this.#file.append(bytes);
     await this.#file.flush();
   }

@@ -127,7 +127,8 @@ export class StoredModel {
   async #close(name: string): Promise<void> {
     const file = this.#open.get(name);
     this.#open.delete(name);
-    await file?.close();
+    // What the record has was flushed before.
+    await file?.abandon();
   }
 
   async #delete(name: string): Promise<void> {

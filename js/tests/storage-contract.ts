@@ -169,6 +169,37 @@ export const contract: ContractTest[] = [
       onPage(async (store) => equal("list", await listed(store), { a: 555 })),
     ],
   },
+  {
+    name: "an abandoned file has what was flushed, opens again, and is used no more where it was abandoned",
+    steps: [
+      inWorker(async (store) => {
+        const file = await store.open("a");
+        await appendSample(file, LONG);
+        await file.flush();
+        await appendSample(file, 500);
+        await file.abandon();
+        for (const use of [
+          () => file.read(0, new Uint8Array(1)),
+          () => file.append(new Uint8Array(1)),
+          () => file.truncate(0),
+          () => file.flush(),
+          () => file.close(),
+        ]) {
+          const code = await use().then(
+            () => "accepted",
+            (error: { code: string }) => error.code,
+          );
+          equal("code", code, "storage_failed");
+        }
+        const again = await store.open("a");
+        equal(`length ${again.length}`, again.length >= LONG && again.length <= LONG + 500, true);
+        await equalsSample(again, again.length);
+        await again.abandon();
+        await store.delete("a");
+        equal("list", await listed(store), {});
+      }),
+    ],
+  },
   ...[0, 1, PIECE_LENGTH - 1, PIECE_LENGTH, PIECE_LENGTH + 1, LONG, LONG + 1].map((length) => ({
     name: `cut to ${length} bytes of ${LONG}, a file goes on from there`,
     steps: [
@@ -187,6 +218,24 @@ export const contract: ContractTest[] = [
         await file.flush();
       }),
       inWorker(async (store) => equalsSample(await store.open("a"), Math.min(length, LONG) + 3)),
+    ],
+  })),
+  ...[1, 12_345, PIECE_LENGTH, LONG].map((flushed) => ({
+    name: `what was appended behind ${flushed} bytes is cut off before it is flushed`,
+    steps: [
+      inWorker(async (store) => {
+        const file = await store.open("a");
+        await appendSample(file, flushed);
+        await file.flush();
+        for (const more of [1, PIECE_LENGTH + 5]) {
+          await file.append(sample(0, more));
+          await file.truncate(flushed);
+          await equalsSample(file, flushed);
+        }
+        await appendSample(file, 3);
+        await file.flush();
+      }),
+      inWorker(async (store) => equalsSample(await store.open("a"), flushed + 3)),
     ],
   })),
   {

@@ -29,6 +29,17 @@ async function damage(page: Page, suffix: string, how: "flip" | "cut"): Promise<
   );
 }
 
+/** Workers find no file system that they can write to, as in private windows of some browsers. */
+async function withoutFileSystem(page: Page): Promise<void> {
+  await page.context().route("**/worker.js", async (route) => {
+    const response = await route.fetch();
+    const refuse =
+      "FileSystemFileHandle.prototype.createSyncAccessHandle = " +
+      "() => Promise.reject(new DOMException('refused by the test', 'UnknownError'));";
+    await route.fulfill({ response, body: refuse + (await response.text()) });
+  });
+}
+
 test("the second load asks the network for nothing, and answers the same", async ({ page }) => {
   await using server = await serveModel(TINY);
   await openPackage(page, server.url);
@@ -338,18 +349,22 @@ test("without room in storage a model loads all the same, and the page is told",
   });
 });
 
-test("with room for the file alone, the file is stored", async ({ page, context }) => {
-  await using server = await serveModel(DEFAULT);
-  await openPackage(page, server.url);
-  const client = await context.newCDPSession(page);
-  const quotaSize = Math.round(1.5 * DEFAULT.length);
-  await client.send("Storage.overrideQuotaForOrigin", { origin: server.url, quotaSize });
-  for (const requests of [1, 1]) {
-    const outcome = await load(page);
-    expect(outcome).toMatchObject({ text: expect.any(String), warnings: [], stored: [{ complete: true }] });
-    expect(server.requests).toHaveLength(requests);
-  }
-});
+for (const kind of ["the file system", "the Cache API"]) {
+  test(`with room for the file alone in ${kind}, the file is stored`, async ({ page, context }) => {
+    if (kind === "the Cache API") await withoutFileSystem(page);
+    await using server = await serveModel(DEFAULT);
+    await openPackage(page, server.url);
+    const client = await context.newCDPSession(page);
+    const quotaSize = Math.round(1.5 * DEFAULT.length);
+    await client.send("Storage.overrideQuotaForOrigin", { origin: server.url, quotaSize });
+    for (const requests of [1, 1]) {
+      const outcome = await load(page);
+      expect(outcome).toMatchObject({ text: expect.any(String), warnings: [], stored: [{ complete: true }] });
+      expect(server.requests).toHaveLength(requests);
+    }
+    expect(await page.evaluate(() => caches.keys())).toEqual(kind === "the Cache API" ? ["tallow"] : []);
+  });
+}
 
 test("without storage a model loads all the same, and the page is told", async ({ page }) => {
   await page.addInitScript(() => {

@@ -157,16 +157,19 @@ class CacheFile implements BackendFile {
   }
 
   async truncate(length: number): Promise<void> {
-    await this.flush();
-    const last = Math.floor(length / PIECE_LENGTH);
-    const partial = length % PIECE_LENGTH > 0;
-    if (partial) await this.#hold(last);
-    else this.#held = -1;
-    for (let index = this.#pieceCount() - 1; index >= last + (partial ? 1 : 0); index--)
-      await this.#cache.delete(this.#url(index, this.#lengthOf(index)));
+    const count = this.#pieceCount();
+    const kept = Math.ceil(length / PIECE_LENGTH);
+    const partial = length % PIECE_LENGTH;
+    const [held, stored] = [this.#held, this.#stored];
+    // What goes is not put before: it may be what there was no room for.
+    if (held >= kept) this.#release();
+    if (partial > 0) await this.#hold(kept - 1);
+    else await this.flush();
+    for (let index = count - 1; index >= kept; index--)
+      await this.#cache.delete(this.#url(index, index === held ? stored : this.#lengthOf(index)));
     this.length = length;
     if (length === 0) await this.#cache.put(this.#url(0, 0), new Response());
-    this.#changed = partial;
+    this.#changed = partial > 0 && this.#stored !== partial;
     await this.flush();
   }
 
@@ -183,11 +186,15 @@ class CacheFile implements BackendFile {
     return this.flush();
   }
 
+  abandon(): void {
+    this.#release();
+  }
+
   /** Brings a piece into the buffer, and first puts the one that was there. */
   async #hold(index: number): Promise<void> {
     if (index === this.#held) return;
     await this.flush();
-    this.#held = -1;
+    this.#release();
     const length = this.#lengthOf(index);
     if (length > 0) {
       const response = await this.#cache.match(this.#url(index, length));
@@ -198,6 +205,12 @@ class CacheFile implements BackendFile {
     }
     this.#stored = length;
     this.#held = index;
+  }
+
+  /** Forgets the piece in the buffer. */
+  #release(): void {
+    this.#held = -1;
+    this.#changed = false;
   }
 
   #url(index: number, length: number): string {

@@ -68,4 +68,6 @@ class MemoryFile implements BackendFile {
   flush(): void {}
 
   close(): void {}
+
+  abandon(): void {}
 }

@@ -110,6 +110,10 @@ class OpfsFile implements BackendFile {
       this.#handle.close();
     }
   }
+
+  abandon(): void {
+    this.#handle.close();
+  }
 }
 
 /** Milliseconds between attempts: the handle of a killed tab stays for a moment. */

@@ -18,6 +18,7 @@ export interface BackendFile {
   truncate(length: number): Promise<void> | void;
   flush(): Promise<void> | void;
   close(): Promise<void> | void;
+  abandon(): Promise<void> | void;
 }
 
 /** One kind of storage. Its errors are the browser's. */
@@ -126,6 +127,7 @@ export class FileStore {
 export class StoredFile {
   readonly #name: string;
   readonly #file: BackendFile;
+  #closed = false;
 
   constructor(name: string, file: BackendFile) {
     this.#name = name;
@@ -138,29 +140,47 @@ export class StoredFile {
 
   /** Fills `into` with what is stored from `at` on; how many bytes that was, fewer only at the end of the file. */
   read(at: number, into: Uint8Array): Promise<number> {
-    return attempt(this.#name, "read", () => this.#file.read(at, into));
+    return this.#attempt("read", () => this.#file.read(at, into));
   }
 
   /** Adds `bytes`, which may lie in shared memory, at the end. */
   append(bytes: Uint8Array): Promise<void> {
-    return attempt(this.#name, "written", () => this.#file.append(bytes));
+    return this.#attempt("written", () => this.#file.append(bytes));
   }
 
   /** Cuts the file; a greater length than it has changes nothing. */
   truncate(length: number): Promise<void> {
-    return attempt(this.#name, "truncated", () => {
+    return this.#attempt("truncated", () => {
       if (length < this.#file.length) return this.#file.truncate(length);
     });
   }
 
   /** Resolves when all that was appended would survive the browser being killed. */
   flush(): Promise<void> {
-    return attempt(this.#name, "flushed", () => this.#file.flush());
+    return this.#attempt("flushed", () => this.#file.flush());
   }
 
   /** Flushes, and lets others open the file. */
   close(): Promise<void> {
-    return attempt(this.#name, "closed", () => this.#file.close());
+    return this.#end(() => this.#file.close());
+  }
+
+  /** Lets others open the file, without what was not flushed. */
+  abandon(): Promise<void> {
+    return this.#end(() => this.#file.abandon());
+  }
+
+  #end(action: () => Promise<void> | void): Promise<void> {
+    const ended = this.#attempt("closed", action);
+    this.#closed = true;
+    return ended;
+  }
+
+  #attempt<T>(what: string, action: () => T | Promise<T>): Promise<T> {
+    return attempt(this.#name, what, () => {
+      if (this.#closed) throw new DOMException("the file is closed", "InvalidStateError");
+      return action();
+    });
   }
 }
 
