@@ -4,6 +4,7 @@
  */
 
 import { checksum } from "./checksum.js";
+import { TallowError } from "./errors.js";
 import type { StoredFile } from "./storage/storage.js";
 
 /** So many bytes of a file, behind the piece before. */
@@ -61,6 +62,16 @@ export class PieceWriter {
   /** Ends the piece that was begun. */
   end(): Promise<void> {
     return this.#next(() => this.#end());
+  }
+
+  /** Drops the piece that was begun. Once this has resolved nothing is written any more; what is asked for fails. */
+  async abandon(): Promise<void> {
+    const last = this.#last;
+    const refused = new TallowError("storage_failed", "what was written has been discarded");
+    this.#last = Promise.reject(refused);
+    this.#last.catch(() => {});
+    await last.catch(() => {});
+    clearTimeout(this.#timer);
   }
 
   #next(action: () => Promise<void>): Promise<void> {

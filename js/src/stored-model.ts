@@ -11,6 +11,7 @@ export class StoredModel {
   readonly #id: string;
   readonly record: ModelRecord;
   readonly #open = new Map<string, StoredFile>();
+  readonly #writers = new Map<string, PieceWriter>();
 
   private constructor(store: FileStore, id: string, record: ModelRecord) {
     this.#store = store;
@@ -68,6 +69,8 @@ export class StoredModel {
 
   /** Forgets file `i`, and the packed weights that it was a part of. */
   async discardFile(i: number): Promise<void> {
+    // It saves the record with each piece.
+    await this.#close(nameOf.file(this.#id, i));
     this.record.files[i] = { pieces: [] };
     if (this.record.files.every(({ pieces }) => pieces.length === 0)) return this.discard();
     await this.discardPacked();
@@ -76,6 +79,7 @@ export class StoredModel {
 
   /** Forgets all. */
   async discard(): Promise<void> {
+    await this.close();
     const { urls } = this.record;
     Object.assign(this.record, newRecord(urls));
     delete this.record.packed;
@@ -85,7 +89,7 @@ export class StoredModel {
     for (const i of urls.keys()) await this.#delete(nameOf.file(this.#id, i));
   }
 
-  /** Lets others open the files. */
+  /** Ends all writing, and lets others open the files. */
   async close(): Promise<void> {
     for (const name of [...this.#open.keys()]) await this.#close(name);
   }
@@ -109,9 +113,12 @@ export class StoredModel {
     makeRoom?: () => Promise<boolean>,
   ): Promise<PieceWriter> {
     const file = await this.#opened(name);
+    await this.#writers.get(name)?.abandon();
     // A piece may have been written whose record was not.
     await file.truncate(lengthOf(pieces));
-    return new PieceWriter(file, pieces, onPiece, makeRoom);
+    const writer = new PieceWriter(file, pieces, onPiece, makeRoom);
+    this.#writers.set(name, writer);
+    return writer;
   }
 
   #file(i: number): ModelRecord["files"][number] {
@@ -125,6 +132,7 @@ export class StoredModel {
   }
 
   async #close(name: string): Promise<void> {
+    await this.#writers.get(name)?.abandon();
     const file = this.#open.get(name);
     this.#open.delete(name);
     // What the record has was flushed before.

@@ -1,6 +1,8 @@
-import { describe, expect, test, vi } from "vitest";
+import { describe, expect, onTestFinished, test, vi } from "vitest";
+import type { Piece } from "../src/pieces.js";
 import { nameOf } from "../src/record.js";
 import { openCacheApi } from "../src/storage/cache-api.js";
+import { openMemory } from "../src/storage/memory.js";
 import { FileStore, type Backend } from "../src/storage/storage.js";
 import { StoredModel } from "../src/stored-model.js";
 import { fakeCaches, type FakeCache } from "./fake-caches.js";
@@ -105,5 +107,54 @@ describe("without room in the Cache API", () => {
     }
     await model.discard();
     expect([...cache.entries.keys()]).toEqual([]);
+  });
+});
+
+describe("what was begun is written no more", () => {
+  test.each<[string, (model: StoredModel) => Promise<void>, string[]]>([
+    ["a model is discarded", (model) => model.discard(), []],
+    ["a file is discarded", (model) => model.discardFile(0), []],
+    ["a model is closed", (model) => model.close(), [nameOf.file(ID, 0), nameOf.packed(ID)]],
+  ])("once %s", async (_, end, empty) => {
+    const cache = fakeCaches();
+    vi.useFakeTimers();
+    onTestFinished(() => void vi.useRealTimers());
+    const model = await open(await openCacheApi());
+    const pieces: Piece[] = [];
+    const writers = [await model.writePacked(pieces), await model.writeFile(0, VERSION, async () => false)];
+    for (const writer of writers) await writer.write(sample(0, 1000));
+    await end(model);
+    await vi.runAllTimersAsync();
+    for (const writer of writers)
+      await expect(writer.write(sample(0, 1000))).rejects.toMatchObject({ code: "storage_failed" });
+    await vi.runAllTimersAsync();
+    expect([...cache.entries.keys()].sort()).toEqual(empty.map((name) => `/tallow-storage/${name}/0/0`));
+    expect(pieces).toEqual([]);
+  });
+
+  test("nor does a piece on its way bring a record back", async () => {
+    const backend = openMemory();
+    const model = await open(backend);
+    const file = await model.writeFile(0, VERSION, async () => false);
+    await file.write(sample(0, 1000));
+    const ending = file.end();
+    await model.discard();
+    await ending;
+    expect(await backend.list()).toEqual([]);
+  });
+
+  test("once a file is written anew", async () => {
+    const backend = openMemory();
+    const model = await open(backend);
+    vi.useFakeTimers();
+    onTestFinished(() => void vi.useRealTimers());
+    const first = await model.writeFile(0, VERSION, async () => false);
+    await first.write(sample(0, 1000));
+    const second = await model.writeFile(0, VERSION, async () => false);
+    await vi.runAllTimersAsync();
+    await second.write(sample(0, 3000));
+    await second.end();
+    await model.close();
+    await expectStored(backend, 3000);
   });
 });
