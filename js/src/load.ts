@@ -176,6 +176,7 @@ class Load {
 
   /** From the files, as far as they are stored, and the network. */
   async #fromFiles(urls: readonly string[]): Promise<Loaded> {
+    await this.#discardOthers();
     await this.#keep(async (stored) => {
       const pieces: Piece[] = [];
       this.#packed = { pieces, writer: await stored.writePacked(pieces) };
@@ -197,13 +198,16 @@ class Load {
     });
   }
 
+  /** Discards files that are others than those asked for, and with them the packed weights. */
+  async #discardOthers(): Promise<void> {
+    for (const [i, wanted] of this.#request.sha256?.entries() ?? []) {
+      const complete = this.#stored?.record.files[i]?.complete;
+      if (complete && complete.sha256 !== wanted) await this.#keep((stored) => stored.discardFile(i));
+    }
+  }
+
   /** Feeds one file, and tells its digest. */
   async #file(feed: Feed, i: number, url: string): Promise<string> {
-    const record = this.#stored?.record.files[i];
-    const wanted = this.#request.sha256?.[i];
-    if (record?.complete && wanted !== undefined && record.complete.sha256 !== wanted)
-      await this.#keep((stored) => stored.discardFile(i));
-
     const stored = this.#stored;
     const kept = stored?.record.files[i];
     if (stored && kept?.pieces.length) {

@@ -222,6 +222,23 @@ test("a file with another SHA-256 than asked for is refused, and nothing is kept
   expect(server.requests).toHaveLength(3);
 });
 
+test("a file that takes the place of another, by its SHA-256, is stored packed as well", async ({ page }) => {
+  const other = golden("../golden/tiny/tiny-Q8_0.gguf");
+  await using server = await serveModel(TINY, [{}, { file: other, headers: { ETag: '"2"' } }]);
+  await openPackage(page, server.url);
+  await load(page);
+  const sizes = [];
+  for (const sha of [sha256(other), sha256(other), undefined]) {
+    const { warnings, stored } = await load(page, { sha256: sha });
+    expect(warnings).toEqual([]);
+    expect(stored).toMatchObject([{ complete: true, sha256: [sha256(other)], fileBytes: other.length }]);
+    sizes.push(stored[0]?.storedBytes);
+  }
+  expect(sizes[0]).toBeGreaterThan(1.5 * other.length);
+  expect(sizes).toEqual(Array(3).fill(sizes[0]));
+  expect(server.requests).toHaveLength(2);
+});
+
 test("a connection that breaks off is gone on with, by range", async ({ page }) => {
   await using server = await serveModel(TINY, [
     { cut: 200_000, linger: 500 },
