@@ -6,6 +6,7 @@
 import { Changed, download } from "./download.js";
 import { TallowError } from "./errors.js";
 import { Feed, isNoModel } from "./feed.js";
+import { free } from "./free.js";
 import type { LoadProgress } from "./model.js";
 import { Damaged, lengthOf, type Piece, type PieceWriter } from "./pieces.js";
 import { hasCode } from "./protocol.js";
@@ -278,7 +279,7 @@ class Load {
       const digests = await feeding(feed);
       return { model: feed.finish(), sha256: digests };
     } catch (error) {
-      feed.free();
+      free(feed);
       throw error;
     }
   }

@@ -1,5 +1,6 @@
 /** The worker's end of saved sessions: from wasm memory to a Blob and back. */
 
+import { free } from "./free.js";
 import { bytes } from "./hex.js";
 import { readBlob } from "./source.js";
 import type { WasmGlue, WasmModel } from "./wasm-contract.js";
@@ -34,7 +35,7 @@ export async function restoreSession(
   try {
     for await (const chunk of readBlob(saved, "saved")) restorer.push(chunk);
   } catch (error) {
-    restorer.free();
+    free(restorer);
     throw error;
   }
   model.restoreSession(session, restorer);

@@ -5,6 +5,7 @@
 
 import type { WasmModuleName } from "./capabilities.js";
 import { TallowError } from "./errors.js";
+import { free } from "./free.js";
 import type { Inspection, ModelInfo } from "./info.js";
 import { inspectSource } from "./inspect-source.js";
 import { load } from "./load.js";
@@ -225,7 +226,7 @@ class Server {
         if (scoring.cancelled) throw new Cancelled();
       }
     } finally {
-      scorer.free();
+      free(scorer);
     }
   }
 }

@@ -44,6 +44,32 @@ export function wasmError(code: TallowErrorCode, message: string): Error {
   return Object.assign(new Error(message), { code });
 }
 
+/** How a trap of the engine is told. */
+export const TRAP = {
+  code: "internal",
+  message: "the engine stopped: RuntimeError: unreachable executed",
+  cause: { name: "RuntimeError", message: "unreachable executed" },
+};
+
+/** A wasm object as wasm-bindgen guards it: one that a trap left in the middle of a method counts as borrowed for good. */
+class Guarded {
+  #borrowed = false;
+
+  /** Runs a method's body; only what has a code is thrown in good order. */
+  protected borrow<T>(body: () => T): T {
+    try {
+      return body();
+    } catch (error) {
+      this.#borrowed = !(error instanceof Error && "code" in error);
+      throw error;
+    }
+  }
+
+  free(): void {
+    if (this.#borrowed) throw new Error("attempted to take ownership of Rust value while it was borrowed");
+  }
+}
+
 /** What a generation's request was, and what became of it. */
 export interface Run {
   request: GenerateRequest;
@@ -191,22 +217,13 @@ class FakeModel implements WasmModel {
     write(Uint8Array.from(this.#seen(session)));
   }
 
-  restorer(session: number, model: Uint8Array): WasmRestorer & { bytes: number[] } {
+  restorer(session: number, model: Uint8Array): FakeRestorer {
     this.#seen(session);
-    const bytes: number[] = [];
-    return {
-      bytes,
-      push(pushed) {
-        bytes.push(...pushed);
-        if (model.some((byte, i) => i < bytes.length && bytes[i] !== byte))
-          throw wasmError("integrity_error", "the saved session should be of another model");
-      },
-      free() {},
-    };
+    return new FakeRestorer(model);
   }
 
   restoreSession(session: number, saved: WasmRestorer): void {
-    this.#seen(session).splice(0, Infinity, ...(saved as WasmRestorer & { bytes: number[] }).bytes.slice(32));
+    this.#seen(session).splice(0, Infinity, ...(saved as FakeRestorer).bytes.slice(32));
   }
 
   freeSession(session: number): void {
@@ -236,12 +253,33 @@ class FakeModel implements WasmModel {
   }
 }
 
+/** Takes the model's hash and then tokens. At a token that is 254 it traps. */
+class FakeRestorer extends Guarded implements WasmRestorer {
+  readonly bytes: number[] = [];
+  readonly #model: Uint8Array;
+
+  constructor(model: Uint8Array) {
+    super();
+    this.#model = model;
+  }
+
+  push(pushed: Uint8Array): void {
+    this.borrow(() => {
+      this.bytes.push(...pushed);
+      if (this.#model.some((byte, i) => i < this.bytes.length && this.bytes[i] !== byte))
+        throw wasmError("integrity_error", "the saved session should be of another model");
+      if (this.bytes.indexOf(254, 32) >= 0) throw new WebAssembly.RuntimeError("unreachable executed");
+    });
+  }
+}
+
 /** A step for each id. The best alternatives of every id are `a`, `b`, `c`…, with log-probabilities of -1, -2, -3…. */
-class FakeScorer implements WasmScorer {
+class FakeScorer extends Guarded implements WasmScorer {
   readonly #scoring: Scoring;
   readonly #fakes: Fakes;
 
   constructor(scoring: Scoring, fakes: Fakes) {
+    super();
     this.#scoring = scoring;
     this.#fakes = fakes;
   }
@@ -249,7 +287,7 @@ class FakeScorer implements WasmScorer {
   step(): number {
     if (this.#scoring.freed) throw new Error("step after free");
     this.#scoring.steps++;
-    this.#fakes.onScore(this.#scoring);
+    this.borrow(() => this.#fakes.onScore(this.#scoring));
     return this.#scoring.steps;
   }
 
@@ -285,7 +323,8 @@ class FakeScorer implements WasmScorer {
     return 12;
   }
 
-  free(): void {
+  override free(): void {
+    super.free();
     this.#scoring.freed = true;
   }
 
@@ -295,18 +334,22 @@ class FakeScorer implements WasmScorer {
   }
 }
 
-/** Takes files whose first four bytes are their length, and the others no 255; see {@link fakeFile}. */
-class FakeLoader implements WasmLoader {
+/** Takes files whose first four bytes are their length, and the others no 255, and no 254, at which it traps; see {@link fakeFile}. */
+class FakeLoader extends Guarded implements WasmLoader {
   #header: number[] = [];
   #loaded = 0;
   readonly #finish: () => WasmModel;
 
   constructor(finish: () => WasmModel) {
+    super();
     this.#finish = finish;
   }
 
   push(bytes: Uint8Array): void {
-    if (bytes.includes(255)) throw wasmError("invalid_model", "a byte is 255");
+    this.borrow(() => {
+      if (bytes.includes(255)) throw wasmError("invalid_model", "a byte is 255");
+      if (bytes.includes(254)) throw new WebAssembly.RuntimeError("unreachable executed");
+    });
     this.#header.push(...bytes.subarray(0, 4 - this.#header.length));
     this.#loaded += bytes.length;
   }
@@ -336,8 +379,6 @@ class FakeLoader implements WasmLoader {
     this.#end();
     return this.#finish();
   }
-
-  free(): void {}
 
   #end(): void {
     if (this.#loaded === this.totalBytes()) return;

@@ -1,7 +1,7 @@
 import { createHash } from "node:crypto";
 import { describe, expect, test, vi } from "vitest";
 import { loadModel, TallowError, type LoadModelOptions, type LoadProgress } from "../src/index.js";
-import { fakeFile, fakeModel, fakeWorkers, INFO, rejection } from "./fake.js";
+import { fakeFile, fakeModel, fakeWorkers, INFO, rejection, TRAP } from "./fake.js";
 
 const SHA256 = "0123456789abcdef".repeat(4);
 const sha256 = (file: Uint8Array) => createHash("sha256").update(file).digest("hex");
@@ -425,6 +425,14 @@ describe("failures end the worker and name their cause", () => {
       code: "invalid_model",
       message: "the file ends early: expected 300 bytes, got 299",
     });
+    expect(workers).toMatchObject([{ terminated: true }]);
+  });
+
+  test("an engine that traps", async () => {
+    const { workers } = fakeWorkers();
+    const file = fakeFile(300);
+    file[200] = 254;
+    expect(await rejection(loadModel(new Blob([file])))).toMatchObject(TRAP);
     expect(workers).toMatchObject([{ terminated: true }]);
   });
 

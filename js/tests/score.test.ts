@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { fakeModel, rejection } from "./fake.js";
+import { fakeModel, rejection, TRAP } from "./fake.js";
 
 describe("a text's scores", () => {
   test("have an entry for each token", async () => {
@@ -95,6 +95,14 @@ describe("scoring queues with the generations", () => {
     expect(scoring?.freed).toBe(true);
     expect(scoring?.steps).toBeLessThan(10);
   });
+});
+
+test("a trap is told as such", async () => {
+  const { model, fakes } = await fakeModel();
+  fakes.onScore = () => {
+    throw new WebAssembly.RuntimeError("unreachable executed");
+  };
+  expect(await rejection(model.score("abc"))).toMatchObject(TRAP);
 });
 
 test("what `onProgress` throws rejects, and stops the scoring before the next begins", async () => {

@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { fakeModel, rejection } from "./fake.js";
+import { fakeModel, rejection, TRAP } from "./fake.js";
 
 const text = (tokens: Uint32Array) => String.fromCodePoint(...tokens);
 
@@ -44,6 +44,14 @@ describe("a session", () => {
     const wrong = new Blob([Uint8Array.of(1, 2, 3), saved]);
     expect(await rejection(other.restore(wrong))).toMatchObject({ code: "integrity_error" });
     expect(text(await other.tokens())).toBe("one two");
+  });
+
+  test("whose restoring traps is told the trap", async () => {
+    const { model } = await fakeModel();
+    const session = await model.createSession();
+    await session.completions.create({ prompt: "\u00fe" });
+    const saved = await session.save();
+    expect(await rejection(session.restore(saved))).toMatchObject(TRAP);
   });
 
   test("is of use no more once it was disposed of", async () => {
