@@ -15,7 +15,10 @@ import { Session } from "./session.js";
 import { absoluteUrl, wireSource, type ModelSource } from "./source.js";
 import { check, checkCall, invalid } from "./validate.js";
 
-/** How far loading has come. `loaded` never falls, and in the last report it equals `total`. */
+/**
+ * How far loading has come. `loaded` never falls, and in the last report it equals `total`. A load that begins anew, since
+ * what was stored is damaged or the file has changed on its server, is told of once it is as far as the one before.
+ */
 export interface LoadProgress {
   /** `download` while bytes arrive, from wherever they come; then `prepare`. */
   phase: "download" | "prepare";

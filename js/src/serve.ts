@@ -249,18 +249,19 @@ function found(model: WasmModel, scorer: WasmScorer, ids: Uint32Array): WireScor
   };
 }
 
-/** `report`, but for what comes sooner after another report, or is no progress: a load may begin anew. */
+/**
+ * `report`, but for what comes sooner after another report, or is no progress: a load may begin anew, and with a shorter
+ * file end before it is as far again.
+ */
 function everySoOften(report: (progress: LoadProgress) => void): (progress: LoadProgress) => void {
   let reportedAt = -Infinity;
   let furthest = 0;
-  return (progress) => {
+  return ({ phase, loaded, total }) => {
     const now = performance.now();
-    if (progress.phase === "download") {
-      if (now - reportedAt < PROGRESS_INTERVAL || progress.loaded < furthest) return;
-    }
+    if (phase === "download" && (now - reportedAt < PROGRESS_INTERVAL || loaded < furthest)) return;
     reportedAt = now;
-    furthest = progress.loaded;
-    report(progress);
+    furthest = Math.max(furthest, loaded);
+    report({ phase, loaded: furthest, total: phase === "prepare" ? furthest : total });
   };
 }
 

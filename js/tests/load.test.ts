@@ -320,6 +320,32 @@ describe("progress", () => {
     vi.restoreAllMocks();
   });
 
+  test("never falls, also where the file becomes a shorter one", async () => {
+    fakeWorkers();
+    // The first breaks off; what goes on with it is of another version, which is then asked for as a whole.
+    const answers: [etag: string, chunks: Uint8Array[]][] = [
+      ["1", split(fakeFile(1000), 100).slice(0, 9)],
+      ["2", [fakeFile(500)]],
+      ["2", [fakeFile(500)]],
+    ];
+    vi.stubGlobal("fetch", async () => {
+      const [ETag, chunks] = answers.shift() ?? ["", []];
+      return new Response(streamOf(chunks), { headers: { ETag } });
+    });
+    let time = 0;
+    const clock = vi.spyOn(performance, "now").mockImplementation(() => (time += 50));
+    const reports: LoadProgress[] = [];
+    const model = await loadModel(URL_OF_MODEL, { onProgress: (report) => reports.push(report) });
+    clock.mockRestore();
+    expect(model.info.sha256).toEqual([sha256(fakeFile(500))]);
+    expect(answers).toEqual([]);
+    expect(reports.map(({ loaded }) => loaded)).toEqual([
+      ...[100, 200, 300, 400, 500, 600, 700, 800, 900],
+      900,
+    ]);
+    expect(reports.at(-1)).toEqual({ phase: "prepare", loaded: 900, total: 900 });
+  });
+
   test("an error thrown by the listener ends the load", async () => {
     const { workers } = fakeWorkers();
     const onProgress = () => {
