@@ -34,6 +34,9 @@ export interface CacheOptions {
   workerUrl?: string | URL | undefined;
 }
 
+/** Whose model is stored: its URL, or those of all its files. */
+export type CacheSource = string | URL | readonly (string | URL)[];
+
 /** `cache`: what is stored. */
 export interface ModelCache {
   /**
@@ -42,10 +45,21 @@ export interface ModelCache {
    */
   list(options?: CacheOptions): Promise<CachedModel[]>;
   /**
-   * Deletes the model of this source, once no tab is loading it; all models without one. One that is not there is fine.
+   * Deletes all models, each once no tab is loading it.
+   * @throws {@link TallowError} `storage_failed`, `worker_lost`
+   */
+  delete(): Promise<void>;
+  /**
+   * Deletes the model of this source, once no tab is loading it. One that is not there is fine. `undefined` alone is an
+   * `invalid_request`, so that a variable that was never set deletes nothing.
    * @throws {@link TallowError} `storage_failed`, `invalid_request`, `worker_lost`
    */
-  delete(source?: string | URL | readonly (string | URL)[], options?: CacheOptions): Promise<void>;
+  delete(source: CacheSource, options?: CacheOptions): Promise<void>;
+  /**
+   * Deletes all models, asking another worker.
+   * @throws {@link TallowError} `storage_failed`, `invalid_request`, `worker_lost`
+   */
+  delete(source: undefined, options: CacheOptions): Promise<void>;
   /** How much room there is. */
   estimate(): Promise<StorageEstimate>;
   /** Asks the browser to keep what is stored until the user says otherwise; whether it will. Some ask the user. */
@@ -59,10 +73,12 @@ export const cache: ModelCache = {
     return askOnce("listStored", {}, options);
   },
 
-  async delete(source, options = {}) {
-    check("the options of `cache`", options);
-    const urls = source === undefined ? undefined : await urlsOf(source);
-    await askOnce("deleteStored", { urls }, options);
+  async delete(...args: [source?: CacheSource, options?: CacheOptions]) {
+    const [source, options] = args;
+    check("the options of `cache`", options ?? {});
+    const all = source === undefined && (args.length === 0 || options !== undefined);
+    const urls = all ? undefined : await urlsOf(source as CacheSource);
+    await askOnce("deleteStored", { urls }, options ?? {});
   },
 
   async estimate() {
@@ -76,7 +92,7 @@ export const cache: ModelCache = {
   },
 };
 
-async function urlsOf(source: string | URL | readonly (string | URL)[]): Promise<string[]> {
+async function urlsOf(source: CacheSource): Promise<string[]> {
   const { source: wire } = await wireSource(source);
   if (!("urls" in wire)) throw invalid("only models from URLs are stored");
   return wire.urls;

@@ -1,7 +1,7 @@
 /** Runs small quantized Llama models inside a web page: GGUF in, tokens out. */
 
 export { cache } from "./cache.js";
-export type { CachedModel, CacheOptions, ModelCache, StorageEstimate } from "./cache.js";
+export type { CachedModel, CacheOptions, CacheSource, ModelCache, StorageEstimate } from "./cache.js";
 export { capabilities } from "./capabilities.js";
 export type { Capabilities, RelaxedDot, WasmModuleName } from "./capabilities.js";
 export type { ChatCompletions, Completions, RequestOptions } from "./completions.js";

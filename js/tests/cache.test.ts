@@ -18,8 +18,16 @@ test("the worker's script may lie elsewhere", async () => {
   expect(workers.map(({ url }) => url)).toEqual(Array(2).fill("https://example.test/worker.js"));
 });
 
+const noSource = (got: string) =>
+  "`source` should be a URL, a string, a File, a Blob, an ArrayBuffer, a ReadableStream, a FileSystemFileHandle or an " +
+  `array of URLs or Blobs, got ${got}`;
+
 test.each([
   [() => cache.delete(new Blob() as never), "only models from URLs are stored"],
+  [() => cache.delete(null as never), noSource("null")],
+  // Without it, all models would go.
+  [() => cache.delete(new Map<string, string>().get("absent") as never), noSource("undefined")],
+  [() => cache.delete(undefined as never, undefined), noSource("undefined")],
   [
     () => cache.list({ workerURL: "worker.js" } as never),
     "`workerURL` is not supported in the options of `cache`; what is: `workerUrl`",

@@ -122,7 +122,7 @@ export class StoredModels extends LitElement {
   private async delete(model?: CachedModel): Promise<void> {
     this.deleting = true;
     await this.attempt(async () => {
-      await cache.delete(model?.urls);
+      await (model ? cache.delete(model.urls) : cache.delete());
       this.outcome = model ? `${nameOf(model)} was deleted` : "All models were deleted";
       await this.look();
     });

@@ -15,6 +15,7 @@ import type {
   ChatCompletionCreateParamsStreaming,
   LoadModelOptions,
   CachedModel,
+  CacheSource,
   ModelCache,
   ModelInfo,
   ModelSource,
@@ -102,7 +103,10 @@ export const cache: ModelCache = {
   async list() {
     return stored;
   },
-  async delete(source) {
+  async delete(...args: [source?: CacheSource, options?: object]) {
+    const [source] = args;
+    if (args.length === 1 && source === undefined)
+      throw new TallowError("invalid_request", "`source` should be a URL, got undefined");
     if (location.search.includes("locked"))
       throw new TallowError("storage_failed", "the file could not be deleted");
     const urls = JSON.stringify(source);
