@@ -3,6 +3,8 @@
 import { TallowError } from "./errors.js";
 import type { IsolationHeaders } from "./with-isolation.js";
 
+export { TallowError } from "./errors.js";
+export type { TallowErrorCode } from "./errors.js";
 export { withIsolation } from "./with-isolation.js";
 export type { IsolationHeaders } from "./with-isolation.js";
 
@@ -40,7 +42,8 @@ const RELOAD_LIMIT = 10_000;
  * await isolate({ serviceWorker: "./isolation-sw.js" });
  * ```
  *
- * @throws `TallowError` `invalid_request` where the page is outside of the service worker's scope
+ * @throws {@link TallowError} `invalid_request` where `serviceWorker` is no URL, or the page outside of its scope. It is
+ * this script's own class: tell it by its `code`, or import the class from here and not from `tallow`.
  */
 export async function isolate(options: IsolateOptions): Promise<boolean> {
   const { serviceWorker, embedderPolicy, ...registrationOptions } = options;
@@ -51,7 +54,7 @@ export async function isolate(options: IsolateOptions): Promise<boolean> {
   }
   if (!tab || tab.getItem(RELOADED) || !canRegister()) return false;
 
-  const url = new URL(serviceWorker, document.baseURI);
+  const url = urlOf(serviceWorker);
   if (embedderPolicy) url.searchParams.set("embedder-policy", embedderPolicy);
   const registration = await navigator.serviceWorker
     .register(url, registrationOptions)
@@ -67,6 +70,15 @@ export async function isolate(options: IsolateOptions): Promise<boolean> {
   tab.setItem(RELOADED, "yes");
   location.reload();
   return new Promise((resolve) => setTimeout(() => resolve(false), RELOAD_LIMIT));
+}
+
+function urlOf(serviceWorker: string | URL): URL {
+  try {
+    return new URL(serviceWorker, document.baseURI);
+  } catch (cause) {
+    const message = `\`serviceWorker\` should be a URL, got ${JSON.stringify(serviceWorker)}`;
+    throw new TallowError("invalid_request", message, { cause });
+  }
 }
 
 /** What is kept until the tab is closed, where that is allowed. */

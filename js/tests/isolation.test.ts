@@ -1,5 +1,5 @@
 import { describe, expect, onTestFinished, test, vi } from "vitest";
-import { isolate, withIsolation, type IsolateOptions } from "../src/isolation.js";
+import { isolate, TallowError, withIsolation, type IsolateOptions } from "../src/isolation.js";
 
 describe("withIsolation", () => {
   const headers = { "Content-Type": "text/html", "Cross-Origin-Opener-Policy": "unsafe-none" };
@@ -150,5 +150,17 @@ describe("isolate", () => {
         "`serviceWorker` should have the page `https://a.example/` in its scope, got `https://a.example/app/`",
     });
     expect(reload).not.toHaveBeenCalled();
+  });
+
+  test("a service worker that has no URL is told of, by the class that comes with `isolate`", async () => {
+    const { register } = browser();
+    const error: unknown = await outcome({ serviceWorker: "https://" }).catch((error: unknown) => error);
+    expect(error).toBeInstanceOf(TallowError);
+    expect(error).toMatchObject({
+      code: "invalid_request",
+      message: '`serviceWorker` should be a URL, got "https://"',
+      cause: { name: "TypeError" },
+    });
+    expect(register).not.toHaveBeenCalled();
   });
 });

@@ -1,7 +1,7 @@
 // What a project's own code may write, by the types alone: a page's and a server's.
 import { cache, capabilities, inspect, loadModel, TallowError } from "tallow";
 import type { ChatCompletionChunk, LoadModelOptions, Model, ModelSource, TallowErrorCode } from "tallow";
-import { isolate, withIsolation } from "tallow/isolation";
+import { isolate, TallowError as IsolationError, withIsolation } from "tallow/isolation";
 
 export async function talk(source: ModelSource, options: LoadModelOptions): Promise<string> {
   const model: Model = await loadModel(source, { ...options, threads: "auto" });
@@ -19,7 +19,7 @@ export async function talk(source: ModelSource, options: LoadModelOptions): Prom
 }
 
 export function codeOf(error: unknown): TallowErrorCode | undefined {
-  return error instanceof TallowError ? error.code : undefined;
+  return error instanceof TallowError || error instanceof IsolationError ? error.code : undefined;
 }
 
 export const sources: ModelSource[] = [
