@@ -24,7 +24,10 @@ export interface Capabilities {
   simd128: boolean;
   /** The relaxed SIMD instructions, among them the 8-bit dot product. */
   relaxedSimd: boolean;
-  /** Which form of that dot product is faster here, found in 2 ms or less at the first call; `null` where there is none. */
+  /**
+   * Which form of that dot product is faster here; `null` where there is none. Where both have to be timed, as on arm64, the
+   * first call takes some 2 ms, and several times that where the clock is coarse.
+   */
   relaxedDot: RelaxedDot | null;
   /** Atomic instructions and shared memory, which both modules are built with. */
   atomics: boolean;
