@@ -217,3 +217,28 @@ test("the example works without a network after one visit", async ({ page }) => 
   await expect(status).toHaveText("Ready", { timeout: 120_000 });
   expect(asked.filter((url) => url !== "/offline/sw.js")).toEqual([]);
 });
+
+test("the example tells what goes wrong", async ({ page }) => {
+  let missing = true;
+  await using server = await serve({
+    intercept({ url = "" }, response) {
+      if (!missing || !url.endsWith(".gguf")) return false;
+      response.writeHead(404).end();
+      return true;
+    },
+  });
+  const status = page.getByRole("status").first();
+  await page.goto(`${server.url}/offline/`);
+  await expect(status).toHaveText(/with status 404/);
+  missing = false;
+  await page.reload();
+  await expect(status).toHaveText("Ready", { timeout: 60_000 });
+  for (const [question, outcome] of [
+    ["again and ".repeat(4000), /context/],
+    ["What is gravity?", "Ready"],
+  ] as const) {
+    await page.getByLabel("Question").fill(question);
+    await page.getByRole("button", { name: "Ask" }).click();
+    await expect(status).toHaveText(outcome, { timeout: 120_000 });
+  }
+});

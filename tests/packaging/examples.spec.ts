@@ -18,10 +18,20 @@ async function ask(page: Page, url: string, answer: string) {
   return said;
 }
 
+/** Asks for more than the context holds, and is told so. */
+async function askTooMuch(page: Page) {
+  await page.getByLabel("Question").fill("again and ".repeat(4000));
+  await page.getByRole("button", { name: "Ask" }).click();
+  await expect(page.locator("[role=status]")).toHaveText(/context/, { timeout: 120_000 });
+}
+
 test("a plain page, which a press on Stop stops", async ({ page }) => {
   await using project = await installExample("plain");
   await using server = await serve({ first: [MODELS, ["/", `${project.folder}/`]] });
   expect(await ask(page, server.url, "output")).toEqual([]);
+  await askTooMuch(page);
+  await page.getByLabel("Question").fill("Tell me a long story about the sea.");
+  await page.getByRole("button", { name: "Ask" }).click();
   await page.getByRole("button", { name: "Stop" }).click();
   await expect(page.locator("[role=status]")).toHaveText(/^(Stopped|Ready)$/);
 });
@@ -46,4 +56,5 @@ test("Next, rendered on its server first", async ({ page }) => {
   await using server = await project.start(/http:\/\/localhost:\d+/, "npm", "start", "--", "--port", "0");
   expect(await (await fetch(server.url)).text()).toContain("Question");
   expect(await ask(page, server.url, "output")).toEqual([]);
+  await askTooMuch(page);
 });

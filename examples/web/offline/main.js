@@ -13,22 +13,32 @@ await startServiceWorker();
 const { loadModel } = await import("./node_modules/tallow/dist/index.js");
 const model = await loadModel("models/smollm2-135m-instruct-q4_1.gguf", {
   onProgress: ({ loaded, total }) => (status.textContent = `Loading: ${loaded} of ${total ?? "?"} bytes`),
+}).catch((error) => {
+  status.textContent = error.message;
+  throw error;
 });
 status.textContent = "Ready";
 
+let asked = new AbortController();
+
 form.addEventListener("submit", async (event) => {
   event.preventDefault();
+  asked.abort();
+  const { signal } = (asked = new AbortController());
   output.textContent = "";
   status.textContent = "Answering";
   const messages = [{ role: "user", content: new FormData(form).get("question") }];
-  for await (const chunk of await model.chat.completions.create({
-    messages,
-    stream: true,
-    max_tokens: 100,
-  })) {
-    output.textContent += chunk.choices[0]?.delta.content ?? "";
+  try {
+    const stream = await model.chat.completions.create(
+      { messages, stream: true, max_tokens: 100 },
+      { signal },
+    );
+    for await (const chunk of stream) output.textContent += chunk.choices[0]?.delta.content ?? "";
+    status.textContent = "Ready";
+  } catch (error) {
+    // A new question has its own words to say.
+    if (!signal.aborted) status.textContent = error.message;
   }
-  status.textContent = "Ready";
 });
 
 /** Resolves when the service worker keeps what the page fetches, or when it is clear that none will. */

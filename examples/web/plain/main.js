@@ -9,6 +9,9 @@ const output = document.querySelector("output");
 
 const model = await loadModel("models/smollm2-135m-instruct-q4_1.gguf", {
   onProgress: ({ loaded, total }) => (status.textContent = `Loading: ${loaded} of ${total ?? "?"} bytes`),
+}).catch((error) => {
+  status.textContent = error.message;
+  throw error;
 });
 status.textContent = "Ready";
 

@@ -1,13 +1,14 @@
 // Rendered on the server as well, where importing the package does nothing: the model is loaded in an effect.
 "use client";
 
-import { useEffect, useState } from "react";
+import { useEffect, useRef, useState } from "react";
 import { loadModel } from "tallow";
 
 export function Chat({ source }) {
   const [model, setModel] = useState(null);
   const [status, setStatus] = useState("Loading");
   const [answer, setAnswer] = useState("");
+  const asked = useRef(undefined);
 
   useEffect(() => {
     const gone = new AbortController();
@@ -26,18 +27,24 @@ export function Chat({ source }) {
   }, [source]);
 
   async function ask(form) {
+    asked.current?.abort();
+    const { signal } = (asked.current = new AbortController());
     setStatus("Answering");
     setAnswer("");
-    const stream = await model.chat.completions.create({
-      messages: [{ role: "user", content: form.get("question") }],
-      stream: true,
-      max_tokens: 100,
-    });
-    for await (const chunk of stream) {
-      const text = chunk.choices[0]?.delta.content ?? "";
-      setAnswer((answer) => answer + text);
+    try {
+      const stream = await model.chat.completions.create(
+        { messages: [{ role: "user", content: form.get("question") }], stream: true, max_tokens: 100 },
+        { signal },
+      );
+      for await (const chunk of stream) {
+        const text = chunk.choices[0]?.delta.content ?? "";
+        setAnswer((answer) => answer + text);
+      }
+      setStatus("Ready");
+    } catch (error) {
+      // A new question has its own words to say.
+      if (!signal.aborted) setStatus(error.message);
     }
-    setStatus("Ready");
   }
 
   return (
