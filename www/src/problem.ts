@@ -1,5 +1,5 @@
 /** What went wrong, in words for the person in front of the page. The engine's own words stay beside it as detail. */
-import { TallowError, type TallowErrorCode } from "tallow";
+import { capabilities, TallowError, type TallowErrorCode } from "tallow";
 
 export interface Problem {
   code: TallowErrorCode;
@@ -45,7 +45,8 @@ const words: Record<TallowErrorCode, [title: string, advice: string]> = {
   storage_failed: ["The browser’s storage failed", "Make some room on this device, then try again."],
   unsupported_browser: [
     "This browser cannot run the model",
-    "It lacks a part of WebAssembly that Tallow needs. A current Chrome, Edge, Firefox or Safari has it.",
+    "It lacks a part of WebAssembly that Tallow needs. A current Chrome or Edge has it. Current versions of Firefox and " +
+      "Safari should have it, but Tallow is not tested there.",
   ],
   worker_lost: [
     "The model stopped working",
@@ -57,10 +58,21 @@ const words: Record<TallowErrorCode, [title: string, advice: string]> = {
   ],
 };
 
+/** Where the browser has what Tallow needs, but may not use it. */
+const forbidden: [title: string, advice: string] = [
+  "This page may not run the model",
+  "Its Content Security Policy forbids WebAssembly. Another browser does not help: whoever serves the page can allow it.",
+];
+
+function isForbidden(): boolean {
+  const { module, simd128, atomics } = capabilities();
+  return module === null && simd128 && atomics;
+}
+
 /** The words for whatever was thrown. What is no `TallowError` is a fault of the page's own. */
 export function describeProblem(error: unknown): Problem {
   const code = error instanceof TallowError ? error.code : "internal";
-  const [title, advice] = words[code];
+  const [title, advice] = code === "unsupported_browser" && isForbidden() ? forbidden : words[code];
   return { code, title, advice, detail: error instanceof Error ? error.message : String(error) };
 }
 

@@ -11,6 +11,7 @@
  * | `unstored` | warns | | `fill` | fills the context |
  */
 import type {
+  Capabilities,
   ChatCompletionChunk,
   ChatCompletionCreateParamsStreaming,
   LoadModelOptions,
@@ -77,6 +78,9 @@ export const info: ModelInfo = {
   module: "relaxed",
   threads: 8,
 };
+
+/** What the browser can run: for tests of one that cannot. */
+export const browser: Pick<Capabilities, "module" | "atomics"> = { module: "relaxed", atomics: true };
 
 /** Unit tests have no page. */
 const page = "location" in globalThis ? location.href : "http://localhost/";
@@ -183,10 +187,9 @@ export async function loadModel(source: ModelSource, options: LoadModelOptions =
 
 export function capabilities() {
   return {
-    module: "relaxed",
+    ...browser,
     simd128: true,
     relaxedSimd: true,
-    atomics: true,
     crossOriginIsolated: globalThis.crossOriginIsolated,
     hardwareConcurrency: 8,
     threads: 8,
