@@ -4,7 +4,7 @@
 export interface IsolationHeaders {
   /**
    * `require-corp` (the default): only what answers with CORS or with a `Cross-Origin-Resource-Policy`. `credentialless`:
-   * anything, asked for without cookies; Safari does not know it, and does not isolate the page.
+   * anything, asked for without cookies; a browser that does not know it does not isolate the page.
    */
   embedderPolicy?: "require-corp" | "credentialless" | undefined;
 }
@@ -14,13 +14,15 @@ export interface IsolationHeaders {
  * the redirect of a page or an image from elsewhere, is returned as it is, since nothing can be added to it.
  *
  * @example
- * In a service worker of your own:
+ * In a service worker of your own, which leaves all else alone:
  * ```ts
  * import { withIsolation } from "tallow/isolation";
  *
- * addEventListener("fetch", (event) =>
- *   event.respondWith(fetch(event.request).then((response) => withIsolation(response))),
- * );
+ * addEventListener("fetch", (event) => {
+ *   const { mode, destination } = event.request;
+ *   if (mode !== "navigate" && destination !== "worker" && destination !== "sharedworker") return;
+ *   event.respondWith(fetch(event.request).then((response) => withIsolation(response)));
+ * });
  * ```
  */
 export function withIsolation(
