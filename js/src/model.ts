@@ -38,7 +38,8 @@ export interface LoadModelOptions {
   signal?: AbortSignal | null | undefined;
   /**
    * The SHA-256 that the file must have, in hexadecimal; of several files, one for each. What has another is refused with
-   * `integrity_error`, and nothing of it is kept.
+   * `integrity_error`, and nothing of it is kept. A stored model had its own when it arrived, and is not hashed again: with
+   * another it is discarded and downloaded anew.
    */
   sha256?: string | readonly string[] | undefined;
   /**
@@ -155,7 +156,7 @@ export interface InspectOptions extends Pick<
 
 /**
  * Reads a model's metadata, and no more of its files than their first megabytes: what it is, its licence, what memory it
- * would need, whether it would load.
+ * would need, whether it would load. A URL is asked for over the network, also where its model is stored.
  *
  * @example
  * ```ts
