@@ -2,7 +2,7 @@
 
 use tallow::ErrorKind;
 use tallow::gguf::{Array, Metadata, TensorInfo, TensorType, Value};
-use tallow::model::{Config, WeightsBuilder, Yarn};
+use tallow::model::{Config, KvCache, KvType, WeightsBuilder, Yarn};
 
 /// The metadata of a small model, with `changes`; `None` leaves a key out.
 fn metadata(changes: &[(&str, Option<Value>)]) -> Metadata {
@@ -249,6 +249,24 @@ fn a_directory_that_is_no_llamas_is_refused_by_name() {
         let error = begin(&tensors).expect_err(detail);
         assert_eq!((error.kind(), error.detail()), (kind, detail));
     }
+}
+
+#[test]
+fn keys_and_values_that_cannot_be_allocated_are_refused() {
+    // On 32 bits their bytes would wrap to 0.
+    let wide = [
+        ("llama.block_count", Some(Value::U32(4))),
+        ("llama.attention.head_count", Some(Value::U32(32_768))),
+        ("llama.attention.head_count_kv", Some(Value::U32(32_768))),
+        ("llama.attention.key_length", Some(Value::U32(32))),
+    ];
+    let config = Config::from_metadata(&metadata(&wide)).expect("the counts themselves are allowed");
+    assert_eq!(KvCache::n_bytes(&config, 256, KvType::F16), 1 << 32);
+    assert_eq!(KvCache::n_bytes(&config, 257, KvType::F32), 1 << 34);
+    let error = WeightsBuilder::new(config, 38).map(drop).expect_err("a block is too large");
+    // As f32.
+    let detail = "`KV cache` needs 8589934592 bytes, which could not be allocated";
+    assert_eq!((error.kind(), error.detail()), (ErrorKind::OutOfMemory, detail));
 }
 
 #[test]

@@ -18,6 +18,9 @@ use std::sync::Arc;
 
 type Block = Vec<u8>;
 
+/// Bytes of a block at most: what wasm32 allocates at once.
+const MAX_BLOCK_BYTES: u64 = i32::MAX as u64;
+
 /// Keys and values of the `len` positions that came before. [`truncate`](Self::truncate) forgets the last ones,
 /// [`fork`](Self::fork) shares them.
 #[derive(Debug)]
@@ -38,8 +41,19 @@ impl KvCache {
 
     /// Bytes that `n_ctx` positions take.
     pub fn n_bytes(config: &Config, n_ctx: usize, ty: KvType) -> u64 {
-        let block = (config.n_layer * config.heads().block_bytes(ty)) as u64;
+        let block = Self::new(config, n_ctx, ty).block_bytes();
         block.saturating_mul(n_ctx.div_ceil(KV_BLOCK) as u64)
+    }
+
+    /// Checks that a block can be allocated at all, of whatever type.
+    ///
+    /// # Errors
+    /// `out_of_memory` if it cannot.
+    pub(super) fn check_block(config: &Config) -> Result<()> {
+        match Self::n_bytes(config, KV_BLOCK, KvType::F32) {
+            n_bytes if n_bytes > MAX_BLOCK_BYTES => Err(no_room("KV cache", n_bytes)),
+            _ => Ok(()),
+        }
     }
 
     /// Positions held.
@@ -84,7 +98,7 @@ impl KvCache {
         self.own(self.len / KV_BLOCK..self.blocks.len())?;
         while self.blocks.len() * KV_BLOCK < self.len + n_tok {
             let mut block = self.room()?;
-            block.resize(self.block_bytes(), 0);
+            block.resize(self.block_bytes() as usize, 0);
             self.blocks.push(Arc::new(block));
         }
         Ok(())
@@ -105,12 +119,13 @@ impl KvCache {
     /// An empty block with room for all of it.
     fn room(&self) -> Result<Block> {
         let (mut block, n_bytes) = (Block::new(), self.block_bytes());
-        block.try_reserve_exact(n_bytes).map_err(|_| no_room("KV cache", n_bytes as u64))?;
+        block.try_reserve_exact(n_bytes as usize).map_err(|_| no_room("KV cache", n_bytes))?;
         Ok(block)
     }
 
-    fn block_bytes(&self) -> usize {
-        self.n_layer * self.heads.block_bytes(self.ty)
+    /// Bytes of a block; [`check_block`](Self::check_block) sees to it that a model's can be addressed.
+    fn block_bytes(&self) -> u64 {
+        self.n_layer as u64 * self.heads.block_bytes(self.ty)
     }
 
     fn row_bytes(&self) -> usize {
@@ -119,7 +134,7 @@ impl KvCache {
 
     /// Where `layer` lies in a block.
     fn layer_bytes(&self, layer: usize) -> Range<usize> {
-        let n_bytes = self.heads.block_bytes(self.ty);
+        let n_bytes = self.heads.block_bytes(self.ty) as usize;
         layer * n_bytes..(layer + 1) * n_bytes
     }
 
@@ -202,7 +217,7 @@ impl KvCache {
 
     /// Bytes of what [`saved`](Self::saved) gives of a block with `n` positions.
     pub(crate) fn saved_bytes(&self, n: usize) -> usize {
-        self.block_bytes() / KV_BLOCK * n
+        self.block_bytes() as usize / KV_BLOCK * n
     }
 
     /// Adds a block of `n` positions behind full ones, from what [`saved`](Self::saved) gave.

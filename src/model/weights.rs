@@ -3,7 +3,7 @@
 //! here to be kept, and given back another time.
 
 use super::memory::{no_room, packed_bytes};
-use super::{Config, Llama};
+use super::{Config, KvCache, Llama};
 use crate::gguf::{TensorInfo, TensorType};
 use crate::kernels::{PackedMatrix, PackedType, f16_to_f32};
 use crate::threads::Pool;
@@ -69,6 +69,7 @@ impl WeightsBuilder {
                 config.n_layer,
             )));
         }
+        KvCache::check_block(&config)?;
         Ok(Self {
             expected: expected_tensors(&config),
             config,

@@ -67,8 +67,8 @@ impl Heads {
     }
 
     /// Bytes of a layer's part of a block.
-    pub(crate) fn block_bytes(&self, ty: KvType) -> usize {
-        2 * self.n_head_kv * KV_BLOCK * ty.row_bytes(self.width())
+    pub(crate) fn block_bytes(&self, ty: KvType) -> u64 {
+        (2 * KV_BLOCK * ty.row_bytes(self.width())) as u64 * self.n_head_kv as u64
     }
 }
 
@@ -140,7 +140,7 @@ impl CustomOp1 for Attention<'_> {
         let Heads { n_head, head_dim, .. } = self.heads;
         let (n_tok, row) = rows_layout.shape().dims2()?;
         let rows = slice(rows, rows_layout)?;
-        let n_bytes = self.heads.block_bytes(self.ty);
+        let n_bytes = self.heads.block_bytes(self.ty) as usize;
         if row != self.heads.row()
             || self.pos + n_tok > self.blocks.len() * KV_BLOCK
             || self.blocks.iter().any(|block| block.len() != n_bytes)
@@ -184,7 +184,7 @@ impl Attention<'_> {
     fn means(&self, q: &[f32], n_tok: usize) -> Result<Vec<f32>> {
         let Heads { n_head, n_head_kv, head_dim } = self.heads;
         let (width, n_group) = (self.heads.width(), n_head / n_head_kv);
-        let head_bytes = self.heads.block_bytes(self.ty) / n_head_kv;
+        let head_bytes = self.heads.block_bytes(self.ty) as usize / n_head_kv;
         // An item is what some tokens see with a key/value head of some blocks: (n_jobs, n_head_kv, n_parts), in the order
         // in which keys and values lie. Of few tokens each block is a job, so that threads have something to share; of
         // many all blocks are one.
@@ -307,7 +307,7 @@ mod tests {
         };
         let numbers: Vec<f32> = (0..n_pos * heads.row()).map(|_| noise()).collect();
         let rows = Tensor::from_slice(&numbers, (n_pos, heads.row()), &Device::Cpu).expect("rows");
-        let mut blocks = vec![vec![0; heads.block_bytes(ty)]; n_pos.div_ceil(KV_BLOCK)];
+        let mut blocks = vec![vec![0; heads.block_bytes(ty) as usize]; n_pos.div_ceil(KV_BLOCK)];
         let mut all: Vec<&mut [u8]> = blocks.iter_mut().map(Vec::as_mut_slice).collect();
         let pools: Vec<Pool> = N_THREADS.iter().map(|&n| Pool::new(n).expect("a pool")).collect();
         let of_all = rotation(0, n_pos);
