@@ -73,13 +73,13 @@ impl ModelInfo {
     }
 }
 
-/// Arrays longer than this are told by their type and length alone: a vocabulary is no reading matter.
+/// Arrays with more elements than this are told by their type and length alone: a vocabulary is no reading matter.
 const LONGEST_ARRAY: usize = 64;
 /// The largest integer that every JavaScript number below it is exact for.
 const MAX_SAFE_INTEGER: u64 = (1 << 53) - 1;
 
-/// All metadata as JSON: arrays of more than 64 elements as `{ "type", "length" }`, integers that a JavaScript
-/// number does not hold and floats that JSON does not know (NaN, infinities) as strings.
+/// All metadata as JSON: arrays of more than 64 elements, with those of arrays within them, as `{ "type", "length" }`,
+/// integers that a JavaScript number does not hold and floats that JSON does not know (NaN, infinities) as strings.
 pub fn metadata_json(metadata: &Metadata) -> serde_json::Map<String, serde_json::Value> {
     metadata.iter().map(|(key, value)| (key.to_owned(), value_json(value))).collect()
 }
@@ -98,10 +98,18 @@ fn value_json(value: &Value) -> serde_json::Value {
         Value::U64(v) => u64_json(*v),
         Value::I64(v) => i64_json(*v),
         Value::F64(v) => f64_json(*v),
-        Value::Array(array) if array.len() > LONGEST_ARRAY => {
+        Value::Array(array) if n_elements(array) > LONGEST_ARRAY => {
             json!({ "type": value.type_name(), "length": array.len() })
         }
         Value::Array(array) => array_json(array),
+    }
+}
+
+/// Elements on all levels.
+fn n_elements(array: &Array) -> usize {
+    match array {
+        Array::Array(arrays) => arrays.len() + arrays.iter().map(n_elements).sum::<usize>(),
+        flat => flat.len(),
     }
 }
 
@@ -138,4 +146,28 @@ fn f32_json(value: f32) -> serde_json::Value {
 
 fn f64_json(value: f64) -> serde_json::Value {
     if value.is_finite() { json!(value) } else { json!(value.to_string()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn arrays_are_told_by_their_length_if_they_have_many_elements_on_all_levels_together() {
+        let told = |value| value_json(&Value::Array(value));
+        let of = |n: usize, array: &Array| Array::Array(vec![array.clone(); n]);
+        assert_eq!(told(Array::U8(vec![7; 3])), json!([7, 7, 7]));
+        assert_eq!(told(Array::U8(vec![7; 64])), json!(vec![7; 64]));
+        assert_eq!(told(Array::U8(vec![7; 65])), json!({ "type": "array of u8", "length": 65 }));
+        let three = Array::Bool(vec![true; 3]);
+        assert_eq!(told(of(2, &three)), json!([[true, true, true], [true, true, true]]));
+        assert_eq!(told(of(16, &three)), json!(vec![[true; 3]; 16]));
+        assert_eq!(told(of(17, &three)), json!({ "type": "array of arrays", "length": 17 }));
+        // 64 of 64 of 64: each is short.
+        let deep = of(64, &of(64, &Array::U8(vec![7; 64])));
+        assert_eq!(told(deep), json!({ "type": "array of arrays", "length": 64 }));
+        // Nor do many arrays of nothing count as nothing.
+        let empty = of(40, &of(2, &Array::U8(Vec::new())));
+        assert_eq!(told(empty), json!({ "type": "array of arrays", "length": 40 }));
+    }
 }

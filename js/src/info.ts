@@ -3,7 +3,10 @@
 import type { WasmModuleName } from "./capabilities.js";
 import type { TallowErrorCode } from "./errors.js";
 
-/** A value of the file's metadata. An array of more than 64 elements is given by its type and length alone. */
+/**
+ * A value of the file's metadata. An array of more than 64 elements, with those of arrays within it, is given by its type and
+ * length alone.
+ */
 export type MetadataValue =
   | string
   | number
