@@ -208,17 +208,17 @@ impl Split {
     /// Checks that `metadata` is that of file `index` of this model.
     pub(crate) fn check(&self, metadata: &Metadata, index: usize) -> Result<()> {
         let (no, count) = match metadata.contains(keys::SPLIT_NO) {
-            true => (metadata.u32(keys::SPLIT_NO)? as usize, metadata.u32(keys::SPLIT_COUNT)? as usize),
+            true => (metadata.u32(keys::SPLIT_NO)?, metadata.u32(keys::SPLIT_COUNT)?),
             false => (0, 1),
         };
-        if (no, count.max(1)) == (index, self.n_files) {
+        if (no as usize, count.max(1) as usize) == (index, self.n_files) {
             return Ok(());
         }
         Err(Error::invalid_model(format!(
             "the file should be part {} of {}, but is part {} of {count}",
             index + 1,
             self.n_files,
-            no + 1
+            u64::from(no) + 1
         )))
     }
 }

@@ -306,6 +306,20 @@ fn parts_that_do_not_belong_together_are_refused() {
 }
 
 #[test]
+fn a_part_with_the_largest_number_is_named_as_it_is() {
+    let header = Gguf::new(0, 3)
+        .key("split.no", builder::value_type::U32)
+        .u32(u32::MAX)
+        .key("split.count", builder::value_type::U32)
+        .u32(3)
+        .key("split.tensors.count", builder::value_type::U32)
+        .u32(22)
+        .finish_with_data(0);
+    let detail = "the file should be part 1 of 3, but is part 4294967296 of 3";
+    assert_eq!(refusal(Loader::new().push(&header)), invalid_model(detail));
+}
+
+#[test]
 fn a_part_that_ends_early_is_refused_before_the_next() {
     let files = three_parts();
     let mut loader = Loader::new();

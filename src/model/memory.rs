@@ -68,11 +68,13 @@ impl MemoryNeed {
 /// Bytes of `tensors`, packed. Those of types without kernels count as they are.
 pub(super) fn packed_bytes(tensors: &[TensorInfo]) -> u64 {
     let packed = |info: &TensorInfo| match info.shape[..] {
-        [n] => Some(4 * n),
-        [ref rows @ .., n_in] => PackedMatrix::n_bytes(packed_type(info).ok()?, rows.iter().product(), n_in),
+        [n] => Some((n as u64).saturating_mul(4)),
+        [ref rows @ .., n_in] => {
+            PackedMatrix::n_bytes(packed_type(info).ok()?, rows.iter().product(), n_in).map(|n| n as u64)
+        }
         [] => None,
     };
-    tensors.iter().map(|info| packed(info).map_or(info.n_bytes, |n_bytes| n_bytes as u64)).sum()
+    tensors.iter().map(|info| packed(info).unwrap_or(info.n_bytes)).fold(0, u64::saturating_add)
 }
 
 /// Checks that `n_bytes` can be allocated now. On the one thread of a wasm instance nothing comes in between; natively
@@ -95,6 +97,14 @@ pub(super) fn no_room(what: &str, n_bytes: u64) -> Error {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn bytes_beyond_64_bits_are_as_many_as_can_be_counted() {
+        let dtype = crate::gguf::TensorType::Q4_0;
+        let vector =
+            TensorInfo { name: "huge".to_owned(), dtype, shape: vec![1 << 62], offset: 0, n_bytes: 18 };
+        assert_eq!(packed_bytes(&[vector.clone(), vector]), u64::MAX);
+    }
 
     #[test]
     fn what_is_too_large_is_named() {
