@@ -194,6 +194,12 @@ impl Split {
         Ok(Self { n_files: n_files as usize, n_tensors: n_tensors as usize })
     }
 
+    /// Hands the directory of file `index` to `weights`. The last one's completes the tensors.
+    fn list(&self, weights: &mut WeightsBuilder, header: &Header, index: usize) -> Result<()> {
+        weights.begin_file(&header.tensors)?;
+        if index + 1 == self.n_files { weights.check_count() } else { Ok(()) }
+    }
+
     /// Checks that all of the model's files are among `n_files`.
     pub(crate) fn check_count(&self, n_files: usize) -> Result<()> {
         if n_files >= self.n_files {
@@ -255,7 +261,7 @@ impl Begun {
         let need = MemoryNeed::new(&config, &header.tensors, header.data_offset, n_ctx, options.kv_type);
         need.check(options.memory_limit)?;
         let mut weights = WeightsBuilder::new(config, split.n_tensors)?;
-        weights.begin_file(&header.tensors)?;
+        split.list(&mut weights, header, 0)?;
         let tokenizer = Tokenizer::from_metadata(&header.metadata)?;
         let (template, template_error) = chat_template(header, &tokenizer)?;
         let info = ModelInfo::from_header(header)?;
@@ -265,7 +271,7 @@ impl Begun {
     /// Adds the header of file `index`, which is the next.
     pub(crate) fn begin_file(&mut self, header: &Header, index: usize, options: &LoadOptions) -> Result<()> {
         self.split.check(&header.metadata, index)?;
-        self.weights.begin_file(&header.tensors)?;
+        self.split.list(&mut self.weights, header, index)?;
         self.info.add_tensors(&header.tensors)?;
         self.need.weights = self.weights.packed_bytes();
         self.need.check(options.memory_limit)

@@ -320,6 +320,38 @@ fn a_part_with_the_largest_number_is_named_as_it_is() {
 }
 
 #[test]
+fn parts_list_as_many_tensors_as_the_first_says() {
+    let counted = |files: Vec<Vec<u8>>, n| -> Vec<Vec<u8>> {
+        files.iter().map(|file| with_u32(file, "split.tensors.count", n)).collect()
+    };
+    let more = "the model should have 23 tensors, but its files list 22";
+    let fewer = "the model should have 21 tensors, but its files list 22";
+    // `output.weight`, which a Llama may do without, is the first.
+    let (parts, rest) = ([(1..5).collect(), (5..14).collect(), (14..22).collect()], [(1..22).collect()]);
+    let without = "the model should have 22 tensors, but its files list 21";
+    let cases = [
+        (counted(three_parts(), 23), more),
+        (counted(three_parts(), 21), fewer),
+        (counted(split(Q4_0, &[(0..22).collect()]), 23), more),
+        (counted(split(Q4_0, &[(0..22).collect()]), 21), fewer),
+        (split(Q4_0, &parts), without),
+        (split(Q4_0, &rest), without),
+    ];
+    for (files, detail) in cases {
+        let told = inspect(&files, &LoadOptions::default()).problem;
+        assert_eq!(told.map(|problem| problem.message).as_deref(), Some(detail));
+        // By the last header, before its data.
+        let mut loader = Loader::new();
+        let (last, others) = files.split_last().expect("a file");
+        push_files(&mut loader, others, |_| ()).expect("nothing is wrong yet");
+        if !others.is_empty() {
+            loader.next_file().expect("there is another");
+        }
+        assert_eq!(refusal(loader.push(header_bytes(last))), invalid_model(detail));
+    }
+}
+
+#[test]
 fn a_part_that_ends_early_is_refused_before_the_next() {
     let files = three_parts();
     let mut loader = Loader::new();

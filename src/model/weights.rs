@@ -120,6 +120,20 @@ impl WeightsBuilder {
         }
     }
 
+    /// Checks that the files, of which the last one has begun, list as many tensors as there are.
+    ///
+    /// # Errors
+    /// `invalid_model` if they do not.
+    pub(crate) fn check_count(&self) -> Result<()> {
+        let (expected, got) = (self.n_tensors, self.directory.len());
+        if got == expected {
+            return Ok(());
+        }
+        Err(Error::invalid_model(format!(
+            "the model should have {expected} tensors, but its files list {got}"
+        )))
+    }
+
     /// Takes `bytes`, which begin at `at` within tensor `index` of the current file's directory. Pieces of a tensor come
     /// in order.
     ///
