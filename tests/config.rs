@@ -275,4 +275,10 @@ fn blocks_without_tensors_cost_no_memory() {
     let config = Config::from_metadata(&many).expect("the count itself is allowed");
     let error = WeightsBuilder::new(config, directory().len()).expect_err("there are eleven tensors");
     assert_eq!(error.detail(), "`block_count` is 1048576, but the file has only 11 tensors");
+
+    // A layer has nine tensors at least.
+    let many = metadata(&[("llama.block_count", Some(Value::U32(1 << 16)))]);
+    let config = Config::from_metadata(&many).expect("the count itself is allowed");
+    let error = WeightsBuilder::new(config, 9 * (1 << 16) - 1).map(drop).expect_err("one too few");
+    assert_eq!(error.detail(), "`block_count` is 65536, but the file has only 589823 tensors");
 }

@@ -60,10 +60,11 @@ impl WeightsBuilder {
     /// For a Llama of this shape, whose files have `n_tensors` tensors together.
     ///
     /// # Errors
-    /// `invalid_model` if the metadata promises more layers than there are tensors.
+    /// `invalid_model` if the metadata promises more layers than there are tensors for; `out_of_memory` if keys and values
+    /// are too large to allocate.
     pub fn new(config: Config, n_tensors: usize) -> Result<Self> {
-        // Before a name is made for each tensor that the metadata promises.
-        if config.n_layer > n_tensors {
+        // Before a name is made for each tensor that the metadata promises. A few that are missing are named later.
+        if config.n_layer > n_tensors / LAYER_TENSORS {
             return Err(Error::invalid_model(format!(
                 "`block_count` is {}, but the file has only {n_tensors} tensors",
                 config.n_layer,
@@ -374,6 +375,9 @@ struct Expected {
     required: bool,
 }
 
+/// Those that every layer has.
+const LAYER_TENSORS: usize = 9;
+
 fn expected_tensors(config: &Config) -> HashMap<String, Expected> {
     let Config { n_embd, n_ff, n_vocab, .. } = *config;
     let (n_q, n_kv) = (config.n_embd_q(), config.n_embd_kv());
@@ -386,7 +390,7 @@ fn expected_tensors(config: &Config) -> HashMap<String, Expected> {
     expect("output.weight".into(), &[n_vocab, n_embd], false);
     expect("rope_freqs.weight".into(), &[config.n_rot / 2], false);
     for layer in 0..config.n_layer {
-        let layer_tensors: [(&str, &[usize]); 9] = [
+        let layer_tensors: [(&str, &[usize]); LAYER_TENSORS] = [
             ("attn_norm", &[n_embd]),
             ("attn_q", &[n_q, n_embd]),
             ("attn_k", &[n_kv, n_embd]),
