@@ -270,6 +270,16 @@ fn keys_and_values_that_cannot_be_allocated_are_refused() {
 }
 
 #[test]
+fn a_tensor_of_two_files_is_refused_as_one_that_occurs_twice() {
+    let config = Config::from_metadata(&metadata(&[])).expect("a config");
+    let (tensors, detail) = (directory(), "tensor `blk.0.attn_k.weight` occurs twice");
+    let mut weights = WeightsBuilder::new(config, 12).expect("there are enough tensors");
+    weights.begin_file(&tensors[..5]).expect("the first five");
+    let error = weights.begin_file(&tensors[4..]).expect_err(detail);
+    assert_eq!((error.kind(), error.detail()), (ErrorKind::InvalidModel, detail));
+}
+
+#[test]
 fn blocks_without_tensors_cost_no_memory() {
     let many = metadata(&[("llama.block_count", Some(Value::U32(1 << 20)))]);
     let config = Config::from_metadata(&many).expect("the count itself is allowed");

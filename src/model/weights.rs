@@ -89,15 +89,19 @@ impl WeightsBuilder {
     /// of this shape has.
     ///
     /// # Errors
-    /// `invalid_model` for a tensor that is missing or has another shape; `unsupported_model` for one that
+    /// `invalid_model` for a tensor that is missing, occurs twice or has another shape; `unsupported_model` for one that
     /// the forward pass does not know or whose type has no kernels.
     pub fn begin_file(&mut self, directory: &[TensorInfo]) -> Result<()> {
         for info in directory {
             let Some(Expected { shape, .. }) = self.expected.remove(&info.name) else {
-                return Err(Error::unsupported_model(format!(
-                    "tensor `{}` is no part of the Llama architecture as Tallow runs it",
-                    info.name
-                )));
+                let name = &info.name;
+                return Err(if self.directory.iter().any(|other| other.name == *name) {
+                    Error::invalid_model(format!("tensor `{name}` occurs twice"))
+                } else {
+                    Error::unsupported_model(format!(
+                        "tensor `{name}` is no part of the Llama architecture as Tallow runs it"
+                    ))
+                });
             };
             if info.shape != shape {
                 return Err(Error::invalid_model(format!(
