@@ -32,6 +32,11 @@ impl Context {
         Ok(Self { tokens: Vec::new(), cache, n_exact: 0 })
     }
 
+    /// Whether it is of a model of this shape, and as long and held as `other`.
+    pub(crate) fn is_like(&self, other: &Self, config: &Config) -> bool {
+        self.cache.is_of(config) && (self.n_ctx(), self.kv_type()) == (other.n_ctx(), other.kv_type())
+    }
+
     /// The tokens held.
     pub fn tokens(&self) -> &[u32] {
         &self.tokens

@@ -240,9 +240,16 @@ impl Session {
     /// Puts what was saved in the place of what the session has seen, and ends the request in progress, if any.
     ///
     /// # Errors
-    /// As [`Restorer::finish`]. The session is as before then.
+    /// As [`Restorer::finish`]; `invalid_request` if `saved` reads for another model, context length or KV type. The
+    /// session is as before then.
     pub fn restore(&mut self, saved: Restorer) -> Result<()> {
-        self.context = saved.finish()?;
+        let context = saved.finish()?;
+        if !context.is_like(&self.context, self.llama.config()) {
+            return Err(Error::invalid_request(
+                "the saved session should be read for this one, but was for another model, context length or KV cache type",
+            ));
+        }
+        self.context = context;
         self.cancel();
         Ok(())
     }

@@ -12,6 +12,7 @@ use tallow::context::{Context, ModelHash, Restorer};
 use tallow::gguf::{Header, Parser, Sink, TensorInfo};
 use tallow::load::Loader;
 use tallow::model::{Config, KvCache, KvType, Llama, Logits, WeightsBuilder};
+use tallow::score::{ScoreOptions, Scorer};
 use tallow::threads::Pool;
 #[cfg(target_arch = "wasm32")]
 use wasm_bindgen_test::wasm_bindgen_test as test;
@@ -164,6 +165,30 @@ fn one_layer_shifted_is_as_if_what_was_dropped_had_not_been() {
             assert!(off <= bound, "{ty}, {n_keep} of {n_ctx} kept: off by {off}, {bound} allowed");
         }
     }
+}
+
+#[test]
+fn the_cache_of_another_shape_is_refused() {
+    let (llama, other) = (load(), one_layer());
+    let detail = "the cache should be of a model of the same shape, but is of another";
+    let mut own = context(&llama, 64, KvType::F16);
+    add(&mut own, &llama, &prompt(40));
+    let error = own.forward(&other, &[5], Logits::Last).expect_err(detail);
+    assert_eq!((error.kind(), error.detail()), (ErrorKind::InvalidRequest, detail));
+    let mut cache = KvCache::new(other.config(), 64, KvType::F16);
+    let error = llama.forward(&[5], &mut cache, Logits::Last).expect_err("the other way round");
+    assert_eq!(error.kind(), ErrorKind::InvalidRequest);
+    let mut cache = KvCache::new(llama.config(), 64, KvType::F16);
+    llama.forward(&prompt(40), &mut cache, Logits::Last).expect("logits");
+    let error = other.shift(&mut cache, 3, 1).expect_err(detail);
+    assert_eq!((error.kind(), error.detail()), (ErrorKind::InvalidRequest, detail));
+    let mut scorer = Scorer::new(&llama, prompt(40), ScoreOptions::new(64)).expect("a scorer");
+    let error = scorer.step(&other).expect_err(detail);
+    assert_eq!((error.kind(), error.detail()), (ErrorKind::InvalidRequest, detail));
+    // What it held it holds.
+    let mut fresh = context(&llama, 64, KvType::F16);
+    add(&mut fresh, &llama, &prompt(40));
+    assert_eq!(add(&mut own, &llama, &[5]), add(&mut fresh, &llama, &[5]));
 }
 
 #[test]

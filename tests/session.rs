@@ -4,9 +4,10 @@ mod module;
 
 use module::assert_module;
 use tallow::ErrorKind;
-use tallow::context::Overflow;
+use tallow::context::{Context, Overflow, Restorer};
 use tallow::grammar::Constraint;
 use tallow::load::{Loaded, Loader};
+use tallow::model::{Config, KvType};
 use tallow::sampler::{SamplerOptions, TokenLogprobs};
 use tallow::score::{ScoreOptions, score};
 use tallow::session::{FinishReason, Request, Session, Step, Timings};
@@ -507,6 +508,35 @@ fn a_prompt_that_does_not_fit_keeps_its_first_tokens_and_its_last() {
     let error = session.start(shift(200, 61)).expect_err("3 are too few to shift");
     let detail = "`n_keep` should be at most 60 in a context of 64 tokens that is shifted, got 61";
     assert_eq!((error.kind(), error.detail()), (ErrorKind::InvalidRequest, detail));
+}
+
+#[test]
+fn what_was_read_for_another_session_is_not_restored() {
+    let mut session = session(256);
+    let (expected, _) = run(&mut session, request(20..60));
+    let config = session.llama().config().clone();
+    let read = |config: &Config, n_ctx: usize, ty: KvType| {
+        let mut saved = Restorer::new(config, [7; 32], n_ctx, ty).expect("a context");
+        let empty = Context::new(config, n_ctx, ty).expect("a context");
+        empty.save(config, &[7; 32], |bytes| saved.push(bytes).expect("it is as it was saved"));
+        saved
+    };
+    session.start(request(20..60)).expect("the request is good");
+    let detail = "the saved session should be read for this one, but was for another model, context length or KV cache type";
+    for saved in [
+        read(&Config { n_layer: 1, ..config.clone() }, 256, KvType::F16),
+        read(&Config { n_head: 2, ..config.clone() }, 256, KvType::F16),
+        read(&config, 100, KvType::F16),
+        read(&config, 256, KvType::Q8_0),
+    ] {
+        let error = session.restore(saved).expect_err(detail);
+        assert_eq!((error.kind(), error.detail()), (ErrorKind::InvalidRequest, detail));
+    }
+    session.step().expect("the request goes on");
+    let (again, timings) = run(&mut session, request(20..60));
+    assert_eq!((again, timings.cache_n), (expected, 39));
+    session.restore(read(&config, 256, KvType::F16)).expect("it is of the session's own kind");
+    assert!(session.context().tokens().is_empty());
 }
 
 #[test]

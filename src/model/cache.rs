@@ -76,6 +76,11 @@ impl KvCache {
         self.ty
     }
 
+    /// Whether it holds keys and values of a model of this shape.
+    pub(crate) fn is_of(&self, config: &Config) -> bool {
+        (self.n_layer, self.heads) == (config.n_layer, config.heads())
+    }
+
     /// Another cache of the same positions, which shares their memory. What either adds or forgets is its own.
     #[must_use]
     pub fn fork(&self) -> Self {

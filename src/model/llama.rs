@@ -84,8 +84,9 @@ impl Llama {
     /// logits, `(n_tok, n_vocab)` or fewer rows as asked. After an error the cache holds what it held.
     ///
     /// # Errors
-    /// `invalid_request` for no ids or one outside the vocabulary; `context_length_exceeded` if they do not fit;
-    /// `invalid_model` if the weights are so large that numbers overflow; `out_of_memory` if the cache finds no room.
+    /// `invalid_request` for no ids, one outside the vocabulary, or the cache of a model of another shape;
+    /// `context_length_exceeded` if they do not fit; `invalid_model` if the weights are so large that numbers overflow;
+    /// `out_of_memory` if the cache finds no room; `worker_lost` if a thread died.
     pub fn forward(&self, ids: &[u32], cache: &mut KvCache, logits: Logits) -> Result<Tensor> {
         self.check(ids, cache)?;
         let begun = Instant::now();
@@ -128,8 +129,10 @@ impl Llama {
     /// but that what came after them has seen them.
     ///
     /// # Errors
-    /// `invalid_request` if there are not so many; `out_of_memory`. The cache holds what it held then.
+    /// `invalid_request` if there are not so many, or for the cache of a model of another shape; `out_of_memory`. The
+    /// cache holds what it held then.
     pub fn shift(&self, cache: &mut KvCache, begin: usize, n: usize) -> Result<()> {
+        self.check_shape(cache)?;
         if begin.saturating_add(n) > cache.len() {
             return Err(Error::invalid_request(format!(
                 "{n} positions from {begin} on should be dropped, but there are {}",
@@ -139,7 +142,15 @@ impl Llama {
         cache.shift(begin, n, &self.rope.back(n))
     }
 
+    fn check_shape(&self, cache: &KvCache) -> Result<()> {
+        if cache.is_of(&self.config) {
+            return Ok(());
+        }
+        Err(Error::invalid_request("the cache should be of a model of the same shape, but is of another"))
+    }
+
     fn check(&self, ids: &[u32], cache: &KvCache) -> Result<()> {
+        self.check_shape(cache)?;
         if ids.is_empty() {
             return Err(Error::invalid_request("there should be at least one token"));
         }

@@ -15,7 +15,7 @@ use candle_core::{CpuStorage, CustomOp1, Error, Layout, Result, Shape, Storage, 
 const TOKENS_AT_ONCE: usize = 8;
 
 /// How heads lie side by side.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct Heads {
     pub(crate) n_head: usize,
     pub(crate) n_head_kv: usize,
