@@ -87,7 +87,8 @@ impl Loader {
     /// Takes the next bytes of the file. A file that cannot be run is refused as soon as its header is complete.
     ///
     /// # Errors
-    /// `invalid_model`, `unsupported_model`, `out_of_memory`; `invalid_request` for a context that the model has not.
+    /// `invalid_model`, `unsupported_model`, `out_of_memory`; `invalid_request` for a context that the model has not;
+    /// `internal` for more than the header where [`packed`](LoadOptions::packed) says that no more comes.
     pub fn push(&mut self, bytes: &[u8]) -> Result<()> {
         self.parser.push(bytes, &mut self.parts)
     }
@@ -119,13 +120,15 @@ impl Loader {
     /// Takes the next bytes of what [`take_packed`](Self::take_packed) gave another time, after all files' headers.
     ///
     /// # Errors
-    /// `integrity_error` if there are too many, `out_of_memory`.
+    /// `integrity_error` if there are too many, `out_of_memory`; `internal` before the header, or where
+    /// [`packed`](LoadOptions::packed) does not announce them.
     pub fn push_packed(&mut self, bytes: &[u8]) -> Result<()> {
-        match &mut self.parts {
-            Parts { options: LoadOptions { packed: true, .. }, begun: Some(begun), .. } => {
-                begun.weights.push_packed(bytes)
+        match &mut self.parts.begun {
+            _ if !self.parts.options.packed => {
+                Err(Error::internal("packed weights came to a loader without the option `packed`"))
             }
-            _ => Err(Error::internal("packed weights came before the header")),
+            Some(begun) => begun.weights.push_packed(bytes),
+            None => Err(Error::internal("packed weights came before the header")),
         }
     }
 
@@ -291,6 +294,9 @@ impl Sink for Parts {
 
     fn tensor_data(&mut self, index: usize, at: u64, bytes: &[u8]) -> Result<()> {
         match &mut self.begun {
+            _ if self.options.packed => {
+                Err(Error::internal("tensor data came to a loader with the option `packed`"))
+            }
             Some(begun) => begun.weights.tensor_data(index, at, bytes),
             None => Err(Error::internal("tensor data came before the header")),
         }

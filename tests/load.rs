@@ -182,6 +182,17 @@ fn packed_weights_come_after_the_header_and_only_where_they_were_announced() {
     let mut unannounced = Loader::new();
     unannounced.push(header_bytes(Q4_0)).expect("the header is good");
     assert_eq!(refusal(unannounced.push_packed(&[1, 2, 3])).0, ErrorKind::Internal);
+    let detail = "packed weights came to a loader without the option `packed`".to_owned();
+    assert_eq!(refusal(unannounced.push_packed(&[1, 2, 3])), (ErrorKind::Internal, detail));
+}
+
+#[test]
+fn a_files_data_is_not_taken_for_packed_weights() {
+    let mut loader = loader(packed());
+    let header = header_bytes(Q4_0);
+    loader.push(header).expect("the header is good");
+    let detail = "tensor data came to a loader with the option `packed`".to_owned();
+    assert_eq!(refusal(loader.push(&Q4_0[header.len()..][..33])), (ErrorKind::Internal, detail));
 }
 
 /// Where `needle` first lies in `bytes`.
