@@ -38,6 +38,8 @@ pub struct Problem {
 #[derive(Default)]
 pub struct Inspector {
     parser: Parser,
+    /// Whether a file has begun whose header is not complete.
+    is_inside: bool,
     headers: Headers,
 }
 
@@ -56,11 +58,12 @@ impl Inspector {
     /// # Errors
     /// `invalid_model`, `unsupported_model` for what is no GGUF file.
     pub fn push(&mut self, bytes: &[u8]) -> Result<bool> {
+        self.is_inside = true;
         self.parser.push(bytes, &mut self.headers)?;
         if self.parser.header().is_none() {
             return Ok(false);
         }
-        self.parser = Parser::new();
+        (self.parser, self.is_inside) = (Parser::new(), false);
         Ok(true)
     }
 
@@ -74,7 +77,7 @@ impl Inspector {
     /// # Errors
     /// `invalid_model` if a header is incomplete or lacks what every model has, or the first file is another one's part.
     pub fn finish(self, options: &LoadOptions) -> Result<Inspection> {
-        let Some((first, rest)) = self.headers.0.split_first() else {
+        let (false, Some((first, rest))) = (self.is_inside, self.headers.0.split_first()) else {
             return Err(self.parser.finish().err().unwrap_or_else(|| Error::internal("no file was pushed")));
         };
         // Another than the first of a split model says nothing but which one it is.

@@ -529,6 +529,14 @@ fn the_header_of_one_part_tells_that_there_are_others() {
     };
     let first = alone(&files[0]).expect("the first tells of the model");
     assert_eq!(first.problem, problem(&files[..1], &LoadOptions::default()));
+
+    let mut cut = Inspector::new();
+    assert!(cut.push(header_bytes(&files[0])).expect("the header is good"));
+    assert!(!cut.push(&files[1][..50]).expect("nothing is wrong yet"));
+    let (kind, detail) = refusal(cut.finish(&LoadOptions::default()));
+    assert_eq!(kind, ErrorKind::InvalidModel);
+    assert!(detail.ends_with("should be complete, but the file ends after 50 bytes"), "{detail}");
+
     let refused = invalid_model("the file should be part 1 of 3, but is part 2 of 3");
     assert_eq!(refusal(alone(&files[1])), refused);
 }
