@@ -9,7 +9,7 @@
 //! 10 to 20 us to one that sleeps. On a machine whose cores are busy, threads can be slower than none, since the caller
 //! waits for those that lost their core in the middle of a chunk; `pace.rs` sees that and lets them rest.
 //!
-//! What always holds: a job's borrows end before `run` returns, and nothing is allocated while jobs go well.
+//! What always holds: a job's borrows end before `run` returns, and the pool itself allocates nothing while jobs go well.
 
 mod pace;
 mod reading;
@@ -111,11 +111,11 @@ impl Pool {
     /// `worker_lost` if `job` panicked, or if a worker died: a part of the items may not be done then. The pool is good
     /// for further jobs after a panic; after a death it gives this error for ever.
     pub fn run(&self, n_items: usize, job: &Job) -> Result<()> {
+        self.check()?;
         if self.n_threads() == 1 || n_items <= 1 {
             return alone(n_items, job);
         }
         let Ok(mut pace) = self.pace.try_lock() else { return alone(n_items, job) };
-        self.check()?;
         if pace.rests() {
             return alone(n_items, job);
         }
@@ -337,7 +337,10 @@ mod tests {
     fn a_worker_that_dies_between_jobs_is_told_of_by_the_next() {
         let (pool, _) = with_worker();
         pool.lose(1);
-        assert_eq!(pool.run(10, &|_| {}).expect_err("lost").kind(), ErrorKind::WorkerLost);
+        for n_items in [0, 1, 2, 10] {
+            let error = pool.run(n_items, &|_| {}).expect_err("lost");
+            assert_eq!(error.kind(), ErrorKind::WorkerLost, "{n_items} items");
+        }
     }
 
     #[test]
