@@ -42,6 +42,16 @@ fn every_item_is_done_once() {
 }
 
 #[test]
+fn chunks_of_nothing_are_no_job() {
+    let never = |index: usize, _: &mut [u8]| panic!("chunk {index}");
+    for n_threads in [1, 2] {
+        for len in [0, 1, 3] {
+            pool(n_threads).run_chunks(&mut [], len, &never).expect("nothing is to be done");
+        }
+    }
+}
+
+#[test]
 fn many_small_jobs_in_a_row_are_all_done() {
     let pool = pool(3);
     for n_items in 0..20_000 {

@@ -141,7 +141,7 @@ impl Pool {
         job: &(dyn Fn(usize, &mut [T]) + Sync),
     ) -> Result<()> {
         assert!(data.len().is_multiple_of(len), "{} items are no chunks of {len}", data.len());
-        let n_chunks = data.len() / len;
+        let n_chunks = data.len().checked_div(len).unwrap_or(0);
         let first = Chunks(data.as_mut_ptr());
         self.run(n_chunks, &|range| {
             for index in range {
