@@ -271,3 +271,67 @@ fn damaged(what: String) -> Error {
 fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::KvCache;
+    use crate::ops::Rotation;
+    use candle_core::{Device, Tensor};
+    #[cfg(target_arch = "wasm32")]
+    use wasm_bindgen_test::wasm_bindgen_test as test;
+
+    /// Saved sessions are told apart by the version alone. Keys are turned by quarters, so that kernels have nothing to
+    /// round.
+    #[test]
+    fn a_saved_session_has_its_version() {
+        // In the order of `KvType::ALL`.
+        const HASHES: [&str; KvType::ALL.len()] = [
+            "5ff53abe51fd8f54f874ca20fdd9075ccd73ab9f2a4f74804da7f80a7d058076",
+            "752bc6fd7f722701e12adf85400ccd5e587a31383c22679ebb41510fe8078069",
+            "00e4b3fdf6d28204ebfb0ac651b2f966b72fc4920cf73b1990dc170ed71221c9",
+        ];
+        assert_eq!(VERSION, 2);
+        let config = Config {
+            n_embd: 16,
+            n_layer: 2,
+            n_ff: 16,
+            n_head: 4,
+            n_head_kv: 2,
+            head_dim: 20,
+            n_vocab: 300,
+            n_ctx_train: 1024,
+            n_rot: 8,
+            rope_freq_base: 10_000.0,
+            rope_freq_scale: 1.0,
+            rope_attn_factor: 1.0,
+            yarn: None,
+            rms_eps: 1e-5,
+        };
+        let (n_tok, row) = (KV_BLOCK + 3, (4 + 2 * 2) * 20);
+        let quarters = (0..n_tok * 4).map(|i| if i % 3 == 0 { (1.0, 0.0) } else { (0.0, 1.0) });
+        let rotation = Rotation::new(quarters, 8);
+        let mut state = 1_u64;
+        let mut number = |i: usize| {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+            let number = (state >> 40) as f32 / (1 << 22) as f32 - 2.0;
+            // Some that are subnormal in f16.
+            if i.is_multiple_of(16) { number / 65_536.0 } else { number }
+        };
+        let qkv: Vec<Tensor> = (0..2)
+            .map(|_| (0..n_tok * row).map(&mut number).collect())
+            .map(|qkv: Vec<f32>| Tensor::from_vec(qkv, (n_tok, row), &Device::Cpu).expect("rows"))
+            .collect();
+        let hashes = KvType::ALL.map(|ty| {
+            let cache = KvCache::of(&config, ty, &rotation, n_tok, &qkv);
+            let context = Context { tokens: (0..n_tok as u32).collect(), cache, n_exact: 5 };
+            let mut file = Vec::new();
+            context.save(&config, &[7; HASH_BYTES], |bytes| file.extend_from_slice(bytes));
+            // All but the two versions and the checksum, which is of them too.
+            let (versions, checksum) = (MAGIC.len()..MAGIC.len() + 8, file.len() - HASH_BYTES);
+            let hash = Sha256::new().chain_update(&file[..versions.start]);
+            hex(&hash.chain_update(&file[versions.end..checksum]).finalize())
+        });
+        assert_eq!(hashes, HASHES, "a saved session of other bytes needs a new `VERSION`");
+    }
+}

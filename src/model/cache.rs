@@ -252,6 +252,20 @@ impl KvCache {
 }
 
 #[cfg(test)]
+impl KvCache {
+    /// A cache of `n_tok` positions by the rows of each layer, `(n_tok, (n_head + 2 · n_head_kv) · head_dim)`.
+    pub(crate) fn of(config: &Config, ty: KvType, rotation: &Rotation, n_tok: usize, qkv: &[Tensor]) -> Self {
+        let mut cache = Self::new(config, n_tok, ty);
+        cache.reserve(n_tok).expect("room");
+        for (layer, qkv) in qkv.iter().enumerate() {
+            cache.append(layer, qkv, rotation, &Pool::single()).expect("rows of the model's width");
+        }
+        cache.advance(n_tok);
+        cache
+    }
+}
+
+#[cfg(test)]
 mod tests {
     use super::*;
 
