@@ -82,7 +82,7 @@ impl Context {
     /// Adds `ids`; the logits after each, or after the last, as [`Llama::forward`].
     ///
     /// # Errors
-    /// As [`Llama::forward`]. The context holds what it held then.
+    /// As [`Llama::forward`], `out_of_memory` and `worker_lost` among them. The context holds what it held then.
     pub fn forward(&mut self, llama: &Llama, ids: &[u32], logits: Logits) -> Result<Tensor> {
         let logits = llama.forward(ids, &mut self.cache, logits)?;
         if self.n_exact == self.tokens.len() {
@@ -135,7 +135,8 @@ pub enum Overflow {
     /// The first `n_keep` tokens of the prompt are kept, all of it if there are not so many, and of what follows the older
     /// half is dropped.
     Shift {
-        /// The first tokens, which are never dropped.
+        /// The first tokens, which are never dropped: at most `n_ctx` - 4, or any number where the prompt has no more tokens
+        /// than that.
         n_keep: usize,
     },
 }

@@ -283,7 +283,7 @@ struct Row {
 
 impl Row {
     fn new(n_top: usize) -> Self {
-        // One more than it keeps: threads do not allocate.
+        // One more than it keeps, so that threads need not allocate for it.
         Self { top: Vec::with_capacity(n_top + 1), ..Self::default() }
     }
 

@@ -44,17 +44,17 @@ pub struct Session {
 pub struct Request {
     /// The prompt's token ids, special tokens and all.
     pub prompt: Vec<u32>,
-    /// How many tokens to generate at most; `None` until the context is full, or, where it is shifted, as many as it has
-    /// room for.
+    /// How many tokens to generate at most, at least 1; `None` until the context is full, or, where it is shifted, as many
+    /// as it has room for.
     pub max_tokens: Option<usize>,
-    /// How many answers to generate, one after the other; the i-th, from 0, is drawn with the seed plus i. The prompt is
-    /// evaluated once.
+    /// How many answers to generate, at least 1, one after the other; the i-th, from 0, is drawn with the seed plus i. The
+    /// prompt is evaluated once.
     pub n: usize,
     /// How tokens are drawn.
     pub sampler: SamplerOptions,
     /// What an answer has to be.
     pub constraint: Option<Constraint>,
-    /// Texts that end an answer and are not part of it.
+    /// Texts that end an answer and are not part of it, none of them empty.
     pub stop: Vec<String>,
     /// For each token its log-probability, and so many of the most probable tokens with theirs.
     pub logprobs: Option<usize>,
@@ -324,7 +324,7 @@ impl Session {
     ///
     /// # Errors
     /// `invalid_request` if no request is in progress, or for a token id outside the vocabulary; `grammar_error` if the
-    /// constraint takes too long to follow.
+    /// constraint takes too long to follow; `out_of_memory` if the cache finds no room; `worker_lost` if a thread died.
     pub fn step(&mut self) -> Result<Step> {
         let Some(mut generation) = self.generation.take() else {
             return Err(Error::invalid_request("no request is in progress"));

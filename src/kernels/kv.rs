@@ -26,12 +26,13 @@ const SCALED: usize = 32;
 #[serde(rename_all = "lowercase")]
 #[allow(non_camel_case_types)]
 pub enum KvType {
-    /// As llama.cpp and others hold them unless they are told to do otherwise.
+    /// 16 bits, as llama.cpp and others hold them unless they are told to do otherwise. What is beyond ±65504 becomes that,
+    /// what is below the smallest normal number, 2^-14, becomes 0.
     #[default]
     F16,
-    /// As they are computed.
+    /// 32 bits, as they are computed.
     F32,
-    /// 8 bits with a scale for each 32.
+    /// 8.5 bits: whole numbers of 8, with a scale of 16 for each 32.
     Q8_0,
 }
 

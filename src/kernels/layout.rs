@@ -40,7 +40,13 @@ pub(crate) const QK: usize = 32;
 /// Weights in a block of the K-family.
 pub(crate) const QK_K: usize = 256;
 
+/// The layout of packed weights. Whoever keeps those of [`Loader::take_packed`] keeps it too, and gives them to
+/// [`Loader::push_packed`] only where it is still the same, since nothing else tells.
+///
 /// To be raised with every change of what packed bytes mean: those that were kept are packed anew then. A test knows.
+///
+/// [`Loader::take_packed`]: crate::load::Loader::take_packed
+/// [`Loader::push_packed`]: crate::load::Loader::push_packed
 pub const LAYOUT_VERSION: u32 = 4;
 
 /// Rows in a group.

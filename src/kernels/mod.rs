@@ -5,7 +5,7 @@
 //! multiplied. See README.md here for the layouts drawn, and how to add a type.
 
 mod activations;
-mod kv;
+pub(crate) mod kv;
 mod layout;
 mod matrix;
 mod measure;
@@ -32,8 +32,7 @@ use relaxed as isa;
 use simd128 as isa;
 
 pub(crate) use activations::Activations;
-pub(crate) use kv::KV_BLOCK;
-pub use kv::KvType;
+pub(crate) use kv::{KV_BLOCK, KvType};
 pub use layout::LAYOUT_VERSION;
 pub(crate) use layout::{Family, PackedType, Reading};
 pub(crate) use matrix::{Items, Output, PackedMatrix};

@@ -53,7 +53,7 @@ const DEFAULT_ROPE_FREQ_BASE: f32 = 10_000.0;
 const DEFAULT_BETA_FAST: f32 = 32.0;
 const DEFAULT_BETA_SLOW: f32 = 1.0;
 
-/// Context where no other is asked for: what most chats need, at a tenth of the memory of 32 768.
+/// Context where no other is asked for: what most chats need, at an eighth of the memory of 32 768.
 const DEFAULT_N_CTX: usize = 4096;
 
 impl Config {

@@ -11,7 +11,7 @@ mod memory;
 mod rope;
 mod weights;
 
-pub use crate::kernels::KvType;
+pub use crate::kernels::kv::KvType;
 pub use cache::KvCache;
 pub use config::{Config, Yarn};
 pub use llama::{Llama, Logits};
