@@ -101,9 +101,10 @@ mod tests {
     #[test]
     fn bytes_beyond_64_bits_are_as_many_as_can_be_counted() {
         let dtype = crate::gguf::TensorType::Q4_0;
-        let vector =
-            TensorInfo { name: "huge".to_owned(), dtype, shape: vec![1 << 62], offset: 0, n_bytes: 18 };
-        assert_eq!(packed_bytes(&[vector.clone(), vector]), u64::MAX);
+        let shape = vec![usize::MAX];
+        let vector = TensorInfo { name: "huge".to_owned(), dtype, shape, offset: 0, n_bytes: 18 };
+        let each = (usize::MAX as u64).saturating_mul(4);
+        assert_eq!(packed_bytes(&[vector.clone(), vector]), each.saturating_add(each));
     }
 
     #[test]

@@ -56,5 +56,7 @@ test("Next, rendered on its server first", async ({ page }) => {
   await using server = await project.start(/http:\/\/localhost:\d+/, "npm", "start", "--", "--port", "0");
   expect(await (await fetch(server.url)).text()).toContain("Question");
   expect(await ask(page, server.url, "output")).toEqual([]);
+  // React empties the form once the answer has ended.
+  await expect(page.getByLabel("Question")).toHaveValue("", { timeout: 120_000 });
   await askTooMuch(page);
 });
