@@ -1,10 +1,12 @@
 /** What the package needs of a page: addresses, workers, threads. Node's is in `node/platform.ts`. */
 
 /** What of a worker is used at the end that opened it. */
-export type OpenedWorker = Pick<Worker, "postMessage" | "terminate" | "addEventListener">;
+export interface OpenedWorker extends Pick<Worker, "terminate" | "addEventListener"> {
+  postMessage(message: unknown, transfer?: Transferable[]): void;
+}
 
 /** Whether a model from a URL is stored unless `loadModel` is told otherwise. */
-export const STORES = true;
+export const STORES: boolean = true;
 
 /** Whether there are workers at all. */
 export function hasWorkers(): boolean {
