@@ -6,6 +6,7 @@
 import { TallowError } from "./errors.js";
 import type { OpenedWorker } from "./platform.js";
 import type { WasmGlue } from "./wasm-contract.js";
+import type { WorkerScope } from "./worker-platform.js";
 
 /** An instance as other workers can share it. */
 export interface SharedWasm {
@@ -18,6 +19,12 @@ export type Join = SharedWasm & { thread: number };
 
 /** Compute worker to engine worker, once. */
 export type Joined = { joined: true } | { joined: false; reason: string };
+
+/**
+ * Seconds that a compute worker may take to join, its script's way over a slow network among them. They are counted one by
+ * one, since a computer that sleeps counts as one.
+ */
+const PATIENCE = 30;
 
 /** Gives the wasm `threads` threads; resolves when each has taken part in a job. */
 export async function startThreads(
@@ -35,17 +42,39 @@ export async function startThreads(
 
 /** Resolves when `worker` has joined. */
 function joined(worker: OpenedWorker, message: Join): Promise<void> {
-  return new Promise((resolve, reject) => {
+  let timer: ReturnType<typeof setInterval> | undefined;
+  return new Promise<void>((resolve, reject) => {
     const fail = (reason: string) =>
       reject(new TallowError("worker_lost", `a compute worker could not be started: ${reason}`));
+    let seconds = 0;
+    timer = setInterval(() => {
+      if (++seconds === PATIENCE) fail(`it did not answer within ${PATIENCE} s`);
+    }, 1000);
     worker.addEventListener("message", ({ data }: MessageEvent<Joined>) =>
       data.joined ? resolve() : fail(data.reason),
     );
+    worker.addEventListener("messageerror", () => fail("its answer could not be read"));
     worker.addEventListener("error", (event) => {
       event.preventDefault();
       fail(event.message || "its script could not be loaded");
     });
     worker.postMessage(message);
+  }).finally(() => clearInterval(timer));
+}
+
+/** The compute worker's end: joins when it is told to. */
+export function compute(
+  scope: WorkerScope<Join, Joined>,
+  glue: WasmGlue,
+  sleepForEver: () => void = sleep,
+): void {
+  scope.addEventListener(
+    "message",
+    ({ data }) => void join(glue, data, (joined) => scope.postMessage(joined), sleepForEver),
+  );
+  scope.addEventListener("messageerror", () => {
+    scope.postMessage({ joined: false, reason: "the module and its memory could not be received" });
+    sleepForEver();
   });
 }
 
@@ -77,6 +106,6 @@ export async function join(
 }
 
 /** Never returns, and hears of nothing; the worker can be ended. */
-export function sleep(): void {
+function sleep(): void {
   Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0);
 }

@@ -5,7 +5,7 @@ import type { WireSource } from "./source.js";
 
 /** What of a worker's global scope is used. */
 export interface WorkerScope<In, Out> {
-  addEventListener(type: "message", listener: (event: { data: In }) => void): void;
+  addEventListener(type: "message" | "messageerror", listener: (event: { data: In }) => void): void;
   postMessage(message: Out): void;
 }
 

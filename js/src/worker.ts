@@ -6,7 +6,7 @@
 import { startWasm } from "./instantiate.js";
 import type { FromWorker, ToWorker } from "./protocol.js";
 import { serve } from "./serve.js";
-import { join, sleep, startThreads, type Join, type Joined } from "./threads.js";
+import { compute, startThreads, type Join, type Joined } from "./threads.js";
 import type { WasmGlue } from "./wasm-contract.js";
 import {
   Inspector,
@@ -45,11 +45,7 @@ const MODULES = {
 };
 
 if (computes) {
-  const compute = scope<Join, Joined>();
-  compute.addEventListener(
-    "message",
-    ({ data }) => void join(glue, data, (joined) => compute.postMessage(joined), sleep),
-  );
+  compute(scope<Join, Joined>(), glue);
 } else {
   serve(scope<ToWorker, FromWorker>(), glue, async (module, wasmUrl, threads) => {
     const wasm = await startWasm(glue, wasmUrl ?? MODULES[module].href);

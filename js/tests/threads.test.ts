@@ -1,6 +1,6 @@
 import { describe, expect, onTestFinished, test, vi } from "vitest";
 import { loadModel } from "../src/index.js";
-import { join, startThreads, type Join, type Joined } from "../src/threads.js";
+import { compute, join, startThreads, type Join, type Joined } from "../src/threads.js";
 import type { WasmGlue } from "../src/wasm-contract.js";
 import { fakeFile, fakeModel, fakeWorkers, rejection, wasmError } from "./fake.js";
 
@@ -123,6 +123,8 @@ describe("startThreads", () => {
     ]);
   });
 
+  const dying = (message: string) => Object.assign(new Event("error", { cancelable: true }), { message });
+
   test.each([
     [
       "cannot instantiate",
@@ -131,15 +133,14 @@ describe("startThreads", () => {
     ],
     [
       "whose script is missing",
-      (worker: Answering) =>
-        worker.dispatchEvent(Object.assign(new Event("error", { cancelable: true }), { message: "" })),
+      (worker: Answering) => worker.dispatchEvent(dying("")),
       "its script could not be loaded",
     ],
+    ["whose script throws", (worker: Answering) => worker.dispatchEvent(dying("oh")), "oh"],
     [
-      "whose script throws",
-      (worker: Answering) =>
-        worker.dispatchEvent(Object.assign(new Event("error", { cancelable: true }), { message: "oh" })),
-      "oh",
+      "cannot be understood",
+      (worker: Answering) => worker.dispatchEvent(new MessageEvent("messageerror")),
+      "its answer could not be read",
     ],
   ])("a worker that %s is lost", async (_, fail, reason) => {
     const { glue, calls } = noting();
@@ -150,6 +151,63 @@ describe("startThreads", () => {
       message: `a compute worker could not be started: ${reason}`,
     });
     expect(calls).toEqual([["makePool", 4]]);
+  });
+
+  test("a worker that does not answer is lost after 30 s, and none is waited for once all have joined", async () => {
+    vi.useFakeTimers();
+    onTestFinished(() => void vi.useRealTimers());
+    const { glue, calls } = noting();
+    const silent = ({ thread }: Join) => thread === 2;
+    const answer = (worker: Answering, message: Join) => {
+      if (!silent(message)) worker.say({ joined: true });
+    };
+    let outcome: unknown = "waits";
+    const starting = rejection(startThreads(glue, WASM, 4, opened(answer))).then(
+      (error) => (outcome = error),
+    );
+    await vi.advanceTimersByTimeAsync(29_900);
+    expect(outcome).toBe("waits");
+    await vi.advanceTimersByTimeAsync(200);
+    expect(outcome).toMatchObject({
+      code: "worker_lost",
+      message: "a compute worker could not be started: it did not answer within 30 s",
+    });
+    await starting;
+    expect(calls).toEqual([["makePool", 4]]);
+    expect(vi.getTimerCount()).toBe(0);
+
+    await startThreads(glue, WASM, 2, opened(answer));
+    expect(vi.getTimerCount()).toBe(0);
+  });
+});
+
+describe("compute", () => {
+  function computing(glue: WasmGlue, calls: unknown[]): EventTarget {
+    const target = new EventTarget();
+    const scope = {
+      addEventListener: (type: string, listener: (event: { data: Join }) => void) =>
+        target.addEventListener(type, (event) => listener(event as MessageEvent<Join>)),
+      postMessage: (joined: Joined) => calls.push(joined),
+    };
+    compute(scope, glue, () => calls.push("sleep"));
+    return target;
+  }
+
+  test("joins when told to", async () => {
+    const { glue, calls } = noting();
+    const scope = computing(glue, calls);
+    expect(calls).toEqual([]);
+    scope.dispatchEvent(new MessageEvent("message", { data: { ...WASM, thread: 3 } }));
+    await vi.waitFor(() => expect(calls).toEqual(["default", { joined: true }, ["help", 3]]));
+  });
+
+  test("tells of a message that could not be received", () => {
+    const { glue, calls } = noting();
+    computing(glue, calls).dispatchEvent(new MessageEvent("messageerror"));
+    expect(calls).toEqual([
+      { joined: false, reason: "the module and its memory could not be received" },
+      "sleep",
+    ]);
   });
 });
 

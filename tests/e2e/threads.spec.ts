@@ -9,11 +9,12 @@ const WORKER = readFileSync(new URL("../../js/dist/worker.js", import.meta.url),
 
 /**
  * Serves the package and the tiny model. `before` is run by every compute worker before its own script; with `once` that
- * is there for the engine worker alone. `/die` is there once `die` says so.
+ * is there for the engine worker alone; with `stalls` the first compute worker's request for it is never answered. `/die`
+ * is there once `die` says so.
  */
 async function open(
   page: Page,
-  { isolation = true, before = "", once = false, die = (): boolean => false } = {},
+  { isolation = true, before = "", once = false, stalls = false, die = (): boolean => false } = {},
 ): Promise<TestServer> {
   let scripts = 0;
   const server = await serve({
@@ -22,7 +23,8 @@ async function open(
       if (request.url === "/tiny.gguf") response.end(TINY);
       else if (request.url === "/die") response.writeHead(die() ? 200 : 204).end();
       else if (request.url !== "/tallow/worker.js") return false;
-      else if (once && ++scripts > 1) response.writeHead(404).end();
+      else if (++scripts > 1 && once) response.writeHead(404).end();
+      else if (scripts === 2 && stalls) return true;
       else
         response
           .writeHead(200, {
@@ -136,6 +138,29 @@ test("a script that is missing is told of", async ({ page }) => {
   await using _ = await open(page, { once: true });
   expect(await load(page, 3)).toMatch(/^worker_lost: a compute worker could not be started/);
   await page.goto("about:blank");
+  await expect.poll(() => page.workers().length).toBe(0);
+});
+
+test("a script that does not come is told of, and all end", async ({ page }) => {
+  await using _ = await open(page, { stalls: true });
+  const start = Date.now();
+  expect(await load(page, 3)).toBe(
+    "worker_lost: a compute worker could not be started: it did not answer within 30 s",
+  );
+  expect(Date.now() - start).toBeLessThan(60_000);
+  await expect.poll(() => page.workers().length).toBe(0);
+});
+
+test("one that cannot receive the memory is told of, and all end", async ({ page }) => {
+  const before = `
+    addEventListener("message", (event) => {
+      event.stopImmediatePropagation();
+      dispatchEvent(new MessageEvent("messageerror"));
+    });`;
+  await using _ = await open(page, { before });
+  expect(await load(page, 3)).toBe(
+    "worker_lost: a compute worker could not be started: the module and its memory could not be received",
+  );
   await expect.poll(() => page.workers().length).toBe(0);
 });
 

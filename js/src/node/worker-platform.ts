@@ -14,7 +14,7 @@ const COMPUTE = "tallow-compute";
 export const computes: typeof platform.computes = workerData === COMPUTE;
 
 export const scope: typeof platform.scope = () => ({
-  addEventListener: (_, listener) => void parentPort?.on("message", (data) => listener({ data })),
+  addEventListener: (type, listener) => void parentPort?.on(type, (data) => listener({ data })),
   postMessage: (message) => parentPort?.postMessage(message),
 });
 
