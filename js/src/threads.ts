@@ -36,27 +36,31 @@ export async function startThreads(
   if (threads === 1) return;
   glue.makePool(threads);
   const others = Array.from({ length: threads - 1 }, (_, i) => i + 1);
-  await Promise.all(others.map((thread) => joined(openWorker(), { ...wasm, thread })));
+  await Promise.all(others.map((thread) => joined(glue, openWorker(), { ...wasm, thread })));
   glue.meet();
 }
 
-/** Resolves when `worker` has joined. */
-function joined(worker: OpenedWorker, message: Join): Promise<void> {
+/** Resolves when `worker` has joined. If it dies after that, the wasm is told. */
+function joined(glue: WasmGlue, worker: OpenedWorker, message: Join): Promise<void> {
   let timer: ReturnType<typeof setInterval> | undefined;
   return new Promise<void>((resolve, reject) => {
+    let hasJoined = false;
     const fail = (reason: string) =>
       reject(new TallowError("worker_lost", `a compute worker could not be started: ${reason}`));
     let seconds = 0;
     timer = setInterval(() => {
       if (++seconds === PATIENCE) fail(`it did not answer within ${PATIENCE} s`);
     }, 1000);
-    worker.addEventListener("message", ({ data }: MessageEvent<Joined>) =>
-      data.joined ? resolve() : fail(data.reason),
-    );
+    worker.addEventListener("message", ({ data }: MessageEvent<Joined>) => {
+      if (!data.joined) return fail(data.reason);
+      hasJoined = true;
+      resolve();
+    });
     worker.addEventListener("messageerror", () => fail("its answer could not be read"));
     worker.addEventListener("error", (event) => {
       event.preventDefault();
-      fail(event.message || "its script could not be loaded");
+      if (hasJoined) glue.lose(message.thread);
+      else fail(event.message || "its script could not be loaded");
     });
     worker.postMessage(message);
   }).finally(() => clearInterval(timer));

@@ -30,7 +30,8 @@ export interface WasmGlue {
   meet(): void;
   /** In a compute worker: takes part in jobs for ever. Whatever it throws is a trap. */
   help(thread: number): void;
-  /** In a compute worker whose `help` trapped: lets the other threads know, who then throw `worker_lost`. */
+  /** Lets the threads know that one is dead, who then throw `worker_lost`: in a compute worker whose `help` trapped, or in the
+   * engine worker where it is told that one ended. */
   lose(thread: number): void;
   /** Bytes that the allocator refused since this was last asked, else 0; also after a trap, which they may have led to. */
   takeRefused(): number;

@@ -179,6 +179,21 @@ describe("startThreads", () => {
     await startThreads(glue, WASM, 2, opened(answer));
     expect(vi.getTimerCount()).toBe(0);
   });
+
+  test("a worker that dies once it has joined is lost to the wasm, and to no other", async () => {
+    const { glue, calls } = noting();
+    const workers: Answering[] = [];
+    const answer = (worker: Answering) => {
+      workers.push(worker);
+      worker.say({ joined: true });
+    };
+    await startThreads(glue, WASM, 4, opened(answer));
+    calls.length = 0;
+    const event = dying("out of memory");
+    workers[1]?.dispatchEvent(event);
+    expect(calls).toEqual([["lose", 2]]);
+    expect(event.defaultPrevented).toBe(true);
+  });
 });
 
 describe("compute", () => {

@@ -33,7 +33,7 @@ pub fn help(thread: usize) {
     pool().help(thread);
 }
 
-/// Tells that [`help`] trapped in thread `thread`, which is out of the jobs for ever.
+/// Tells that thread `thread` is out of the jobs for ever: that [`help`] trapped in it, or that its worker ended.
 #[wasm_bindgen]
 pub fn lose(thread: usize) {
     pool().lose(thread);

@@ -164,6 +164,36 @@ test("one that cannot receive the memory is told of, and all end", async ({ page
   await expect.poll(() => page.workers().length).toBe(0);
 });
 
+test("one that dies between two answers is told of by the next, and all end", async ({ page }) => {
+  // While its clock stands still it does not sleep, but looks at the clock again and again, and is in no job while no answer
+  // is asked for.
+  const before = `
+    let looks = 0;
+    performance.now = () => {
+      if (++looks % 10000 === 0) {
+        const request = new XMLHttpRequest();
+        request.open("GET", "/die", false);
+        request.send();
+        if (request.status === 200) {
+          reportError(new Error("killed"));
+          Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0);
+        }
+      }
+      return 0;
+    };`;
+  let die = false;
+  let dead = 0;
+  await using _ = await open(page, { before, die: () => die && ++dead > 0 });
+  expect(await load(page, 3)).toBe(3);
+  expect(await ask(page)).toMatch(/^answer: ./);
+  die = true;
+  await expect.poll(() => dead).toBe(2);
+  const start = Date.now();
+  await expect.poll(() => ask(page)).toBe("worker_lost: a compute worker stopped");
+  expect(Date.now() - start).toBeLessThan(5000);
+  await expect.poll(() => page.workers().length).toBe(0);
+});
+
 test("one that dies while the model answers is told of, and all end", async ({ page }) => {
   // A compute worker sits in its wasm and takes no messages; so now and then, where it looks at the clock, it asks.
   const before = `

@@ -56,6 +56,13 @@ test("streams, cancels, and ends with the model", async () => {
   });
 });
 
+test("a compute worker that exits is told of by the next answer", async () => {
+  expect(JSON.parse(await node("dies.js", TINY))).toEqual({
+    alive: expect.stringMatching(/./),
+    dead: "worker_lost: a compute worker stopped",
+  });
+});
+
 test("names what there is not", async () => {
   const file = (name: string) =>
     `storage_failed: the file \`${join(project.folder, name)}\` could not be read`;

@@ -6,6 +6,8 @@ import type { OpenedWorker } from "../platform.js";
 /** Runs the script at a `file:` URL. */
 export class NodeWorker extends EventTarget implements OpenedWorker {
   readonly #worker: Worker;
+  /** It was ended, or its end was told of. */
+  #ended = false;
 
   constructor(script: URL, workerData?: unknown) {
     super();
@@ -13,9 +15,9 @@ export class NodeWorker extends EventTarget implements OpenedWorker {
     this.#worker = new Worker(script, { workerData, execArgv: [] });
     this.#worker.on("message", (data) => this.dispatchEvent(new MessageEvent("message", { data })));
     this.#worker.on("messageerror", () => this.dispatchEvent(new MessageEvent("messageerror")));
-    this.#worker.on("error", ({ message }) =>
-      this.dispatchEvent(Object.assign(new Event("error"), { message })),
-    );
+    this.#worker.on("error", ({ message }) => this.#fail(message));
+    // All that comes where its script calls `process.exit`, or has nothing more to do.
+    this.#worker.on("exit", (code) => this.#fail(`it exited with code ${code}`));
   }
 
   postMessage(message: unknown, transfer: Transferable[] = []): void {
@@ -23,6 +25,14 @@ export class NodeWorker extends EventTarget implements OpenedWorker {
   }
 
   terminate(): void {
+    this.#ended = true;
     void this.#worker.terminate();
+  }
+
+  /** After an error it exits as well. */
+  #fail(message: string): void {
+    if (this.#ended) return;
+    this.#ended = true;
+    this.dispatchEvent(Object.assign(new Event("error"), { message }));
   }
 }
