@@ -74,5 +74,6 @@ function turnsPerMillisecond(run: (turns: number) => number): number {
     return since;
   };
   const begun = until(performance.now(), 0);
-  return turns / (until(begun, 0.5) - begun);
+  const ended = until(begun, 0.5);
+  return turns / (ended - begun);
 }
