@@ -261,8 +261,9 @@ pub(crate) mod form {
 
     static CHOSEN: AtomicU8 = AtomicU8::new(Form::Pairs16 as u8);
 
+    /// The form that runs.
     #[inline(always)]
-    pub(super) fn chosen() -> Form {
+    pub(crate) fn chosen() -> Form {
         const FOURS: u8 = Form::Fours32 as u8;
         const FOURS_BY_8: u8 = Form::Fours32By8 as u8;
         match CHOSEN.load(Ordering::Relaxed) {

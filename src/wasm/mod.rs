@@ -55,6 +55,15 @@ pub fn choose_relaxed_dot(form: &str) -> JsResult<()> {
     Ok(())
 }
 
+/// Whether the form that is taken is `i32x4`.
+#[wasm_bindgen(js_name = takesI32x4)]
+pub fn takes_i32x4() -> bool {
+    #[cfg(target_feature = "relaxed-simd")]
+    return crate::kernels::form::chosen() != crate::kernels::form::Form::Pairs16;
+    #[cfg(not(target_feature = "relaxed-simd"))]
+    false
+}
+
 /// The names of the types of weights that can be multiplied.
 #[wasm_bindgen(js_name = kernelTypes)]
 pub fn kernel_types() -> Vec<String> {

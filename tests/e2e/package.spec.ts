@@ -121,6 +121,66 @@ test("the browser's best module is chosen", async ({ page }) => {
   });
 });
 
+test("the wasm takes the dot product that `capabilities` tells, and both give the same numbers", async ({
+  context,
+}) => {
+  // Lets the engine worker answer what its wasm takes.
+  const hook = `if (name !== "tallow-compute") {
+    const { instantiate } = WebAssembly;
+    WebAssembly.instantiate = async (...args) => {
+      const instance = await instantiate(...args);
+      const channel = new BroadcastChannel("takesI32x4");
+      channel.onmessage = () => channel.postMessage(Boolean(instance.exports.takesI32x4()));
+      return instance;
+    };
+  }`;
+  await context.route("**/worker.js", async (route) => {
+    const response = await route.fetch();
+    await route.fulfill({ response, body: hook + (await response.text()) });
+  });
+
+  /** What is told and what is taken where the probe's dot is `product`, or this machine's own. */
+  async function run(product?: number) {
+    const page = await context.newPage();
+    await page.addInitScript((product) => {
+      if (product === undefined) return;
+      const { Instance } = WebAssembly;
+      WebAssembly.Instance = function (module: WebAssembly.Module) {
+        return { exports: { ...new Instance(module).exports, dot: () => product } };
+      } as never;
+    }, product);
+    await openPackage(page);
+    const seen = await page.evaluate(
+      async ([bytes, text]) => {
+        const model = await tallow.loadModel(Uint8Array.from(bytes).buffer);
+        const channel = new BroadcastChannel("takesI32x4");
+        const taken = new Promise<unknown>((resolve) => (channel.onmessage = ({ data }) => resolve(data)));
+        channel.postMessage("which");
+        return {
+          module: model.info.module,
+          told: tallow.capabilities().relaxedDot,
+          takesI32x4: await taken,
+          logprobs: [...(await model.score(text)).logprobs].slice(1),
+        };
+      },
+      [[...TINY], "A candle burns. ".repeat(4)] as const,
+    );
+    await page.close();
+    console.log(`dot product ${product}: ${seen.told}`);
+    return seen;
+  }
+
+  const own = await run();
+  expect(own).toMatchObject({ module: "relaxed", takesI32x4: own.told === "i32x4" });
+  // As x64 answers without VNNI and with it.
+  const pairs = await run(2 * 32767);
+  expect(pairs).toMatchObject({ module: "relaxed", told: "i16x8", takesI32x4: false });
+  const fours = await run(4 * 127 * 255);
+  expect(fours).toMatchObject({ module: "relaxed", told: "i32x4", takesI32x4: true });
+  expect(own.logprobs.length).toBeGreaterThan(20);
+  for (const { logprobs } of [pairs, fours]) expect(logprobs).toEqual(own.logprobs);
+});
+
 test("streams in OpenAI's shape, stops on abort and on leaving the loop, and goes on after", async ({
   page,
 }) => {
