@@ -1,20 +1,32 @@
 /** Threads in Chromium: how many there are, how they end, and what becomes of a model that loses one. */
 
-import { expect, test, type Page } from "@playwright/test";
-import { readFileSync } from "node:fs";
+import { expect, test, type BrowserContext, type Page } from "@playwright/test";
+import { readdirSync, readFileSync } from "node:fs";
 import { serve, type TestServer } from "./server.js";
 
 const TINY = readFileSync(new URL("../golden/tiny/tiny-Q4_0.gguf", import.meta.url));
 const WORKER = readFileSync(new URL("../../js/dist/worker.js", import.meta.url), "utf8");
 
+const TEXT: string = JSON.parse(
+  readFileSync(new URL("../golden/smollm2-135m-instruct-q4_1.perplexity.json", import.meta.url), "utf8"),
+).text;
+
 /**
- * Serves the package and the tiny model. `before` is run by every compute worker before its own script; with `once` that
+ * Serves the package and the tiny model. `before` is run by every compute worker before its own script, `engine` by the
+ * engine worker; with `once` that
  * is there for the engine worker alone; with `stalls` the first compute worker's request for it is never answered. `/die`
  * is there once `die` says so.
  */
 async function open(
   page: Page,
-  { isolation = true, before = "", once = false, stalls = false, die = (): boolean => false } = {},
+  {
+    isolation = true,
+    before = "",
+    engine = "",
+    once = false,
+    stalls = false,
+    die = (): boolean => false,
+  } = {},
 ): Promise<TestServer> {
   let scripts = 0;
   const server = await serve({
@@ -32,7 +44,7 @@ async function open(
             "Cross-Origin-Embedder-Policy": "require-corp",
             "Cache-Control": "no-store",
           })
-          .end(`if (name === "tallow-compute") {${before}}\n${WORKER}`);
+          .end(`if (name === "tallow-compute") {${before}} else {${engine}}\n${WORKER}`);
       return true;
     },
   });
@@ -80,6 +92,84 @@ test("there are as many as asked for, the answer is the same, and dispose ends t
   expect(answers[0]).toMatch(/^answer: ./);
   expect(new Set(answers).size).toBe(1);
 });
+
+/** Milliseconds of a core that each worker's thread has had so far, by the thread's id. */
+async function workerTimes(context: BrowserContext): Promise<Map<string, number>> {
+  const client = await context.browser()?.newBrowserCDPSession();
+  const { processInfo } = (await client?.send("SystemInfo.getProcessInfo")) ?? { processInfo: [] };
+  await client?.detach();
+  const tasks = processInfo
+    .filter(({ type }) => type === "renderer")
+    .flatMap(({ id }) => readdirSync(`/proc/${id}/task`).map((task) => `/proc/${id}/task/${task}`));
+  const read = (path: string) => readFileSync(path, "utf8");
+  return new Map(
+    tasks
+      .filter((task) => /^Dedicated/.test(read(`${task}/comm`)))
+      .map((task) => [task, Number(read(`${task}/schedstat`).split(" ")[0]) / 1e6]),
+  );
+}
+
+for (const module of ["relaxed", "simd128"] as const) {
+  for (const source of ["/tiny.gguf", "/models/smollm2-135m-instruct-q4_1.gguf"]) {
+    test(`1, 2 and 3 give the same bits: ${module}, ${source}`, async ({ page, context }) => {
+      // To an engine whose clock stands still threads pay, however busy the machine is: none rests.
+      await using _ = await open(page, { engine: "performance.now = () => 0;" });
+      const run = async (threads: number) => {
+        const loaded = await page.evaluate(
+          async ([source, module, threads]) => {
+            const wasmUrl = `/tallow/wasm/${module}.wasm`;
+            globalThis.model = await tallow.loadModel(source, { threads, wasmUrl, cache: false });
+            return { module: model.info.module, threads: model.info.threads };
+          },
+          [source, module, threads] as const,
+        );
+        expect(loaded).toEqual({ module, threads });
+        const before = await workerTimes(context);
+        const seen = await page.evaluate(async (text) => {
+          const ids = (await model.tokenize(text)).slice(0, 333);
+          const scores = await model.score(ids);
+          const { choices, usage } = await model.completions.create({
+            prompt: [...ids.slice(0, 300)],
+            max_tokens: 40,
+            temperature: 0,
+            ignore_eos: true,
+            logprobs: 5,
+          });
+          const { tokens = [], token_logprobs = [], top_logprobs = [] } = choices[0]?.logprobs ?? {};
+          return {
+            scored: [...scores.logprobs, ...scores.entropies].filter((number) => !Number.isNaN(number)),
+            drawn: [...token_logprobs, ...top_logprobs.flatMap((top) => Object.values(top))],
+            tokens,
+            usage,
+          };
+        }, TEXT);
+        const after = await workerTimes(context);
+        await page.evaluate(() => model.dispose());
+        await expect.poll(() => page.workers().length).toBe(0);
+        const times = [...after].map(([task, time]) => time - (before.get(task) ?? 0));
+        return { ...seen, times: times.sort((a, b) => b - a) };
+      };
+
+      const alone = await run(1);
+      expect(alone.usage).toMatchObject({ prompt_tokens: 300, completion_tokens: 40 });
+      expect(alone.scored.length).toBe(2 * 332);
+      expect(alone.drawn.length).toBeGreaterThanOrEqual(6 * 40);
+      for (const threads of [2, 3]) {
+        const together = await run(threads);
+        console.log(`${module}, ${threads} threads, ms: ${together.times.map(Math.round).join(" ")}`);
+        expect(together.tokens).toEqual(alone.tokens);
+        for (const numbers of ["scored", "drawn"] as const) {
+          expect(together[numbers].length).toBe(alone[numbers].length);
+          const others = together[numbers].filter((number, i) => !(number === alone[numbers][i]));
+          expect(others.length, `${numbers} of ${threads} threads`).toBe(0);
+        }
+        // All had a part in it.
+        expect(together.times.length).toBe(threads);
+        expect(together.times.at(-1)).toBeGreaterThan(0.1 * together.times[0]!);
+      }
+    });
+  }
+}
 
 test("unasked there is one for each processor, 8 at most", async ({ page }) => {
   await using _ = await open(page);
@@ -215,5 +305,36 @@ test("one that dies while the model answers is told of, and all end", async ({ p
   die = true;
   await expect.poll(() => ask(page), { timeout: 120_000 }).toMatch(/^worker_lost/);
   expect(await ask(page)).toBe("worker_lost: a compute worker stopped");
+  await expect.poll(() => page.workers().length).toBe(0);
+});
+
+test("memory that one wants while the model answers and does not get is out_of_memory, and all end", async ({
+  page,
+}) => {
+  // As above; it takes 2 GiB again and again.
+  const before = `
+    const now = performance.now.bind(performance);
+    const { instantiate } = WebAssembly;
+    let wasm;
+    WebAssembly.instantiate = async (...args) => (wasm = await instantiate(...args));
+    let looks = 0;
+    performance.now = () => {
+      if (++looks % 500 === 0) {
+        const request = new XMLHttpRequest();
+        request.open("GET", "/die", false);
+        request.send();
+        while (request.status === 200) wasm.exports.__wbindgen_malloc(0x7fff0000, 1);
+      }
+      return now();
+    };`;
+  let die = false;
+  await using _ = await open(page, { before, die: () => die });
+  expect(await load(page, 2)).toBe(2);
+  expect(await ask(page)).toMatch(/^answer: ./);
+  die = true;
+  await expect
+    .poll(() => ask(page), { timeout: 120_000 })
+    .toMatch(/^out_of_memory: 2147418112 bytes were refused; \d+ of at most 4294967296 bytes are in use$/);
+  expect(await ask(page)).toBe("worker_lost: the worker stopped after an error `out_of_memory`");
   await expect.poll(() => page.workers().length).toBe(0);
 });
