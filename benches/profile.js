@@ -100,6 +100,9 @@ async function profilerOfWorkers(page) {
     });
 }
 
+/** Without the hashes of crates. @param {string} name */
+const bareName = (name) => name.replace(/\[[0-9a-f]{8,16}\]/g, "");
+
 /** Prints whose the samples are, and the functions that have most of them. */
 function print({ nodes, samples }) {
   const names = new Map(nodes.map(({ id, callFrame }) => [id, callFrame.functionName]));
@@ -115,7 +118,7 @@ function print({ nodes, samples }) {
   }
   const share = (count) => `${((100 * count) / n).toFixed(1)} %`.padStart(7);
   const ownerOf = (name) => {
-    const bare = name.replace(/\[[0-9a-f]{16}\]/g, "").replace(/^[<&(]*(?:mut |dyn )*/, "");
+    const bare = bareName(name).replace(/^[<&(]*(?:mut |dyn )*/, "");
     return OWNERS.find(({ crates }) => crates.some((crate) => bare.startsWith(crate)))?.owner ?? "all else";
   };
   for (const owner of [...OWNERS.map(({ owner }) => owner), "all else"]) {
@@ -124,5 +127,5 @@ function print({ nodes, samples }) {
   }
   console.log(`\n${n} samples; the functions that have most:\n`);
   for (const [name, count] of [...byName].sort((a, b) => b[1] - a[1]).slice(0, top))
-    console.log(`${share(count)}  ${name.replace(/\[[0-9a-f]{16}\]/g, "").slice(0, 150)}`);
+    console.log(`${share(count)}  ${bareName(name).slice(0, 150)}`);
 }

@@ -45,6 +45,12 @@ pub use measure::{measure, types};
 pub(crate) use isa::{add, attend, query_scale, rms_norm, rotate, silu_mul, spread};
 pub(crate) use portable::f16_to_f32;
 
+/// Whether all of `x` are finite.
+pub(crate) fn are_finite(x: &[f32]) -> bool {
+    let (fours, rest) = x.as_chunks::<4>();
+    isa::max_abs(fours.as_flattened()) < f32::INFINITY && rest.iter().all(|x| x.is_finite())
+}
+
 /// What [`attend`] does: queries of one key/value head, and a block of the keys and values they may see.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Attend<'a> {

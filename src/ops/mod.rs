@@ -7,6 +7,7 @@ mod linear;
 pub(crate) use attention::{Append, Attention, Heads, Rotation};
 pub(crate) use linear::{GatedProjection, NormedProjection, Projection, ResidualProjection, embed};
 
+use crate::kernels;
 use candle_core::{CpuStorage, Error, Layout, Result, Storage, Tensor};
 
 /// As Candle's error; [`Llama::forward`](crate::model::Llama::forward) asks the pool again.
@@ -20,8 +21,7 @@ pub(crate) fn are_finite(x: &Tensor) -> Result<bool> {
     let Storage::Cpu(storage) = &*storage else {
         return Err(Error::Msg("numbers should be the CPU's".into()));
     };
-    // Without a way out early, which takes longer.
-    Ok(slice(storage, layout)?.iter().fold(true, |all, x| all & (x.abs() < f32::INFINITY)))
+    Ok(kernels::are_finite(slice(storage, layout)?))
 }
 
 /// The numbers of a contiguous tensor.

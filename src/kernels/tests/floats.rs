@@ -1,7 +1,7 @@
 //! Norms, rotations, gates, f16, attention, and keys and values as they are held.
 
 use super::{Noise, assert_kernels, bits, reals};
-use crate::kernels::{Attend, KV_BLOCK, KvType, isa, portable};
+use crate::kernels::{Attend, KV_BLOCK, KvType, are_finite, isa, portable};
 #[cfg(target_arch = "wasm32")]
 use wasm_bindgen_test::wasm_bindgen_test as test;
 
@@ -114,6 +114,22 @@ fn f16_equal_halfs_but_for_subnormal_and_infinite() {
                 expected => expected,
             };
             assert_eq!(u16::from_le_bytes(y), expected.to_bits(), "{x}");
+        }
+    }
+}
+
+#[test]
+fn one_number_that_is_none_is_found_wherever_it_is() {
+    assert_kernels();
+    for n in [0, 1, 3, 4, 5, 33] {
+        let x = vec![f32::MAX; n];
+        assert!(are_finite(&x));
+        for at in 0..n {
+            for bad in [f32::NAN, -f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
+                let mut x = x.clone();
+                x[at] = bad;
+                assert!(!are_finite(&x), "{bad} at {at} of {n}");
+            }
         }
     }
 }
