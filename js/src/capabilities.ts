@@ -4,7 +4,7 @@
  */
 
 import { bytes } from "./hex.js";
-import { processors, sharesMemory } from "./platform.js";
+import { isIsolated, processors, sharesMemory } from "./platform.js";
 import { fasterRelaxedDot } from "./relaxed-dot.js";
 
 /** The two wasm modules of this package, named after the SIMD instructions they need. */
@@ -31,7 +31,7 @@ export interface Capabilities {
   relaxedDot: RelaxedDot | null;
   /** Atomic instructions and shared memory, which both modules are built with. */
   atomics: boolean;
-  /** Whether the page is cross-origin isolated, that is, may share memory between threads. Node always may. */
+  /** Whether the page is cross-origin isolated, as it has to be to share memory between threads. Node always is. */
   crossOriginIsolated: boolean;
   /** The processors the browser admits to. */
   hardwareConcurrency: number;
@@ -71,7 +71,6 @@ export function capabilities(): Capabilities {
   const relaxedSimd = validates(RELAXED);
   const atomics = validates(ATOMICS);
   const compiles = simd128 && mayCompile();
-  const crossOriginIsolated = sharesMemory();
   const hardwareConcurrency = processors();
   return {
     module: compiles && atomics ? (relaxedSimd ? "relaxed" : "simd128") : null,
@@ -79,8 +78,8 @@ export function capabilities(): Capabilities {
     relaxedSimd,
     relaxedDot: compiles && relaxedSimd ? fasterRelaxedDot() : null,
     atomics,
-    crossOriginIsolated,
+    crossOriginIsolated: isIsolated(),
     hardwareConcurrency,
-    threads: crossOriginIsolated ? Math.min(hardwareConcurrency, MAX_AUTO_THREADS) : 1,
+    threads: sharesMemory() ? Math.min(hardwareConcurrency, MAX_AUTO_THREADS) : 1,
   };
 }

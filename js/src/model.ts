@@ -7,7 +7,7 @@ import { TallowError } from "./errors.js";
 import { modelFetch, type ModelFetch } from "./fetch.js";
 import type { Inspection, KvCacheType, ModelInfo } from "./info.js";
 import type { ChatCompletionMessageParam, ChatCompletionTool } from "./openai.js";
-import { STORES } from "./platform.js";
+import { isIsolated, sharesMemory, STORES } from "./platform.js";
 import { fromWire, type Start, type WorkerEvent } from "./protocol.js";
 import { templateRequest } from "./request.js";
 import { scoreParams, scoresFromWire, type ScoreOptions, type Scores } from "./score.js";
@@ -218,15 +218,14 @@ function supportedModule(): { module: WasmModuleName; relaxedDot: RelaxedDot | n
 }
 
 function threadCount(threads: number | "auto"): number {
-  const here = capabilities();
-  if (threads === "auto") return here.threads;
-  if (threads > 1 && !here.crossOriginIsolated) {
-    throw invalid(
-      `\`threads\` should be 1 or "auto" where the page is not cross-origin isolated, got ${threads}; ` +
-        "it is with the headers `Cross-Origin-Opener-Policy: same-origin` and `Cross-Origin-Embedder-Policy: require-corp`",
-    );
-  }
-  return threads;
+  if (threads === "auto") return capabilities().threads;
+  if (threads === 1 || sharesMemory()) return threads;
+  throw invalid(
+    isIsolated()
+      ? `\`threads\` should be 1 or "auto" in a browser without \`SharedArrayBuffer\`, got ${threads}`
+      : `\`threads\` should be 1 or "auto" where the page is not cross-origin isolated, got ${threads}; ` +
+          "it is with the headers `Cross-Origin-Opener-Policy: same-origin` and `Cross-Origin-Embedder-Policy: require-corp`",
+  );
 }
 
 /** A loaded model, from {@link loadModel}. Generations and scores run one at a time; further ones queue in order. */

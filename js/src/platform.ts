@@ -13,9 +13,14 @@ export function hasWorkers(): boolean {
   return typeof Worker !== "undefined";
 }
 
-/** Whether threads may share memory. */
-export function sharesMemory(): boolean {
+/** Whether the page is cross-origin isolated. */
+export function isIsolated(): boolean {
   return globalThis.crossOriginIsolated === true;
+}
+
+/** Whether threads may share memory: not in every browser, WebKitGTK (2.50) for one, does an isolated page have what it takes. */
+export function sharesMemory(): boolean {
+  return isIsolated() && typeof SharedArrayBuffer !== "undefined";
 }
 
 /** How many processors there are, as far as that is told. */

@@ -24,13 +24,16 @@ export function openCompute(): OpenedWorker {
   return new Worker(location.href, { type: isModule() ? "module" : "classic", name: COMPUTE });
 }
 
-/** Whether this script runs as a module, as it was written; Next makes a classic one of it. Only those import scripts. */
+/**
+ * Whether this script runs as a module, as it was written; Next makes a classic one of it. A module is told so whatever it
+ * imports, but Firefox (153) lets it import nothing; a classic script is told that this is no URL.
+ */
 function isModule(): boolean {
   try {
-    (globalThis as unknown as { importScripts(): void }).importScripts();
+    (globalThis as unknown as { importScripts(url: string): void }).importScripts("http://[");
     return false;
-  } catch {
-    return true;
+  } catch (error) {
+    return error instanceof TypeError;
   }
 }
 

@@ -45,6 +45,17 @@ describe("the option `threads`", () => {
     expect(workers).toEqual([]);
   });
 
+  test("one is taken, and more are refused, in a browser that shares no memory with an isolated page", async () => {
+    isolated(true, 8);
+    vi.stubGlobal("SharedArrayBuffer", undefined);
+    const { model } = await fakeModel({});
+    expect(model.info.threads).toBe(1);
+    expect(await rejection(loadModel(fakeFile(16).buffer, { threads: 2 }))).toMatchObject({
+      code: "invalid_request",
+      message: '`threads` should be 1 or "auto" in a browser without `SharedArrayBuffer`, got 2',
+    });
+  });
+
   test.each([0, -1, 65, 1.5, NaN, Infinity, "2", "AUTO", true, [2]])("%j is refused", async (threads) => {
     isolated(true);
     const { workers } = fakeWorkers();

@@ -50,25 +50,25 @@ export async function chromium(url: string, profile?: string): Promise<Chromium>
   };
 }
 
-/** Opens `url` in Firefox. */
-export async function firefox(url: string): Promise<Browser> {
+/** Opens `url` in Firefox, whose page's script makes a global `name`. */
+export async function firefox(url: string, name?: string): Promise<Browser> {
   const browser = await puppeteer.launch({
     browser: "firefox",
     executablePath: process.env["FIREFOX"] ?? "/usr/bin/firefox-esr",
   });
-  return puppeteered(browser, url);
+  return puppeteered(browser, url, name);
 }
 
 /** Waits for the page's script: WebKitWebDriver sometimes calls a page loaded before it has run. */
-async function runs(browser: Browser): Promise<void> {
-  const type = () => browser.evaluate("typeof storageTests").catch(() => "undefined");
+async function runs(browser: Browser, name = "storageTests"): Promise<void> {
+  const type = () => browser.evaluate(`typeof ${name}`).catch(() => "undefined");
   for (let attempts = 600; (await type()) === "undefined"; attempts--) {
     if (attempts === 0) throw new Error("the page's script does not run");
     await sleep(50);
   }
 }
 
-async function puppeteered(browser: Puppeteer, url: string) {
+async function puppeteered(browser: Puppeteer, url: string, name?: string) {
   const page = await browser.newPage();
   page.setDefaultTimeout(0);
   await page.goto(url);
@@ -77,16 +77,30 @@ async function puppeteered(browser: Puppeteer, url: string) {
     evaluate: (expression: string) => page.evaluate(expression),
     [Symbol.asyncDispose]: () => browser.close(),
   };
-  await runs(opened);
+  await runs(opened, name);
   return opened;
 }
 
-/** Opens `url` in WebKitGTK's small browser, on a screen of its own (https://www.w3.org/TR/webdriver2/). */
-export async function webkit(url: string): Promise<Browser> {
+/**
+ * Opens `url`, whose script makes a global `name`, in WebKitGTK's small browser, on a screen of its own
+ * (https://www.w3.org/TR/webdriver2/). It finds `variables` in its environment.
+ */
+export async function webkit(
+  url: string,
+  name?: string,
+  variables: NodeJS.ProcessEnv = {},
+): Promise<Browser> {
   const home = await mkdtemp(join(tmpdir(), "tallow-webkit-"));
   const port = await freePort();
   const driver = spawn("xvfb-run", ["--auto-servernum", "WebKitWebDriver", `--port=${port}`], {
-    env: { ...process.env, HOME: home, XDG_DATA_HOME: home, XDG_CACHE_HOME: home, XDG_CONFIG_HOME: home },
+    env: {
+      ...process.env,
+      HOME: home,
+      XDG_DATA_HOME: home,
+      XDG_CACHE_HOME: home,
+      XDG_CONFIG_HOME: home,
+      ...variables,
+    },
     stdio: "ignore",
     detached: true,
   });
@@ -132,7 +146,7 @@ export async function webkit(url: string): Promise<Browser> {
         await ask("DELETE", session).finally(close);
       },
     };
-    await runs(browser);
+    await runs(browser, name);
     return browser;
   } catch (error) {
     await close();

@@ -45,8 +45,7 @@ const words: Record<TallowErrorCode, [title: string, advice: string]> = {
   storage_failed: ["The browser’s storage failed", "Make some room on this device, then try again."],
   unsupported_browser: [
     "This browser cannot run the model",
-    "It lacks a part of WebAssembly that Tallow needs. A current Chrome or Edge has it. Current versions of Firefox and " +
-      "Safari should have it, but Tallow is not tested there.",
+    "It lacks a part of WebAssembly that Tallow needs. A current Chrome, Edge or Firefox has it; a current Safari should.",
   ],
   worker_lost: [
     "The model stopped working",

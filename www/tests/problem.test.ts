@@ -16,7 +16,7 @@ test("a policy that forbids WebAssembly is not the browser's fault", () => {
   Object.assign(browser, { module: null });
   expect(advice()).toMatch(/Content Security Policy/);
   Object.assign(browser, { atomics: false });
-  expect(advice()).toMatch(/A current Chrome or Edge has it/);
+  expect(advice()).toMatch(/A current Chrome, Edge or Firefox has it/);
 });
 
 test("whatever else is thrown is a fault of the page's own", () => {

@@ -12,6 +12,8 @@ export const STORES: typeof platform.STORES = false;
 export const hasWorkers: typeof platform.hasWorkers = () => true;
 
 /** Memory is always shared. */
+export const isIsolated: typeof platform.isIsolated = () => true;
+
 export const sharesMemory: typeof platform.sharesMemory = () => true;
 
 export const processors: typeof platform.processors = availableParallelism;
