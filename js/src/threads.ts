@@ -36,21 +36,21 @@ export async function startThreads(
   if (threads === 1) return;
   glue.makePool(threads);
   const others = Array.from({ length: threads - 1 }, (_, i) => i + 1);
-  await Promise.all(others.map((thread) => joined(glue, openWorker(), { ...wasm, thread })));
+  await Promise.all(others.map((thread) => joined(glue, openWorker, { ...wasm, thread })));
   glue.meet();
 }
 
-/** Resolves when `worker` has joined. If it dies after that, the wasm is told. */
-function joined(glue: WasmGlue, worker: OpenedWorker, message: Join): Promise<void> {
+/** Resolves when a worker of `openWorker` has joined. If it dies after that, the wasm is told. */
+function joined(glue: WasmGlue, openWorker: () => OpenedWorker, message: Join): Promise<void> {
   let timer: ReturnType<typeof setInterval> | undefined;
-  return new Promise<void>((resolve, reject) => {
+  // What is thrown here, as where a worker is forbidden or cannot be sent memory, is a reason as well.
+  return new Promise<void>((resolve, fail) => {
     let hasJoined = false;
-    const fail = (reason: string) =>
-      reject(new TallowError("worker_lost", `a compute worker could not be started: ${reason}`));
     let seconds = 0;
     timer = setInterval(() => {
       if (++seconds === PATIENCE) fail(`it did not answer within ${PATIENCE} s`);
     }, 1000);
+    const worker = openWorker();
     worker.addEventListener("message", ({ data }: MessageEvent<Joined>) => {
       if (!data.joined) return fail(data.reason);
       hasJoined = true;
@@ -63,7 +63,11 @@ function joined(glue: WasmGlue, worker: OpenedWorker, message: Join): Promise<vo
       else fail(event.message || "its script could not be loaded");
     });
     worker.postMessage(message);
-  }).finally(() => clearInterval(timer));
+  })
+    .catch((reason: unknown) => {
+      throw new TallowError("worker_lost", `a compute worker could not be started: ${String(reason)}`);
+    })
+    .finally(() => clearInterval(timer));
 }
 
 /** The compute worker's end: joins when it is told to. */

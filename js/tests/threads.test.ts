@@ -153,6 +153,13 @@ describe("startThreads", () => {
       (worker: Answering) => worker.dispatchEvent(new MessageEvent("messageerror")),
       "its answer could not be read",
     ],
+    [
+      "cannot be sent its memory",
+      () => {
+        throw new DOMException("The object can not be cloned.", "DataCloneError");
+      },
+      "DataCloneError: The object can not be cloned.",
+    ],
   ])("a worker that %s is lost", async (_, fail, reason) => {
     const { glue, calls } = noting();
     const answer = (worker: Answering, { thread }: Join) =>
@@ -162,6 +169,16 @@ describe("startThreads", () => {
       message: `a compute worker could not be started: ${reason}`,
     });
     expect(calls).toEqual([["makePool", 4]]);
+  });
+
+  test("a worker that may not be opened is lost", async () => {
+    const forbidden = () => {
+      throw new DOMException("the policy has no such worker", "SecurityError");
+    };
+    expect(await rejection(startThreads(noting().glue, WASM, 2, forbidden))).toMatchObject({
+      code: "worker_lost",
+      message: "a compute worker could not be started: SecurityError: the policy has no such worker",
+    });
   });
 
   test("a worker that does not answer is lost after 30 s, and none is waited for once all have joined", async () => {
