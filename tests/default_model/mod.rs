@@ -15,13 +15,13 @@ pub fn load() -> Loaded {
 }
 
 #[cfg(not(target_arch = "wasm32"))]
-fn read() -> Vec<u8> {
+pub fn read() -> Vec<u8> {
     std::fs::read(PATH).unwrap_or_else(|error| panic!("{PATH}: {error}; `./build.sh test` fetches it"))
 }
 
 /// The test runner serves the project's folder. A worker may wait for a request, so the test need not be async.
 #[cfg(target_arch = "wasm32")]
-fn read() -> Vec<u8> {
+pub fn read() -> Vec<u8> {
     let request = web_sys::XmlHttpRequest::new().expect("a worker has XMLHttpRequest");
     request.open_with_async("GET", &format!("/{PATH}"), false).expect("the address is right");
     request.set_response_type(web_sys::XmlHttpRequestResponseType::Arraybuffer);
