@@ -50,13 +50,13 @@ export async function chromium(url: string, profile?: string): Promise<Chromium>
   };
 }
 
-/** Opens `url` in Firefox, whose page's script makes a global `name`. */
-export async function firefox(url: string, name?: string): Promise<Browser> {
+/** Opens `url` in Firefox. */
+export async function firefox(url: string): Promise<Browser> {
   const browser = await puppeteer.launch({
     browser: "firefox",
     executablePath: process.env["FIREFOX"] ?? "/usr/bin/firefox-esr",
   });
-  return puppeteered(browser, url, name);
+  return puppeteered(browser, url);
 }
 
 /** Waits for the page's script: WebKitWebDriver sometimes calls a page loaded before it has run. */
@@ -68,7 +68,7 @@ async function runs(browser: Browser, name = "storageTests"): Promise<void> {
   }
 }
 
-async function puppeteered(browser: Puppeteer, url: string, name?: string) {
+async function puppeteered(browser: Puppeteer, url: string) {
   const page = await browser.newPage();
   page.setDefaultTimeout(0);
   await page.goto(url);
@@ -77,7 +77,7 @@ async function puppeteered(browser: Puppeteer, url: string, name?: string) {
     evaluate: (expression: string) => page.evaluate(expression),
     [Symbol.asyncDispose]: () => browser.close(),
   };
-  await runs(opened, name);
+  await runs(opened);
   return opened;
 }
 
