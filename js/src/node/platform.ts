@@ -11,7 +11,7 @@ export const STORES: typeof platform.STORES = false;
 
 export const hasWorkers: typeof platform.hasWorkers = () => true;
 
-/** Memory is always shared. */
+/** Threads always share memory. */
 export const isIsolated: typeof platform.isIsolated = () => true;
 
 export const sharesMemory: typeof platform.sharesMemory = () => true;
