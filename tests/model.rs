@@ -215,6 +215,12 @@ fn off_from_f64(shape: Shape, n_tok: usize) -> f64 {
     pairs.map(|(got, expected)| (f64::from(*got) - expected).abs()).fold(0.0, f64::max) / range
 }
 
+fn assert_near_f64(what: &str, shape: Shape, n_tok: usize, bound: f64) {
+    let off = off_from_f64(shape, n_tok);
+    println!("{what}: {off:.7} of the range from float64");
+    assert!(off <= bound, "{what}: logits are off by {off} of their range, {bound} allowed");
+}
+
 /// Of shapes that no golden file has. Weights and cache are f32: what is left are sums in another order.
 #[test]
 fn models_of_any_shape_come_near_float64() {
@@ -246,9 +252,7 @@ fn models_of_any_shape_come_near_float64() {
             },
         ),
     ] {
-        let off = off_from_f64(shape, 90);
-        println!("{what}: {off:.7} of the range from float64");
-        assert!(off <= 1e-5, "{what}: logits are off by {off} of their range");
+        assert_near_f64(what, shape, 90, 1e-5);
     }
 }
 
@@ -257,9 +261,7 @@ fn contexts_beyond_4096_come_near_float64() {
     assert_module();
     let shape =
         Shape { n_embd: 32, n_head: 2, n_head_kv: 1, n_rot: 16, n_ff: 48, n_ctx_train: 8192, ..PLAIN };
-    let off = off_from_f64(shape, 4200);
-    println!("{off:.7} of the range from float64");
-    assert!(off <= 1e-5, "logits are off by {off} of their range");
+    assert_near_f64("4200 tokens", shape, 4200, 1e-5);
 }
 
 /// Activations of 8 bits are what quantized weights meet; biases are added to what comes of it.
@@ -268,9 +270,7 @@ fn quantized_models_with_biases_come_near_float64() {
     assert_module();
     for ty in [GgmlDType::Q4_0, GgmlDType::Q8_0, GgmlDType::Q4K] {
         let shape = Shape { n_embd: 256, n_ff: 512, head_dim: 64, n_rot: 64, biases: true, ty, ..PLAIN };
-        let off = off_from_f64(shape, 60);
-        println!("{ty:?}: {off:.5} of the range from float64");
-        assert!(off <= 0.05, "{ty:?}: logits are off by {off} of their range");
+        assert_near_f64(&format!("{ty:?}"), shape, 60, 0.05);
     }
 }
 
@@ -278,10 +278,24 @@ fn quantized_models_with_biases_come_near_float64() {
 #[test]
 fn types_of_activations_are_read_as_numbers() {
     assert_module();
-    for ty in [GgmlDType::Q8_1, GgmlDType::Q8K] {
-        let off = off_from_f64(Shape { n_embd: 256, n_ff: 512, head_dim: 64, n_rot: 64, ty, ..PLAIN }, 60);
-        println!("{ty:?}: {off:.7} of the range from float64");
-        assert!(off <= 1e-5, "{ty:?}: logits are off by {off} of their range");
+    // Where a block's scale has its upper bits.
+    for (ty, upper) in [(GgmlDType::Q8_1, 0), (GgmlDType::Q8K, 2)] {
+        let shape = Shape { n_embd: 256, n_ff: 512, head_dim: 64, n_rot: 64, ty, ..PLAIN };
+        assert_near_f64(&format!("{ty:?}"), shape, 60, 1e-5);
+
+        let name = "blk.1.attn_k.weight";
+        for bad in [0x7F80_u16, 0xFFFF] {
+            let mut file = MadeUp::new(shape).file;
+            let at = place_of(name, &file).start + upper;
+            file[at..at + 2].copy_from_slice(&bad.to_le_bytes());
+            let error = load(&file).err().expect("a scale is no number");
+            let detail = format!("tensor `{name}` should hold finite numbers, but one is not");
+            assert_eq!(
+                (error.kind(), error.detail()),
+                (ErrorKind::InvalidModel, &*detail),
+                "{ty:?}, {bad:x}"
+            );
+        }
     }
 }
 

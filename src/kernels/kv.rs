@@ -9,9 +9,9 @@
 //! A scale of q8_0 is the largest magnitude of its 32 over 127, as GGML's, but a BF16, rounded up: f16 would have no normal
 //! number for the smallest scales.
 
-use super::HEAD_MULTIPLE;
 use super::isa;
 use super::portable::f16_to_f32;
+use super::{BF16_EXPONENT, F16_EXPONENT, HEAD_MULTIPLE, uppers_are_finite};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
@@ -116,17 +116,12 @@ impl KvType {
 
     /// Whether all of `rows` are finite numbers, as [`pack`](Self::pack) leaves them.
     pub(crate) fn are_finite(self, width: usize, rows: &[u8]) -> bool {
-        let finite = |low: usize, bytes: &[u8], exponent: u16| {
-            let upper =
-                bytes.chunks_exact(low + 2).map(|number| u16::from_le_bytes([number[low], number[low + 1]]));
-            upper.fold(true, |all, upper| all & (upper & exponent != exponent))
-        };
         match self {
-            Self::F16 => finite(0, rows, 0x7C00),
-            Self::F32 => finite(2, rows, 0x7F80),
-            Self::Q8_0 => {
-                rows.chunks_exact(self.row_bytes(width)).all(|row| finite(0, &row[width..], 0x7F80))
-            }
+            Self::F16 => uppers_are_finite(rows, 2, 0, F16_EXPONENT),
+            Self::F32 => uppers_are_finite(rows, 4, 2, BF16_EXPONENT),
+            Self::Q8_0 => rows
+                .chunks_exact(self.row_bytes(width))
+                .all(|row| uppers_are_finite(&row[width..], 2, 0, BF16_EXPONENT)),
         }
     }
 }

@@ -32,6 +32,7 @@
 //! p\[2\] and p\[3\] those of w\[6\]; of p\[4\] bits 0 to 2 of w\[7\], whose bits 3 and 4 are bit 5 of p\[1\] and p\[3\].
 
 use super::portable::f16_to_f32;
+use super::{BF16_EXPONENT, F16_EXPONENT, uppers_are_finite};
 use crate::gguf::TensorType;
 
 /// Weights in a block of the 32-family.
@@ -328,15 +329,10 @@ impl PackedType {
     /// for such.
     pub(crate) fn are_finite(self, file_row: &[u8]) -> bool {
         let len = self.file_bytes();
-        let finite = |at: usize, exponent: u16| {
-            let upper =
-                file_row.chunks_exact(len).map(|block| u16::from_le_bytes([block[at], block[at + 1]]));
-            upper.fold(true, |all, upper| all & (upper & exponent != exponent))
-        };
         match self {
-            Self::F16 => finite(0, 0x7C00),
-            Self::BF16 | Self::F32 => finite(len - 2, 0x7F80),
-            _ => self.scales().iter().all(|&at| finite(at, 0x7C00)),
+            Self::F16 => uppers_are_finite(file_row, len, 0, F16_EXPONENT),
+            Self::BF16 | Self::F32 => uppers_are_finite(file_row, len, len - 2, BF16_EXPONENT),
+            _ => self.scales().iter().all(|&at| uppers_are_finite(file_row, len, at, F16_EXPONENT)),
         }
     }
 

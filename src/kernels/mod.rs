@@ -45,6 +45,17 @@ pub use measure::{measure, types};
 pub(crate) use isa::{add, attend, query_scale, rms_norm, rotate, silu_mul, spread};
 pub(crate) use portable::f16_to_f32;
 
+/// The exponent's bits in an f16, and in a BF16 or the upper half of an f32: all of them are set in what is not finite.
+pub(crate) const F16_EXPONENT: u16 = 0x7C00;
+const BF16_EXPONENT: u16 = 0x7F80;
+
+/// Whether of every `len` bytes the two at `at`, in which `exponent` is, are of a finite number.
+fn uppers_are_finite(bytes: &[u8], len: usize, at: usize, exponent: u16) -> bool {
+    let uppers = bytes.chunks_exact(len).map(|number| u16::from_le_bytes([number[at], number[at + 1]]));
+    // Without a way out early, which takes longer.
+    uppers.fold(true, |all, upper| all & (upper & exponent != exponent))
+}
+
 /// Whether all of `x` are finite.
 pub(crate) fn are_finite(x: &[f32]) -> bool {
     let (fours, rest) = x.as_chunks::<4>();

@@ -5,7 +5,7 @@
 use super::memory::{no_room, packed_bytes};
 use super::{Config, KvCache, Llama};
 use crate::gguf::{TensorInfo, TensorType};
-use crate::kernels::{PackedMatrix, PackedType, f16_to_f32};
+use crate::kernels::{F16_EXPONENT, PackedMatrix, PackedType, f16_to_f32};
 use crate::threads::Pool;
 use crate::{Error, ErrorKind, Result};
 use std::collections::{HashMap, VecDeque};
@@ -441,7 +441,10 @@ fn numbers(ty: TensorType, row: &[u8]) -> Option<Vec<f32>> {
 /// weights as well. No file in use has them, so that they have no kernels. After 4 bytes come their whole numbers.
 fn scale_of(ty: TensorType) -> Option<fn(&[u8]) -> f32> {
     match ty {
-        TensorType::Q8_1 => Some(|block| f16_to_f32(u16::from_le_bytes([block[0], block[1]]))),
+        TensorType::Q8_1 => Some(|block| match u16::from_le_bytes([block[0], block[1]]) {
+            bits if bits & F16_EXPONENT == F16_EXPONENT => f32::NAN,
+            bits => f16_to_f32(bits),
+        }),
         TensorType::Q8_K => Some(|block| f32::from_le_bytes([block[0], block[1], block[2], block[3]])),
         _ => None,
     }
