@@ -12,8 +12,8 @@ const INTERVAL = 100;
 const WARM_UP = { prompt: 16, tokens: 16, ms: 4000 };
 
 /**
- * Whose a function is: the first of these that its name begins with, behind what `impl` blocks have in front. Memory is
- * allocated for Candle's sake as well as ours, and is counted to Candle here.
+ * Whose a function is: the first of these that its name begins with, behind what `impl` blocks have in front. What is of
+ * memory may be for Candle's sake or for ours.
  */
 const OWNERS = [
   { owner: "products and attention", crates: ["tallow::kernels"] },

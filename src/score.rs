@@ -185,8 +185,7 @@ impl Scorer {
     /// Evaluates one chunk; does nothing where all is done. `llama` should be the same in every step.
     ///
     /// # Errors
-    /// `out_of_memory` if the cache finds no room; `worker_lost` if a thread died; `invalid_request` for a model of another
-    /// shape.
+    /// As [`Llama::forward`].
     pub fn step(&mut self, llama: &Llama) -> Result<()> {
         let start = Instant::now();
         let inputs = self.inputs();

@@ -324,7 +324,7 @@ impl Session {
     ///
     /// # Errors
     /// `invalid_request` if no request is in progress, or for a token id outside the vocabulary; `grammar_error` if the
-    /// constraint takes too long to follow; `out_of_memory` if the cache finds no room; `worker_lost` if a thread died.
+    /// constraint takes too long to follow; what [`Llama::forward`] fails with.
     pub fn step(&mut self) -> Result<Step> {
         let Some(mut generation) = self.generation.take() else {
             return Err(Error::invalid_request("no request is in progress"));

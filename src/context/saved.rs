@@ -292,22 +292,7 @@ mod tests {
             "00e4b3fdf6d28204ebfb0ac651b2f966b72fc4920cf73b1990dc170ed71221c9",
         ];
         assert_eq!(VERSION, 2);
-        let config = Config {
-            n_embd: 16,
-            n_layer: 2,
-            n_ff: 16,
-            n_head: 4,
-            n_head_kv: 2,
-            head_dim: 20,
-            n_vocab: 300,
-            n_ctx_train: 1024,
-            n_rot: 8,
-            rope_freq_base: 10_000.0,
-            rope_freq_scale: 1.0,
-            rope_attn_factor: 1.0,
-            yarn: None,
-            rms_eps: 1e-5,
-        };
+        let config = Config::of_heads(4, 2, 20);
         let (n_tok, row) = (KV_BLOCK + 3, (4 + 2 * 2) * 20);
         let quarters = (0..n_tok * 4).map(|i| if i % 3 == 0 { (1.0, 0.0) } else { (0.0, 1.0) });
         let rotation = Rotation::new(quarters, 8);

@@ -271,22 +271,7 @@ mod tests {
 
     #[test]
     fn what_a_failed_pass_left_is_not_saved() {
-        let config = Config {
-            n_embd: 16,
-            n_layer: 2,
-            n_ff: 16,
-            n_head: 2,
-            n_head_kv: 1,
-            head_dim: 8,
-            n_vocab: 3,
-            n_ctx_train: 1024,
-            n_rot: 8,
-            rope_freq_base: 10_000.0,
-            rope_freq_scale: 1.0,
-            rope_attn_factor: 1.0,
-            yarn: None,
-            rms_eps: 1e-5,
-        };
+        let config = Config::of_heads(2, 1, 8);
         let saved = |cache: &KvCache| cache.saved().map(Cow::into_owned).collect::<Vec<_>>();
         for n in [0, 10, KV_BLOCK, KV_BLOCK + 10] {
             let mut cache = KvCache::new(&config, 1024, KvType::F16);

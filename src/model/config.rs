@@ -196,6 +196,29 @@ impl Config {
     }
 }
 
+#[cfg(test)]
+impl Config {
+    /// Two layers of heads, `n_head` for queries and `n_head_kv` for keys, each `head_dim` wide.
+    pub(crate) fn of_heads(n_head: usize, n_head_kv: usize, head_dim: usize) -> Self {
+        Self {
+            n_embd: 16,
+            n_layer: 2,
+            n_ff: 16,
+            n_head,
+            n_head_kv,
+            head_dim,
+            n_vocab: 300,
+            n_ctx_train: 1024,
+            n_rot: 8,
+            rope_freq_base: 10_000.0,
+            rope_freq_scale: 1.0,
+            rope_attn_factor: 1.0,
+            yarn: None,
+            rms_eps: 1e-5,
+        }
+    }
+}
+
 /// What positions are multiplied by, and whether YaRN says of which dimensions.
 fn rope_scaling(metadata: &Metadata, architecture: &str) -> Result<(f32, bool)> {
     let type_key = keys::arch(architecture, keys::ROPE_SCALING_TYPE);

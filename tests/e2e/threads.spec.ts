@@ -13,9 +13,8 @@ const TEXT: string = JSON.parse(
 
 /**
  * Serves the package and the tiny model. `before` is run by every compute worker before its own script, `engine` by the
- * engine worker; with `once` that
- * is there for the engine worker alone; with `stalls` the first compute worker's request for it is never answered. `/die`
- * is there once `die` says so.
+ * engine worker; with `once` that is there for the engine worker alone; with `stalls` the first compute worker's request for
+ * it is never answered. `/die` is there once `die` says so.
  */
 async function open(
   page: Page,
@@ -284,9 +283,12 @@ test("one that dies between two answers is told of by the next, and all end", as
   await expect.poll(() => page.workers().length).toBe(0);
 });
 
-test("one that dies while the model answers is told of, and all end", async ({ page }) => {
-  // A compute worker sits in its wasm and takes no messages; so now and then, where it looks at the clock, it asks.
-  const before = `
+/**
+ * A script for a compute worker, which sits in its wasm and takes no messages: now and then, where it looks at the clock, it
+ * asks whether it `dies`, and does `what`.
+ */
+function asking(what: string): string {
+  return `
     const now = performance.now.bind(performance);
     let looks = 0;
     performance.now = () => {
@@ -294,10 +296,15 @@ test("one that dies while the model answers is told of, and all end", async ({ p
         const request = new XMLHttpRequest();
         request.open("GET", "/die", false);
         request.send();
-        if (request.status === 200) throw new Error("killed");
+        const dies = request.status === 200;
+        ${what}
       }
       return now();
     };`;
+}
+
+test("one that dies while the model answers is told of, and all end", async ({ page }) => {
+  const before = asking('if (dies) throw new Error("killed");');
   let die = false;
   await using _ = await open(page, { before, die: () => die });
   expect(await load(page, 2)).toBe(2);
@@ -311,22 +318,12 @@ test("one that dies while the model answers is told of, and all end", async ({ p
 test("memory that one wants while the model answers and does not get is out_of_memory, and all end", async ({
   page,
 }) => {
-  // As above; it takes 2 GiB again and again.
+  // It takes 2 GiB again and again.
   const before = `
-    const now = performance.now.bind(performance);
     const { instantiate } = WebAssembly;
     let wasm;
     WebAssembly.instantiate = async (...args) => (wasm = await instantiate(...args));
-    let looks = 0;
-    performance.now = () => {
-      if (++looks % 500 === 0) {
-        const request = new XMLHttpRequest();
-        request.open("GET", "/die", false);
-        request.send();
-        while (request.status === 200) wasm.exports.__wbindgen_malloc(0x7fff0000, 1);
-      }
-      return now();
-    };`;
+    ${asking("while (dies) wasm.exports.__wbindgen_malloc(0x7fff0000, 1);")}`;
   let die = false;
   await using _ = await open(page, { before, die: () => die });
   expect(await load(page, 2)).toBe(2);
