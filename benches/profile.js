@@ -62,7 +62,7 @@ await withBrowser({ "/named/": folder }, (browser) =>
     const { profile } = await profiler("Profiler.stop");
     const rate = ((1000 * rounds * n_decode) / ms).toFixed(0);
     console.log(
-      `${browser.version}, ${file}, one thread: ${rounds} times ${n_decode} tokens after ${n_prompt}, `,
+      `${browser.version}, ${file}, one thread: ${rounds} times ${n_decode} tokens after ${n_prompt},`,
     );
     console.log(`${rate} tokens per second while it was watched\n`);
     print(profile);
@@ -101,7 +101,9 @@ async function profilerOfWorkers(page) {
 }
 
 /** Without the hashes of crates. @param {string} name */
-const bareName = (name) => name.replace(/\[[0-9a-f]{8,16}\]/g, "");
+function bareName(name) {
+  return name.replace(/\[[0-9a-f]{8,16}\]/g, "");
+}
 
 /** Prints whose the samples are, and the functions that have most of them. */
 function print({ nodes, samples }) {
