@@ -88,7 +88,7 @@ impl Pool {
         Self {
             shared,
             pace: Mutex::new(Pace::default()),
-            reading: Trial::default(),
+            reading: Trial::new(),
             helpers: Vec::new(),
             abandon,
         }

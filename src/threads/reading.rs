@@ -9,7 +9,7 @@ use web_time::Duration;
 /// at only so many: in turns at four is best on Emerald Rapids, a fifth slower than in a row on Zen 4, and three times as slow
 /// on Zen 5, where weights of 8 bits go faster at two places and others in a row. So all are tried by the first tokens; what
 /// they compute is the same.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Trial {
     /// Which of [`CANDIDATES`] the next step takes.
     chosen: AtomicUsize,
@@ -36,13 +36,6 @@ impl Order {
     }
 }
 
-#[derive(Debug, Default)]
-struct Steps {
-    n: usize,
-    /// The shortest steps.
-    best: [Option<Duration>; CANDIDATES.len()],
-}
-
 /// The first is kept where none is better.
 const CANDIDATES: [Order; 4] = [
     Order::of_all(Reading::AtFour),
@@ -50,10 +43,38 @@ const CANDIDATES: [Order; 4] = [
     Order::of_all(Reading::InARow),
     Order { of_bytes: Reading::AtTwo, of_others: Reading::InARow },
 ];
-/// Steps that are tried: not the first, in which engines still compile.
-const TRIED: std::ops::Range<usize> = 8..32;
+/// Steps before the trial, in which engines still compile, and their order, which is the slowest nowhere.
+const WARM_UP: usize = 8;
+const AT_FIRST: usize = 1;
+/// How often each is tried.
+const TRIES: usize = 6;
+/// How often even those are that take a quarter longer than the fastest: where it takes 30 ms another may take 90.
+const TRIES_AT_LEAST: usize = 2;
+
+#[derive(Debug)]
+struct Steps {
+    warm_up: usize,
+    /// Which are still tried, in turns: one in the end.
+    left: Vec<usize>,
+    /// Whose turn it is of these, and how many turns each had.
+    turn: usize,
+    tries: usize,
+    /// The shortest step of each.
+    best: [Duration; CANDIDATES.len()],
+}
 
 impl Trial {
+    pub(crate) fn new() -> Self {
+        let steps = Steps {
+            warm_up: WARM_UP,
+            left: (0..CANDIDATES.len()).collect(),
+            turn: 0,
+            tries: 0,
+            best: [Duration::MAX; CANDIDATES.len()],
+        };
+        Self { chosen: AtomicUsize::new(AT_FIRST), steps: Mutex::new(steps) }
+    }
+
     /// The order of the next step.
     pub(crate) fn chosen(&self) -> Order {
         CANDIDATES[self.chosen.load(Ordering::Relaxed)]
@@ -62,21 +83,41 @@ impl Trial {
     /// Takes note of how long a step of one token took.
     pub(crate) fn observe(&self, step: Duration) {
         let mut steps = self.steps.lock().unwrap_or_else(PoisonError::into_inner);
-        let Steps { n, best } = &mut *steps;
-        if *n == TRIED.end {
-            return;
+        if let Some(next) = steps.observe(step) {
+            self.chosen.store(next, Ordering::Relaxed);
         }
-        if TRIED.contains(n) {
-            let best = &mut best[*n % CANDIDATES.len()];
-            *best = Some(best.map_or(step, |best| best.min(step)));
+    }
+}
+
+impl Steps {
+    /// Which of [`CANDIDATES`] the next step takes, once that is no more the first one.
+    fn observe(&mut self, step: Duration) -> Option<usize> {
+        if self.warm_up > 0 {
+            self.warm_up -= 1;
+            return (self.warm_up == 0).then(|| self.left[0]);
         }
-        *n += 1;
-        let next = if *n < TRIED.end {
-            *n % CANDIDATES.len()
-        } else {
-            (0..CANDIDATES.len()).min_by_key(|&i| best[i]).unwrap_or(0)
-        };
-        self.chosen.store(next, Ordering::Relaxed);
+        if self.left.len() == 1 {
+            return None;
+        }
+        let tried = &mut self.best[self.left[self.turn]];
+        *tried = step.min(*tried);
+        self.turn += 1;
+        if self.turn == self.left.len() {
+            self.turn = 0;
+            self.tries += 1;
+            self.give_up_slow_ones();
+        }
+        Some(self.left[self.turn])
+    }
+
+    fn give_up_slow_ones(&mut self) {
+        let best = &self.best;
+        let Some(fastest) = self.left.iter().copied().min_by_key(|&i| best[i]) else { return };
+        if self.tries == TRIES {
+            self.left = vec![fastest];
+        } else if self.tries >= TRIES_AT_LEAST {
+            self.left.retain(|&i| best[i] <= best[fastest] * 5 / 4);
+        }
     }
 }
 
@@ -84,21 +125,32 @@ impl Trial {
 mod tests {
     use super::*;
 
-    /// Steps that take `millis` of each order, and at first ten times that.
-    fn chosen(millis: impl Fn(Order) -> u64) -> Order {
-        let trial = Trial::default();
+    /// Steps that take `millis` of each order, and at first ten times that: how many each got, and which remains.
+    fn tried(millis: impl Fn(Order) -> u64) -> ([usize; CANDIDATES.len()], Order) {
+        let (trial, mut steps) = (Trial::new(), [0; CANDIDATES.len()]);
         for step in 0..100 {
+            let order = trial.chosen();
+            steps[CANDIDATES.iter().position(|&of| of == order).unwrap()] += 1;
             let slow = if step < 4 { 10 } else { 1 };
-            trial.observe(Duration::from_millis(slow * millis(trial.chosen()) + (step * 7) % 5));
+            trial.observe(Duration::from_millis(slow * millis(order) + (step * 7) % 5));
         }
-        trial.chosen()
+        (steps, trial.chosen())
     }
 
     #[test]
     fn the_faster_order_is_kept_and_the_first_where_they_are_equal() {
         for fastest in CANDIDATES {
-            assert_eq!(chosen(|order| if order == fastest { 100 } else { 120 }), fastest);
+            assert_eq!(tried(|order| if order == fastest { 100 } else { 120 }).1, fastest);
         }
-        assert_eq!(chosen(|_| 100), CANDIDATES[0]);
+        assert_eq!(tried(|_| 100).1, CANDIDATES[0]);
+    }
+
+    #[test]
+    fn a_slow_order_is_given_up_soon_and_one_that_stands_out_needs_no_more_tries() {
+        let millis = |order| if order == CANDIDATES[0] { 300 } else { 100 };
+        assert_eq!(tried(millis).0, [TRIES_AT_LEAST, 100 - TRIES_AT_LEAST - 2 * TRIES, TRIES, TRIES]);
+        let millis = |order| if order == CANDIDATES[3] { 100 } else { 300 };
+        let [a, b, c, _] = tried(millis).0;
+        assert_eq!([a, b, c], [TRIES_AT_LEAST, WARM_UP + TRIES_AT_LEAST, TRIES_AT_LEAST]);
     }
 }

@@ -77,10 +77,10 @@ type Fours<const R: usize> = [[v128; R]; 4];
 fn fields<const R: usize>(bytes: [v128; R], c: &Constants) -> Fours<R> {
     let mut fields = [bytes; 4];
     for r in 0..R {
-        fields[0][r] = v128_and(bytes[r], c.pair[0]);
-        fields[1][r] = v128_and(u16x8_shr(bytes[r], 2), c.pair[0]);
-        fields[2][r] = v128_and(u16x8_shr(bytes[r], 4), c.pair[0]);
-        fields[3][r] = v128_and(u16x8_shr(bytes[r], 6), c.pair[0]);
+        fields[0][r] = v128_and(bytes[r], c.low_2);
+        fields[1][r] = v128_and(u16x8_shr(bytes[r], 2), c.low_2);
+        fields[2][r] = v128_and(u16x8_shr(bytes[r], 4), c.low_2);
+        fields[3][r] = v128_and(u16x8_shr(bytes[r], 6), c.low_2);
     }
     fields
 }
@@ -407,13 +407,11 @@ impl Format256 for Q6K {
                         q[0][r] = v128_and(planes[0][r], c.low_6);
                         q[1][r] = v128_and(planes[1][r], c.low_6);
                         q[2][r] = v128_and(planes[2][r], c.low_6);
-                        q[3][r] = v128_or(
-                            v128_or(
-                                v128_and(u16x8_shr(planes[0][r], 6), c.pair[0]),
-                                v128_and(u16x8_shr(planes[1][r], 4), c.pair[1]),
-                            ),
-                            v128_and(u16x8_shr(planes[2][r], 2), c.pair[2]),
-                        );
+                        // Masked before they move: one mask does for all.
+                        let mut upper = v128_and(planes[0][r], c.high_2);
+                        upper = v128_or(u16x8_shr(upper, 2), v128_and(planes[1][r], c.high_2));
+                        upper = v128_or(u16x8_shr(upper, 2), v128_and(planes[2][r], c.high_2));
+                        q[3][r] = u16x8_shr(upper, 2);
                     }
                     let scales = load_each(w, q6_k::PART * (S / 4));
                     add_sixteen::<D, T, R>(&mut scaled, x, S, 32, &q, c, |sum, r| {

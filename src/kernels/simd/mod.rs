@@ -151,17 +151,16 @@ pub(super) struct Constants {
     /// Bits 4 to 7 of each byte.
     high_4: v128,
     /// Bits 0 to 2, and 0 to 4, of each byte.
-    low_3: v128,
+    high_3: v128,
+    bit_5: v128,
     low_5: v128,
     /// Bits 0 to 5 of each byte.
     low_6: v128,
-    /// Bits 2i and 2i + 1 of each byte.
-    pair: [v128; 3],
+    /// Bits 6 and 7, and 0 and 1, of each byte.
+    high_2: v128,
+    low_2: v128,
     /// Bits 2, 3, 4, and 3 and 4 of each byte.
     bit_2: v128,
-    bit_3: v128,
-    bit_4: v128,
-    bits_3_4: v128,
     /// [`Dot::HALF`]
     half: v128,
     /// 1 in each 16 bits.
@@ -219,14 +218,13 @@ impl Constants {
             n_quads: GROUP / QUAD,
             low_4: vector([0x0F; 16]),
             high_4: vector([0xF0; 16]),
-            low_3: vector([0x07; 16]),
+            high_3: vector([0xE0; 16]),
+            bit_5: vector([0x20; 16]),
             low_5: vector([0x1F; 16]),
             low_6: vector([0x3F; 16]),
-            pair: [vector([0x03; 16]), vector([0x0C; 16]), vector([0x30; 16])],
+            high_2: vector([0xC0; 16]),
+            low_2: vector([0x03; 16]),
             bit_2: vector([0x04; 16]),
-            bit_3: vector([0x08; 16]),
-            bit_4: vector([0x10; 16]),
-            bits_3_4: vector([0x18; 16]),
             half: D::HALF,
             one: sixteens(1),
             minus: [sixteens(-4), sixteens(-8), sixteens(-16), sixteens(-32)],
@@ -341,20 +339,20 @@ fn bit_at(place: u32, mask: v128, bytes: v128, bit: u32) -> v128 {
 fn five_bits<const R: usize>(chunk: usize, load: impl Fn(usize) -> [v128; R], c: &Constants) -> [v128; R] {
     let mut q = load(if chunk < 5 { chunk } else { 2 * (chunk - 5) });
     for r in 0..R {
-        q[r] = if chunk < 5 { v128_and(q[r], c.low_5) } else { v128_and(u16x8_shr(q[r], 5), c.low_3) };
+        q[r] = if chunk < 5 { v128_and(q[r], c.low_5) } else { u16x8_shr(v128_and(q[r], c.high_3), 5) };
     }
-    let with = |q: &mut [v128; R], p: usize, by: u32, bits: v128| {
+    let with = |q: &mut [v128; R], p: usize, bits: v128, by: u32| {
         let upper = load(p);
         for r in 0..R {
-            q[r] = v128_or(q[r], v128_and(u16x8_shr(upper[r], by), bits));
+            q[r] = v128_or(q[r], u16x8_shr(v128_and(upper[r], bits), by));
         }
     };
     match chunk {
-        5 => with(&mut q, 1, 3, c.bits_3_4),
-        6 => with(&mut q, 3, 3, c.bits_3_4),
+        5 => with(&mut q, 1, c.high_2, 3),
+        6 => with(&mut q, 3, c.high_2, 3),
         7 => {
-            with(&mut q, 1, 2, c.bit_3);
-            with(&mut q, 3, 1, c.bit_4);
+            with(&mut q, 1, c.bit_5, 2);
+            with(&mut q, 3, c.bit_5, 1);
         }
         _ => {}
     }
