@@ -20,6 +20,8 @@ pub(super) trait Format256: Sized {
     type Beside<C: Chunk>: Copy;
     const BYTES: usize;
     const D: usize;
+    /// Whether several tokens go over both quads of a block at once, which share their loads.
+    const BOTH_QUADS: bool;
     /// Where the scale of [`mins`](Self::mins) is.
     const DMIN: Option<usize>;
     unsafe fn sums<D: Dot, const T: usize, const R: usize>(
@@ -85,39 +87,74 @@ fn fields<const R: usize>(bytes: [v128; R], c: &Constants) -> Fours<R> {
     fields
 }
 
-/// Adds the products of the 16 activations of part `sub`, less `bias` times their sum, scaled as `scale` does it.
+/// Adds the products of the 16 activations of part `sub`, less `bias` times their sum, scaled as `scale` does it. `q` gives
+/// four `i` of the weights.
 #[inline(always)]
 unsafe fn add_sixteen<D: Dot, const T: usize, const R: usize>(
     scaled: &mut [[v128; R]; T],
     x: [*const Block256<D::Chunk>; T],
     sub: usize,
     bias: i16,
-    q: &Fours<R>,
+    q: impl Fn(usize) -> [v128; R],
     c: &Constants,
     scale: impl Fn(v128, usize) -> v128,
 ) {
-    for t in 0..T {
-        // SAFETY: the caller's: `x` points to blocks.
-        unsafe {
-            let chunks = (&raw const (*x[t]).chunks).cast::<D::Chunk>().add(4 * sub);
+    // SAFETY: the caller's: `x` points to blocks.
+    unsafe {
+        let mut sums = [[i32x4_splat(0); R]; T];
+        for t in 0..T {
             let start = D::start((&raw const (*x[t]).pairs).cast::<[i16; 2]>().add(sub), bias, c);
-            let mut sums = [start; R];
+            sums[t] = [start; R];
+        }
+        'part: {
             unroll!(I in [0 1 2 3] {
-                for r in 0..R {
-                    sums[r] = D::add(sums[r], chunks.add(I), q[I][r]);
+                if T > 1 {
+                    step!(c, 'part, 4 * sub + I);
+                }
+                let q = q(I);
+                for t in 0..T {
+                    // From the sixteen on: plain dots are a tenth slower where they are counted from the block on.
+                    let chunks = (&raw const (*x[t]).chunks).cast::<D::Chunk>().add(4 * sub);
+                    for r in 0..R {
+                        sums[t][r] = D::add(sums[t][r], chunks.add(I), q[r]);
+                    }
                 }
             });
+        }
+        for t in 0..T {
             for r in 0..R {
-                scaled[t][r] = i32x4_add(scaled[t][r], scale(sums[r], r));
+                scaled[t][r] = i32x4_add(scaled[t][r], scale(sums[t][r], r));
             }
         }
     }
+}
+
+/// Four `chunk` of sixteen numbers of 6 bits in three vectors, for each of `R` quads, of whose vectors `load` loads one.
+#[inline(always)]
+fn six_bits<const R: usize>(chunk: usize, load: impl Fn(usize) -> [v128; R], c: &Constants) -> [v128; R] {
+    let mut q = load(chunk % 3);
+    if chunk < 3 {
+        for r in 0..R {
+            q[r] = v128_and(q[r], c.low_6);
+        }
+        return q;
+    }
+    let [second, third] = [load(1), load(2)];
+    for r in 0..R {
+        // Masked before they move: one mask does for all.
+        q[r] = v128_and(q[r], c.high_2);
+        q[r] = v128_or(u16x8_shr(q[r], 2), v128_and(second[r], c.high_2));
+        q[r] = v128_or(u16x8_shr(q[r], 2), v128_and(third[r], c.high_2));
+        q[r] = u16x8_shr(q[r], 2);
+    }
+    q
 }
 
 impl Format256 for Q2K {
     type Beside<C: Chunk> = ();
     const BYTES: usize = q2_k::BYTES;
     const D: usize = q2_k::D;
+    const BOTH_QUADS: bool = true;
     const DMIN: Option<usize> = Some(q2_k::DMIN);
 
     #[inline(always)]
@@ -137,7 +174,7 @@ impl Format256 for Q2K {
                     for r in 0..R {
                         scales[r] = half_bytes(scales[r], 0, c);
                     }
-                    add_sixteen::<D, T, R>(&mut scaled, x, S, 0, &q, c, |sum, r| {
+                    add_sixteen::<D, T, R>(&mut scaled, x, S, 0, |i| q[i], c, |sum, r| {
                         D::scaled(sum, scales[r], S % 4, c)
                     });
                 });
@@ -177,6 +214,7 @@ impl Format256 for Q3K {
     type Beside<C: Chunk> = ();
     const BYTES: usize = q3_k::BYTES;
     const D: usize = q3_k::D;
+    const BOTH_QUADS: bool = false;
     const DMIN: Option<usize> = None;
 
     #[inline(always)]
@@ -200,7 +238,7 @@ impl Format256 for Q3K {
                         }
                     });
                     let scales = load_each(w, q3_k::PART * (S / 4));
-                    add_sixteen::<D, T, R>(&mut scaled, x, S, 4, &q, c, |sum, r| {
+                    add_sixteen::<D, T, R>(&mut scaled, x, S, 4, |i| q[i], c, |sum, r| {
                         D::scaled_signed(sum, scales[r], S % 4, c)
                     });
                 });
@@ -214,6 +252,7 @@ impl Format256 for Iq4Xs {
     type Beside<C: Chunk> = C::Signs;
     const BYTES: usize = iq4_xs::BYTES;
     const D: usize = iq4_xs::D;
+    const BOTH_QUADS: bool = true;
     const DMIN: Option<usize> = None;
 
     #[inline(always)]
@@ -261,6 +300,7 @@ impl Format256 for Q4K {
     type Beside<C: Chunk> = ();
     const BYTES: usize = q4_k::BYTES;
     const D: usize = q4_k::D;
+    const BOTH_QUADS: bool = true;
     const DMIN: Option<usize> = Some(q4_k::DMIN);
 
     #[inline(always)]
@@ -272,6 +312,25 @@ impl Format256 for Q4K {
         let mut scaled = [[i32x4_splat(0); R]; T];
         // SAFETY: the caller's: `w` points to quads, `x` to blocks.
         unsafe {
+            // Several tokens have no registers for the sums of both halves: they go over the vectors twice.
+            if T > 1 {
+                unroll!(S in [0 1 2 3 4 5 6 7] {
+                    let mut sums = [[i32x4_splat(0); R]; T];
+                    'part: {
+                        unroll!(C in [0 1 2 3 4 5 6 7] {
+                            step!(c, 'part, 8 * S + C);
+                            let v = load_each(w, q4_k::halves(8 * (S / 2) + C));
+                            let mut q = v;
+                            for r in 0..R {
+                                q[r] = half_bytes(v[r], S % 2, c);
+                            }
+                            add_each(&mut sums, x, 8 * S + C, &q, |sum, a, q| D::add(sum, a, q));
+                        });
+                    }
+                    add_scaled::<D, T, R>(&mut scaled, &sums, w, q4_k::PART, S, c);
+                });
+                return scaled;
+            }
             unroll!(J in [0 1 2 3] {
                 let mut sums = [[[i32x4_splat(0); R]; T]; 2];
                 'part: {
@@ -335,6 +394,7 @@ impl Format256 for Q5K {
     type Beside<C: Chunk> = ();
     const BYTES: usize = q5_k::BYTES;
     const D: usize = q5_k::D;
+    const BOTH_QUADS: bool = false;
     const DMIN: Option<usize> = Some(q5_k::DMIN);
 
     /// A lane of 16 bits has room for four chunks: 8 · 31 · 127.
@@ -385,6 +445,7 @@ impl Format256 for Q6K {
     type Beside<C: Chunk> = ();
     const BYTES: usize = q6_k::BYTES;
     const D: usize = q6_k::D;
+    const BOTH_QUADS: bool = false;
     const DMIN: Option<usize> = None;
 
     /// With its bias of 32 the sum of 16 fits 16 bits in the end, wherever it wraps before.
@@ -400,21 +461,18 @@ impl Format256 for Q6K {
             'block: {
                 unroll!(S in [0 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15] {
                     step!(c, 'block, S);
-                    let plane = |p: usize| load_each(w, q6_k::plane(S, p));
-                    let planes = [plane(0), plane(1), plane(2)];
-                    let mut q = [planes[0]; 4];
+                    // A token alone takes them quad by quad, several take them as they need them.
+                    let mut q = [[i32x4_splat(0); R]; 4];
                     for r in 0..R {
-                        q[0][r] = v128_and(planes[0][r], c.low_6);
-                        q[1][r] = v128_and(planes[1][r], c.low_6);
-                        q[2][r] = v128_and(planes[2][r], c.low_6);
-                        // Masked before they move: one mask does for all.
-                        let mut upper = v128_and(planes[0][r], c.high_2);
-                        upper = v128_or(u16x8_shr(upper, 2), v128_and(planes[1][r], c.high_2));
-                        upper = v128_or(u16x8_shr(upper, 2), v128_and(planes[2][r], c.high_2));
-                        q[3][r] = u16x8_shr(upper, 2);
+                        for i in 0..4 {
+                            [q[i][r]] = six_bits(i, |p| load_each([w[r]], q6_k::plane(S, p)), c);
+                        }
                     }
+                    let q = |i: usize| {
+                        if T == 1 { q[i] } else { six_bits(i, |p| load_each(w, q6_k::plane(S, p)), c) }
+                    };
                     let scales = load_each(w, q6_k::PART * (S / 4));
-                    add_sixteen::<D, T, R>(&mut scaled, x, S, 32, &q, c, |sum, r| {
+                    add_sixteen::<D, T, R>(&mut scaled, x, S, 32, q, c, |sum, r| {
                         D::scaled_signed(sum, scales[r], S % 4, c)
                     });
                 });
@@ -424,9 +482,9 @@ impl Format256 for Q6K {
     }
 }
 
-/// As [`tile32`](super::tile32). Where sums are of 16 bits, a token alone goes over both quads at once, which share its
-/// loads. Several tokens have too many sums for that, and so do plain dots (15 instead of 17 GMAC/s): they go over one quad
-/// after the other.
+/// As [`tile32`](super::tile32). Tokens go over both quads at once, which share their loads, or over one after the other
+/// where that leaves too many sums and operands for the registers: see `BOTH_QUADS` of the dots, for a token alone, and of
+/// the types, for several.
 #[inline(never)]
 pub(super) unsafe fn tile256<F: Format256, D: Dot, const T: usize>(
     groups: &[&[u8]],
@@ -448,7 +506,8 @@ pub(super) unsafe fn tile256<F: Format256, D: Dot, const T: usize>(
                 *x = x.add(index);
             }
             let y = &mut y[group];
-            if T == 1 && D::BOTH_QUADS {
+            let both_quads = if T == 1 { D::BOTH_QUADS } else { F::BOTH_QUADS };
+            if both_quads {
                 let rows = [rows_of(y, 0), rows_of(y, 1)];
                 add_block::<F, D, T, 2>([w, w.add(VECTOR)], x, rows, c);
             } else {

@@ -86,10 +86,7 @@ impl<const D_AT: usize, const M: usize, const BYTES: usize, const BIAS: i16> For
                     let w = load_each(w, 16 * V);
                     unroll!(PART in [0 1 2 3] { if PART < D::PARTS {
                         let part = PART;
-                        // With a step for each of four parts LLVM makes a loop of what they have in common.
-                        if D::PARTS == 2 || part == 0 {
-                            step!(c, 'block, V * D::PARTS + part);
-                        }
+                        step!(c, 'block, V * D::PARTS + part);
                         let q = [D::halves(w[0], part, c), D::halves(w[1], part, c)];
                         let to = if D::BY_8 && part == 1 { &mut in_place } else { &mut sums };
                         add_each(to, x, V, &q, |sum, low, q| {
