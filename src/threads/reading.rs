@@ -48,7 +48,7 @@ const WARM_UP: usize = 8;
 const AT_FIRST: usize = 1;
 /// How often each is tried.
 const TRIES: usize = 6;
-/// How often even those are that take a quarter longer than the fastest: where it takes 30 ms another may take 90.
+/// How often even those are that take half as long again as the fastest: where it takes 30 ms another may take 90.
 const TRIES_AT_LEAST: usize = 2;
 
 #[derive(Debug)]
@@ -116,7 +116,7 @@ impl Steps {
         if self.tries == TRIES {
             self.left = vec![fastest];
         } else if self.tries >= TRIES_AT_LEAST {
-            self.left.retain(|&i| best[i] <= best[fastest] * 5 / 4);
+            self.left.retain(|&i| best[i] <= best[fastest] * 3 / 2);
         }
     }
 }
