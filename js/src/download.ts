@@ -207,6 +207,10 @@ class Transfer {
       const expected = `expected \`bytes ${this.#offset}-\`, got \`${headers.get("content-range")}\``;
       throw new Changed(this.#message(`was answered with another range: ${expected}`));
     }
+    // Its bytes may be of another place, and would be taken for the file's until there are too many.
+    const sent = count(headers.get("content-length"));
+    if (end !== undefined && sent !== undefined && sent > end - start)
+      throw new Changed(this.#message(`was answered with ${sent} bytes as the range that ends at ${end}`));
 
     this.#check(got, this.#offset === 0 || (status === 206 && hadIfRange));
     this.version.etag ??= got.etag;
