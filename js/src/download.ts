@@ -193,7 +193,7 @@ class Transfer {
   /** Which part of the file an answer is; `undefined` where the file has no more than what is there. */
   #place(response: Response, hadIfRange: boolean): Pick<Body, "skip" | "end"> | undefined {
     const { status, headers } = response;
-    const { start, end, length } = extent(response, this.#offset);
+    const { start, end, length, sent } = extent(response, this.#offset);
     const got = { etag: headers.get("etag"), lastModified: headers.get("last-modified"), length };
     if (status === 416 && this.#offset > 0) {
       this.#check(got, true);
@@ -208,7 +208,6 @@ class Transfer {
       throw new Changed(this.#message(`was answered with another range: ${expected}`));
     }
     // Its bytes may be of another place, and would be taken for the file's until there are too many.
-    const sent = count(headers.get("content-length"));
     if (end !== undefined && sent !== undefined && sent > end - start)
       throw new Changed(this.#message(`was answered with ${sent} bytes as the range that ends at ${end}`));
 
@@ -314,20 +313,20 @@ class Transfer {
   }
 }
 
-/** Where an answer's body lies in the file, and the file's length; what is hidden is as it was asked for. */
+/** Where an answer's body lies in the file, the file's length and the body's; what is hidden is as it was asked for. */
 function extent(
   { status, headers }: Response,
   offset: number,
-): { start: number; end?: number; length: number | undefined } {
-  const contentLength = isEncoded(headers) ? undefined : count(headers.get("content-length"));
+): { start: number; end?: number; length: number | undefined; sent: number | undefined } {
+  const sent = isEncoded(headers) ? undefined : count(headers.get("content-length"));
   const contentRange = headers.get("content-range");
-  if (status !== 206 && status !== 416) return { start: 0, length: contentLength };
+  if (status !== 206 && status !== 416) return { start: 0, length: sent, sent };
   if (contentRange !== null) {
     const [, start, last, length] = /^bytes (?:(\d+)-(\d+)|\*)\/(\d+|\*)$/.exec(contentRange) ?? [];
-    return { start: Number(start), end: Number(last) + 1, length: count(length) };
+    return { start: Number(start), end: Number(last) + 1, length: count(length), sent };
   }
-  const hidden = status === 416 || contentLength === undefined ? undefined : offset + contentLength;
-  return { start: offset, length: hidden };
+  const hidden = status === 416 || sent === undefined ? undefined : offset + sent;
+  return { start: offset, length: hidden, sent };
 }
 
 /** Whether the body is decoded on its way here; S3 keeps `aws-chunked` of uploads that were, which means nothing. */

@@ -319,10 +319,9 @@ impl Format256 for Q4K {
                     'part: {
                         unroll!(C in [0 1 2 3 4 5 6 7] {
                             step!(c, 'part, 8 * S + C);
-                            let v = load_each(w, q4_k::halves(8 * (S / 2) + C));
-                            let mut q = v;
+                            let mut q = load_each(w, q4_k::halves(8 * (S / 2) + C));
                             for r in 0..R {
-                                q[r] = half_bytes(v[r], S % 2, c);
+                                q[r] = half_bytes(q[r], S % 2, c);
                             }
                             add_each(&mut sums, x, 8 * S + C, &q, |sum, a, q| D::add(sum, a, q));
                         });
