@@ -208,8 +208,7 @@ class Transfer {
       throw new Changed(this.#message(`was answered with another range: ${expected}`));
     }
     // Its bytes may be of another place, and would be taken for the file's until there are too many.
-    if (end !== undefined && sent !== undefined && sent > end - start)
-      throw new Changed(this.#message(`was answered with ${sent} bytes as the range that ends at ${end}`));
+    if (end !== undefined && sent !== undefined && sent > end - start) throw this.#overlong(end);
 
     this.#check(got, this.#offset === 0 || (status === 206 && hadIfRange));
     this.version.etag ??= got.etag;
@@ -249,8 +248,7 @@ class Transfer {
         if (chunk.length === 0) continue;
         this.#offset += chunk.length;
         // Then its bytes may be of another place as well.
-        if (end !== undefined && this.#offset > end)
-          throw new Changed(this.#message(`was answered with more than the range that ends at ${end}`));
+        if (end !== undefined && this.#offset > end) throw this.#overlong(end);
         this.#fruitless = 0;
         yield chunk;
       }
@@ -264,6 +262,10 @@ class Transfer {
     }
     // Browsers do not all tell that a body ended early.
     if (this.#lengths.length > 0 && this.#lengths[0] !== this.#offset) throw this.#brokenOff();
+  }
+
+  #overlong(end: number): Changed {
+    return new Changed(this.#message(`was answered with more than the range that ends at ${end}`));
   }
 
   #brokenOff(options?: ErrorOptions): Interruption {
