@@ -310,3 +310,11 @@ fn what_is_no_number_is_found_in_each_type() {
         }
     }
 }
+
+#[test]
+fn f16_conversion_equals_halfs_for_every_finite_number() {
+    for bits in (0..=u16::MAX).filter(|bits| bits & 0x7C00 != 0x7C00) {
+        let expected = half::f16::from_bits(bits).to_f32().to_bits();
+        assert_eq!(portable::f16_to_f32(bits).to_bits(), expected, "{bits:#06x}");
+    }
+}

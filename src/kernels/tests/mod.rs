@@ -1,9 +1,10 @@
 //! Every kernel against the oracle, and the oracle against Candle, natively and in a browser: here the products, in
-//! `floats` what goes around them.
+//! `rounding` what becomes of their activations, in `floats` what goes around them.
 
 mod floats;
+mod rounding;
 
-use super::activations::{Block, Block32, Block256, Bytes, Chunk, Operands, Rounded, SignsOfBytes, Walk};
+use super::activations::{Block, Block32, Block256, Bytes, Chunk, Operands, Rounded, SignsOfBytes};
 #[cfg(all(target_arch = "wasm32", target_feature = "relaxed-simd"))]
 use super::form::{self, Form};
 use super::layout::{Dots, Family, GROUP, LAYOUT_VERSION, PackedType, QK, QK_K, Reading, TOGETHER};
@@ -55,7 +56,8 @@ fn each_form(run: impl Fn()) {
 fn form_that_runs() -> Form {
     fn product<B: Block>(ty: PackedType, block: B) -> f32 {
         let matrix = packed(ty, 1, QK, &file(ty, 1, QK, &mut Noise(1), |_| 1.0));
-        let (groups, walk, reading) = (&[matrix.group_bytes(0)], &Walk::new(1, &[]), Reading::InARow);
+        let (groups, walk, reading) =
+            (&[matrix.group_bytes(0)], &super::activations::Walk::new(1, &[]), Reading::InARow);
         let mut dots = [[[0.0; GROUP]]];
         B::dots(&Operands { ty, groups, walk, reading, x: [&[block]] }, &mut dots);
         dots[0][0][0]
@@ -441,95 +443,6 @@ fn the_oracle_equals_the_reference_weights() {
     }
 }
 
-/// One activation a thousand times the others: of the rest of its block 8 bits would keep nothing.
-#[test]
-fn blocks_with_an_outlier_are_rounded_twice() {
-    each_form(|| {
-        let mut noise = Noise(0x94D0_49BB_1331_11EB);
-        for ty in quantized() {
-            let (n_out, n_in, n_tok) = (9, 9 * ty.block_len(), 5);
-            let file = file(ty, n_out, n_in, &mut noise, |_| 1.0);
-            let matrix = packed(ty, n_out, n_in, &file);
-            let mut x = reals(n_tok * n_in, 1.0, &mut noise);
-            // Not every token's: those without go over the same blocks, with zeros.
-            for tok in [0, 3, 4] {
-                x[tok * n_in + 4 * ty.block_len() + 7] = 1000.0;
-            }
-            let (y, weights) = (multiply(&matrix, &x), reference_weights(ty, n_out, n_in, &file));
-            let alone: Vec<f32> = x.chunks(n_in).flat_map(|x| multiply(&matrix, x)).collect();
-            assert_eq!(y, alone, "{ty:?}: a token's products are its own");
-            for (i, y) in y.iter().enumerate() {
-                let (x, w) = (&x[i / n_out * n_in..][..n_in], &weights[i % n_out * n_in..][..n_in]);
-                let exact: f64 = x.iter().zip(w).map(|(x, w)| f64::from(*x) * f64::from(*w)).sum();
-                let half_steps: f32 = w.iter().map(|w| w.abs() * 0.5 / 127.0).sum();
-                let bound = f64::from(half_steps) + exact.abs() * 1e-5;
-                assert!((f64::from(*y) - exact).abs() <= bound, "{ty:?}: {y} {exact}, {half_steps}");
-            }
-        }
-    });
-}
-
-/// Every step of both roundings is a power of 2 here, so that a fused sum has the bits of another. Rows are too short for
-/// outliers, just as long, and longer; where they are too short, all of their blocks are rounded twice.
-#[test]
-fn products_of_what_is_rounded_twice_equal_the_oracles_bit_by_bit() {
-    each_form(|| {
-        let mut noise = Noise(0x3C6E_F372_FE94_F82B);
-        for ty in quantized() {
-            let most = match ty.family() {
-                Family::By32 | Family::SignedBy32 => Block32::<isa::Chunk>::OUTLIER,
-                _ => Block256::<isa::Chunk>::OUTLIER,
-            } as usize;
-            for n_blocks in [most - 1, most, most + 1, 2 * most + 1] {
-                // Every third token has no outlier, the others have theirs in different blocks.
-                let n_outliers = (n_blocks - 1) / most;
-                let is_outlier = |tok: usize, block: usize| {
-                    let is_at = |i: usize| block == (5 * tok + 4 * i + 2) % n_blocks;
-                    n_blocks < most || tok % 3 != 1 && (0..n_outliers).any(is_at)
-                };
-                for (n_out, n_tok) in [(37, 1), (9, 3), (9, isa::TILE)] {
-                    let n_in = n_blocks * ty.block_len();
-                    let what = format!("{ty:?} {n_out}x{n_in}, {n_tok}");
-                    let file = file(ty, n_out, n_in, &mut noise, |_| 1.0);
-                    let matrix = packed(ty, n_out, n_in, &file);
-                    let blocks = (0..n_tok * n_blocks).map(|i| is_outlier(i / n_blocks, i % n_blocks));
-                    let x: Vec<f32> = blocks.flat_map(|is| whole(ty.block_len(), is, &mut noise)).collect();
-                    let again = (0..n_blocks).filter(|&block| (0..n_tok).any(|tok| is_outlier(tok, block)));
-                    let walk: Vec<u32> = (0..n_blocks).chain(again).map(|block| block as u32).collect();
-                    assert_eq!(first_walk(ty, &x, n_in), walk, "{what}");
-                    let (y, expected) = (multiply(&matrix, &x), oracle(&matrix, &x));
-                    assert_eq!(bits(&y), bits(&expected), "{what}");
-                }
-            }
-        }
-    });
-}
-
-/// A block of whole activations. Its step is 1, or an outlier's 256, and that of what this leaves is 1.
-fn whole(len: usize, is_outlier: bool, noise: &mut Noise) -> Vec<f32> {
-    let largest_at = usize::from(noise.byte()) % len;
-    let mut number = || f32::from((noise.byte() as i8).clamp(-126, 126));
-    let mut x: Vec<f32> = (0..len).map(|_| number()).collect();
-    x[largest_at] = -127.0;
-    if is_outlier {
-        x.iter_mut().for_each(|x| *x += 256.0 * number());
-        x[largest_at ^ 1] = 127.0 * 256.0;
-    }
-    x
-}
-
-/// The blocks that the first tile's products go over.
-fn first_walk(ty: PackedType, x: &[f32], n_in: usize) -> Vec<u32> {
-    let walk = |walk: &Walk| walk.blocks().to_vec();
-    match Activations::new(ty.family(), x, n_in, &Pool::single()).expect("activations") {
-        Activations::Float(_) => Vec::new(),
-        Activations::By32(x) => walk(&x.tile_of(0).0.walk),
-        Activations::SignedBy32(x) => walk(&x.tile_of(0).0.walk),
-        Activations::By256(x) => walk(&x.tile_of(0).0.walk),
-        Activations::SignedBy256(x) => walk(&x.tile_of(0).0.walk),
-    }
-}
-
 #[test]
 fn every_type_can_be_measured() {
     let time = web_time::Duration::from_millis(1);
@@ -540,64 +453,6 @@ fn every_type_can_be_measured() {
     let error = super::measure(TensorType::IQ1_S, 1, time).expect_err("no kernels");
     assert_eq!(error.detail(), "there are no kernels for type IQ1_S");
     assert!(super::measure(TensorType::Q4_0, 0, time).is_err());
-}
-
-#[test]
-fn activations_are_rounded_to_the_nearest_step() {
-    assert_kernels();
-    let mut noise = Noise(0xA076_1D64_78BD_642F);
-    for size in [0.0, 1e-38, 1e-30, 1.0, 1e4, 1e30] {
-        let x: Vec<f32> = (0..QK_K).map(|_| noise.real() * size).collect();
-        let mut block = Block256::<_>::zeroed();
-        block.round(&x);
-        let largest = portable::max_abs(&x);
-        assert_eq!(block.d, largest / 127.0);
-        let scale = if size > 1e-37 { 127.0 / largest } else { 0.0 };
-        let q: Vec<i8> = block.chunks.iter().flat_map(|chunk| chunk.get()).collect();
-        let expected: Vec<i8> = x.iter().map(|x| (x * scale).round_ties_even() as i8).collect();
-        assert_eq!(q, expected);
-        for (i, sum) in block.sums.iter().enumerate() {
-            assert_eq!(*sum, q[32 * i..32 * i + 32].iter().map(|q| i16::from(*q)).sum::<i16>());
-        }
-        for (i, [low, high]) in block.pairs.iter().enumerate() {
-            let of = |from: usize| {
-                q[16 * i..16 * i + 16]
-                    .iter()
-                    .enumerate()
-                    .filter(|(k, _)| k % 4 / 2 == from)
-                    .map(|(_, q)| i16::from(*q))
-                    .sum::<i16>()
-            };
-            assert_eq!((*low, *high), (of(0), of(1)));
-        }
-        let mut block = Block32::<_>::zeroed();
-        block.round(&x[..QK]);
-        let sum: i32 = block.chunks.iter().flat_map(|chunk| chunk.get()).map(i32::from).sum();
-        assert_eq!(block.sum, block.d * sum as f32);
-        assert_eq!(i32::from(block.pairs[0]) + i32::from(block.pairs[1]), sum);
-    }
-}
-
-/// Every number halfway between two whole ones goes to the even one.
-#[test]
-fn activations_halfway_between_two_steps_are_rounded_to_the_even_one() {
-    assert_kernels();
-    let lower: [i8; 256] = std::array::from_fn(|i| (i as i8).clamp(-127, 126));
-    for scale in [1.0, 0.25] {
-        let x = lower.map(|lower| (f32::from(lower) + 0.5) / scale);
-        let mut chunks = [isa::Chunk::new([0; 4]); 64];
-        isa::round_to(&x, scale, &mut chunks);
-        let q: Vec<i8> = chunks.into_iter().flat_map(Chunk::get).collect();
-        assert_eq!(q, lower.map(|lower| lower + (lower & 1)), "{scale}");
-    }
-}
-
-#[test]
-fn f16_conversion_equals_halfs_for_every_finite_number() {
-    for bits in (0..=u16::MAX).filter(|bits| bits & 0x7C00 != 0x7C00) {
-        let expected = half::f16::from_bits(bits).to_f32().to_bits();
-        assert_eq!(portable::f16_to_f32(bits).to_bits(), expected, "{bits:#06x}");
-    }
 }
 
 /// The product by the portable loops, whatever runs here.
