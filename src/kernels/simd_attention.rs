@@ -66,28 +66,29 @@ pub(crate) fn attend(attend: &Attend, y: &mut [f32], log_sums: &mut [f32]) {
         KvType::F16 | KvType::F32 => None,
     };
     let mut widened = vec![[0.0_f32; 4]; if widen.is_some() { 2 * POSITIONS * width / 4 } else { 0 }];
+    let mut scores = [f32x4_splat(0.0); POSITIONS];
     let row = ty.row_bytes(width);
     fetch(&k[..n_pos * row]);
     fetch(&v[..n_pos * row]);
     for begin in (0..n_pos).step_by(POSITIONS) {
         let n = POSITIONS.min(n_pos - begin);
         let rows = begin * row..(begin + n) * row;
-        let (k, v) = (&k[rows.clone()], &v[rows]);
+        let (k, v, scores) = (&k[rows.clone()], &v[rows], &mut scores[..n]);
         if let Some(widen) = widen {
             let (wide_k, wide_v) = widened.split_at_mut(POSITIONS * width / 4);
             widen(k, width, wide_k);
             widen(v, width, wide_v);
             for four in &mut fours {
                 // SAFETY: `n` rows of `width` numbers are in each.
-                unsafe { four.see::<f32>(wide_k.as_ptr().cast(), wide_v.as_ptr().cast(), begin, n) };
+                unsafe { four.see::<f32>(wide_k.as_ptr().cast(), wide_v.as_ptr().cast(), begin, scores) };
             }
         } else {
             for four in &mut fours {
                 // SAFETY: as above; vectors may lie anywhere.
                 unsafe {
                     match ty {
-                        KvType::F32 => four.see::<f32>(k.as_ptr().cast(), v.as_ptr().cast(), begin, n),
-                        _ => four.see::<u16>(k.as_ptr().cast(), v.as_ptr().cast(), begin, n),
+                        KvType::F32 => four.see::<f32>(k.as_ptr().cast(), v.as_ptr().cast(), begin, scores),
+                        _ => four.see::<u16>(k.as_ptr().cast(), v.as_ptr().cast(), begin, scores),
                     }
                 }
             }
@@ -182,65 +183,69 @@ struct Four<'a> {
 }
 
 impl Four<'_> {
-    /// Takes the `n` positions from `begin` on, whose keys and values are given.
+    /// Takes the positions from `begin` on, whose keys and values are given, as many as there is room for in `scores`.
     ///
     /// # Safety
-    /// `k` and `v` point to `n` rows of `width` numbers, here and in what this calls; `n` is at most [`POSITIONS`].
-    unsafe fn see<N: Number>(&mut self, k: *const N, v: *const N, begin: usize, n: usize) {
+    /// `k` and `v` point to as many rows of `width` numbers, here and in what this calls.
+    unsafe fn see<N: Number>(&mut self, k: *const N, v: *const N, begin: usize, scores: &mut [v128]) {
         // SAFETY: the caller's.
         unsafe {
             match self.q.len() / self.width {
-                4 => self.see_by::<N, 4>(k, v, begin, n),
-                3 => self.see_by::<N, 3>(k, v, begin, n),
-                2 => self.see_by::<N, 2>(k, v, begin, n),
-                _ => self.see_by::<N, 1>(k, v, begin, n),
+                4 => self.see_by::<N, 4, 2>(k, v, begin, scores),
+                3 => self.see_by::<N, 3, 3>(k, v, begin, scores),
+                2 => self.see_by::<N, 2, 4>(k, v, begin, scores),
+                _ => self.see_by::<N, 1, 4>(k, v, begin, scores),
             }
         }
     }
 
+    /// By `Q` queries, with each of which `S` keys, or vectors of values, go together: sums for enough of them that none
+    /// waits for the one before, in the 16 registers of x64 beside what they are made of.
     #[inline(never)]
-    unsafe fn see_by<N: Number, const Q: usize>(&mut self, k: *const N, v: *const N, begin: usize, n: usize) {
+    unsafe fn see_by<N: Number, const Q: usize, const S: usize>(
+        &mut self,
+        k: *const N,
+        v: *const N,
+        begin: usize,
+        scores: &mut [v128],
+    ) {
         let c = &Constants::hidden();
-        let mut scores = [f32x4_splat(0.0); POSITIONS];
         // SAFETY: the caller's: `Q` queries.
-        unsafe { scores_of::<N, Q>(self.q.as_ptr(), k, self.width, n, &mut scores, c) };
-        let shrink = self.soften(begin, n, &mut scores, c);
+        unsafe { scores_of::<N, Q, S>(self.q.as_ptr(), k, self.width, scores, c) };
+        let shrink = self.soften(begin, scores, c);
         if !i32x4_all_true(f32x4_eq(shrink, c.exp.one)) {
             self.scale(shrink);
         }
         // SAFETY: as above.
-        unsafe { add_values::<N, Q>(&scores[..n], v, self.width, self.y.as_mut_ptr(), c) };
+        unsafe { add_values::<N, Q, S>(scores, v, self.width, self.y.as_mut_ptr(), c) };
     }
 
     /// Scores to weights relative to the largest yet, scaled for the values; what the sums so far are to be multiplied by.
     #[inline(always)]
-    fn soften(&mut self, begin: usize, n: usize, scores: &mut [v128; POSITIONS], c: &Constants) -> v128 {
+    fn soften(&mut self, begin: usize, scores: &mut [v128], c: &Constants) -> v128 {
         // SAFETY: four numbers are a vector.
         let seen = i32x4_sub(unsafe { v128_load(self.seen.as_ptr().cast()) }, i32x4_splat(begin as i32));
-        let all_seen = i32x4_all_true(i32x4_ge(seen, i32x4_splat(n as i32)));
+        let all_seen = i32x4_all_true(i32x4_ge(seen, i32x4_splat(scores.len() as i32)));
         let hidden = f32x4_splat(f32::NEG_INFINITY);
         if !all_seen {
-            for pos in 0..n {
-                scores[pos] = v128_bitselect(scores[pos], hidden, i32x4_gt(seen, i32x4_splat(pos as i32)));
+            for (pos, score) in scores.iter_mut().enumerate() {
+                *score = v128_bitselect(*score, hidden, i32x4_gt(seen, i32x4_splat(pos as i32)));
             }
         }
-        let mut largest = self.largest;
-        for pos in 0..n {
-            largest = f32x4_pmax(largest, scores[pos]);
-        }
+        let largest = scores.iter().fold(self.largest, |largest, &score| f32x4_pmax(largest, score));
         // The least e^x stands for 0, which only positions that are not seen have to be.
         let shrink = exp(f32x4_sub(self.largest, largest), &c.exp);
         let mut total = f32x4_mul(self.total, shrink);
         if all_seen {
-            for pos in 0..n {
-                scores[pos] = exp_scaled(f32x4_sub(scores[pos], largest), &c.exp, self.shift);
-                total = f32x4_add(total, scores[pos]);
+            for score in scores {
+                *score = exp_scaled(f32x4_sub(*score, largest), &c.exp, self.shift);
+                total = f32x4_add(total, *score);
             }
         } else {
-            for pos in 0..n {
-                let weight = exp_scaled(f32x4_sub(scores[pos], largest), &c.exp, self.shift);
-                scores[pos] = v128_and(weight, f32x4_ne(scores[pos], hidden));
-                total = f32x4_add(total, scores[pos]);
+            for score in scores {
+                let weight = exp_scaled(f32x4_sub(*score, largest), &c.exp, self.shift);
+                *score = v128_and(weight, f32x4_ne(*score, hidden));
+                total = f32x4_add(total, *score);
             }
         }
         (self.largest, self.total) = (largest, total);
@@ -306,68 +311,88 @@ fn fetch(bytes: &[u8]) {
     }
 }
 
-/// The products of `Q` queries, one to a lane, with `n` keys, two keys at a time.
+/// The products of `Q` queries, one to a lane, with as many keys as there is room for in `scores`, `S` at a time.
 #[inline(always)]
-unsafe fn scores_of<N: Number, const Q: usize>(
+unsafe fn scores_of<N: Number, const Q: usize, const S: usize>(
     q: *const f32,
     k: *const N,
     width: usize,
-    n: usize,
-    scores: &mut [v128; POSITIONS],
+    scores: &mut [v128],
     c: &Constants,
 ) {
-    for pos in (0..n).step_by(2) {
-        let second = usize::from(pos + 1 < n);
-        let mut sums = [[f32x4_splat(0.0); LANES]; 2];
-        // SAFETY: the caller's; widths are multiples of HEAD_MULTIPLE.
+    let n = scores.len();
+    for pos in (0..n).step_by(S) {
+        // Where fewer are left, the last is taken more than once.
+        let pos: [usize; S] = std::array::from_fn(|i| (pos + i).min(n - 1));
+        let mut sums = [[f32x4_splat(0.0); LANES]; S];
+        // SAFETY: the caller's; widths are multiples of 4.
         unsafe {
-            let keys = [k.add(pos * width), k.add((pos + second) * width)];
-            for d in (0..width).step_by(8) {
-                for d in [d, d + 4] {
-                    let k = [N::load(keys[0].add(d), c), N::load(keys[1].add(d), c)];
-                    for r in 0..Q {
-                        let x = load(q.add(Q * d + 4 * r));
-                        sums[0][r] = mul_add(x, k[0], sums[0][r]);
-                        sums[1][r] = mul_add(x, k[1], sums[1][r]);
+            let keys = pos.map(|pos| k.add(pos * width));
+            for d in (0..width).step_by(4) {
+                let k = keys.map(|k| N::load(k.add(d), c));
+                for r in 0..Q {
+                    let x = load(q.add(Q * d + 4 * r));
+                    for i in 0..S {
+                        sums[i][r] = mul_add(x, k[i], sums[i][r]);
                     }
                 }
             }
         }
-        scores[pos] = sums_of(sums[0]);
-        scores[pos + second] = sums_of(sums[second]);
+        for i in 0..S {
+            scores[pos[i]] = sums_of(sums[i]);
+        }
     }
 }
 
-/// Adds the values, weighted, to `y`, `(Q, width)`.
+/// Adds the values, weighted, to `y`, `(Q, width)`: `4 * S` numbers of each at a time, and 8 at a time of what is left.
 #[inline(always)]
-unsafe fn add_values<N: Number, const Q: usize>(
+unsafe fn add_values<N: Number, const Q: usize, const S: usize>(
     weights: &[v128],
     v: *const N,
     width: usize,
     y: *mut f32,
     c: &Constants,
 ) {
-    for d in (0..width).step_by(8) {
-        // SAFETY: the caller's; widths are multiples of 8.
-        unsafe {
-            let mut sums = [[f32x4_splat(0.0); 2]; Q];
+    // Widths are multiples of 8, and so is what is left.
+    let whole = width - width % if S.is_multiple_of(2) { 4 * S } else { 8 * S };
+    // SAFETY: the caller's.
+    unsafe {
+        for d in (0..whole).step_by(4 * S) {
+            add_columns::<N, Q, S>(weights, v.add(d), width, y.add(d), c);
+        }
+        for d in (whole..width).step_by(8) {
+            add_columns::<N, Q, 2>(weights, v.add(d), width, y.add(d), c);
+        }
+    }
+}
+
+/// `4 * S` columns of that.
+#[inline(always)]
+unsafe fn add_columns<N: Number, const Q: usize, const S: usize>(
+    weights: &[v128],
+    mut v: *const N,
+    width: usize,
+    y: *mut f32,
+    c: &Constants,
+) {
+    // SAFETY: the caller's.
+    unsafe {
+        let at = |r: usize, i: usize| y.add(r * width + 4 * i);
+        let mut sums: [[v128; S]; Q] = std::array::from_fn(|r| std::array::from_fn(|i| load(at(r, i))));
+        for weights in weights {
+            let values: [v128; S] = std::array::from_fn(|i| N::load(v.add(4 * i), c));
+            let weights: *const u32 = (&raw const *weights).cast();
             for r in 0..Q {
-                sums[r] = [load(y.add(r * width + d)), load(y.add(r * width + d + 4))];
-            }
-            let mut v = v.add(d);
-            for weights in weights {
-                let values = [N::load(v, c), N::load(v.add(4), c)];
-                let weights: *const u32 = (&raw const *weights).cast();
-                for r in 0..Q {
-                    let weight = v128_load32_splat(weights.add(r));
-                    sums[r][0] = mul_add(weight, values[0], sums[r][0]);
-                    sums[r][1] = mul_add(weight, values[1], sums[r][1]);
+                let weight = v128_load32_splat(weights.add(r));
+                for i in 0..S {
+                    sums[r][i] = mul_add(weight, values[i], sums[r][i]);
                 }
-                v = v.add(width);
             }
-            for r in 0..Q {
-                store(y.add(r * width + d), sums[r][0]);
-                store(y.add(r * width + d + 4), sums[r][1]);
+            v = v.add(width);
+        }
+        for r in 0..Q {
+            for i in 0..S {
+                store(at(r, i), sums[r][i]);
             }
         }
     }
