@@ -1,15 +1,16 @@
-//! Attention, in 128-bit SIMD: keys scored, scores to weights, values added, tile by tile of positions.
+//! Attention to a block of positions, in 128-bit SIMD: all keys scored, scores to weights, all values added.
 
 // An index goes over several arrays at once.
 #![allow(clippy::needless_range_loop)]
 
 use super::Attend;
 use super::isa::mul_add;
-use super::kv::{KV_BLOCK, KvType, bf16_to_f32};
-use super::simd_float::{Constants, exp, exp_scaled, load, load_f16, store};
+use super::kv::{KvType, bf16_to_f32};
+use super::simd_float::{Constants, exp_scaled, load, load_f16, store};
 use core::arch::wasm32::*;
+use std::ops::Range;
 
-/// Positions whose scores are held at once.
+/// Positions whose keys or values are widened at once.
 const POSITIONS: usize = 32;
 
 /// Bytes that memory gives at once.
@@ -32,70 +33,81 @@ pub(crate) fn query_scale(ty: KvType) -> f32 {
     }
 }
 
-// A block is whole tiles.
-const _: () = assert!(KV_BLOCK.is_multiple_of(POSITIONS));
-
-/// As [`portable::attend`](super::portable::attend), tile by tile with the largest score so far: Milakov and Gimelshein
-/// 2018 (<https://arxiv.org/abs/1805.02867>). Where several fours of queries see a tile, its halves are widened once for
-/// all of them; numbers of 8 bits always are.
+/// As [`portable::attend`](super::portable::attend). Keys are fetched and scored before values are, so that a level of
+/// cache has to hold only one of the two.
 pub(crate) fn attend(attend: &Attend, y: &mut [f32], log_sums: &mut [f32]) {
     attend.check(y, log_sums);
     let &Attend { q, ty, k, v, width, .. } = attend;
-    let n_q = q.len() / width;
-    let n_pos = attend.n_pos();
+    let (n_q, n_pos) = (q.len() / width, attend.n_pos());
     y.fill(0.0);
-    let scale = query_scale(ty);
-    // It is a power of 2.
-    let log2_scale = f32x4_splat((scale.to_bits() >> 23) as f32 - 127.0);
-    let shift = f32x4_add(Constants::hidden().exp.shift, log2_scale);
     let q = &side_by_side(q, width);
-    let fours = q.chunks(LANES * width).zip(y.chunks_mut(LANES * width)).enumerate();
-    let mut fours: Vec<Four> = fours
-        .map(|(four, (q, y))| {
-            let n_q = q.len() / width;
-            // A lane without a query sees what the last one does.
-            let seen = std::array::from_fn(|lane| attend.seen(LANES * four + lane.min(n_q - 1)) as i32);
-            // Below every score, and finite: nothing is taken from an infinity where nothing has been seen.
-            let (largest, total) = (f32x4_splat(f32::MIN), f32x4_splat(0.0));
-            Four { q, y, width, seen, largest, total, shift }
-        })
-        .collect();
-    let widen: Option<Widen> = match ty {
-        KvType::F16 if n_q >= 2 * LANES => Some(widen_halves),
-        KvType::Q8_0 => Some(widen_q8_0),
-        KvType::F16 | KvType::F32 => None,
-    };
-    let mut widened = vec![[0.0_f32; 4]; if widen.is_some() { 2 * POSITIONS * width / 4 } else { 0 }];
-    let mut scores = [f32x4_splat(0.0); POSITIONS];
-    let row = ty.row_bytes(width);
-    fetch(&k[..n_pos * row]);
-    fetch(&v[..n_pos * row]);
-    for begin in (0..n_pos).step_by(POSITIONS) {
-        let n = POSITIONS.min(n_pos - begin);
-        let rows = begin * row..(begin + n) * row;
-        let (k, v, scores) = (&k[rows.clone()], &v[rows], &mut scores[..n]);
-        if let Some(widen) = widen {
-            let (wide_k, wide_v) = widened.split_at_mut(POSITIONS * width / 4);
-            widen(k, width, wide_k);
-            widen(v, width, wide_v);
-            for four in &mut fours {
-                // SAFETY: `n` rows of `width` numbers are in each.
-                unsafe { four.see::<f32>(wide_k.as_ptr().cast(), wide_v.as_ptr().cast(), begin, scores) };
-            }
-        } else {
-            for four in &mut fours {
-                // SAFETY: as above; vectors may lie anywhere.
-                unsafe {
-                    match ty {
-                        KvType::F32 => four.see::<f32>(k.as_ptr().cast(), v.as_ptr().cast(), begin, scores),
-                        _ => four.see::<u16>(k.as_ptr().cast(), v.as_ptr().cast(), begin, scores),
-                    }
-                }
-            }
-        }
+    let mut scores = vec![f32x4_splat(0.0); n_q.div_ceil(LANES) * n_pos];
+    let fours = q.chunks(LANES * width).zip(y.chunks_mut(LANES * width)).zip(scores.chunks_exact_mut(n_pos));
+    let total = f32x4_splat(0.0);
+    let mut fours: Vec<Four> = fours.map(|((q, y), scores)| Four { q, y, width, scores, total }).collect();
+    let mut rows = Rows::new(ty, width, n_q);
+    let n_bytes = n_pos * ty.row_bytes(width);
+    rows.each(&k[..n_bytes], |positions, keys| {
+        // SAFETY: `keys` are those of `positions`.
+        fours.iter_mut().for_each(|four| unsafe { four.score(positions.clone(), keys) });
+    });
+    for (i, (four, log_sums)) in fours.iter_mut().zip(log_sums.chunks_mut(LANES)).enumerate() {
+        // A lane without a query sees what the last one does.
+        let seen = std::array::from_fn(|lane| attend.seen(LANES * i + lane.min(log_sums.len() - 1)) as i32);
+        log_sums.copy_from_slice(&four.soften(seen, query_scale(ty))[..log_sums.len()]);
     }
-    for (mut four, log_sums) in fours.into_iter().zip(log_sums.chunks_mut(LANES)) {
-        log_sums.copy_from_slice(&four.finish(scale)[..log_sums.len()]);
+    rows.each(&v[..n_bytes], |positions, values| {
+        // SAFETY: as above.
+        fours.iter_mut().for_each(|four| unsafe { four.add(positions.clone(), values) });
+    });
+    fours.iter_mut().for_each(Four::divide);
+}
+
+/// Some rows of keys or values, each of a head's width: halves as they are, or f32.
+#[derive(Clone, Copy)]
+enum Tile {
+    Halves(*const u16),
+    Numbers(*const f32),
+}
+
+/// How rows are read. Where several fours of queries see them, halves are widened once for all; numbers of 8 bits are
+/// always.
+struct Rows {
+    ty: KvType,
+    width: usize,
+    widen: Option<Widen>,
+    /// `(POSITIONS, width)`, where rows are widened.
+    widened: Vec<[f32; 4]>,
+}
+
+impl Rows {
+    fn new(ty: KvType, width: usize, n_q: usize) -> Self {
+        let widen: Option<Widen> = match ty {
+            KvType::F16 if n_q >= 2 * LANES => Some(widen_halves),
+            KvType::Q8_0 => Some(widen_q8_0),
+            KvType::F16 | KvType::F32 => None,
+        };
+        let n_widened = if widen.is_some() { POSITIONS * width / 4 } else { 0 };
+        Self { ty, width, widen, widened: vec![[0.0; 4]; n_widened] }
+    }
+
+    /// Calls `see` with all of `rows`, as many at a time as are widened, and their positions.
+    fn each(&mut self, rows: &[u8], mut see: impl FnMut(Range<usize>, Tile)) {
+        let row = self.ty.row_bytes(self.width);
+        let n = rows.len() / row;
+        fetch(rows);
+        let Some(widen) = self.widen else {
+            return match self.ty {
+                KvType::F16 => see(0..n, Tile::Halves(rows.as_ptr().cast())),
+                // Vectors may lie anywhere.
+                _ => see(0..n, Tile::Numbers(rows.as_ptr().cast())),
+            };
+        };
+        for (tile, rows) in rows.chunks(POSITIONS * row).enumerate() {
+            widen(rows, self.width, &mut self.widened);
+            let begin = tile * POSITIONS;
+            see(begin..n.min(begin + POSITIONS), Tile::Numbers(self.widened.as_ptr().cast()));
+        }
     }
 }
 
@@ -167,64 +179,82 @@ impl Number for f32 {
     }
 }
 
-/// Up to four queries and what they have seen, one to a lane.
+/// Up to four queries, one to a lane. With `Q` of them go `S` keys, or vectors of values, at a time: enough sums that
+/// none waits for the one before, and no more than x64's 16 registers hold beside what they are made of.
 struct Four<'a> {
     q: &'a [f32],     // (width / 4, n_q, 4)
     y: &'a mut [f32], // (n_q, width)
     width: usize,
-    /// How many positions each may see.
-    seen: [i32; LANES],
-    /// The largest score of each.
-    largest: v128,
-    /// The sum of each one's weights, relative to that, scaled.
+    /// Of each position; then the weights that come of them.
+    scores: &'a mut [v128],
+    /// The sum of each lane's weights.
     total: v128,
-    /// By which [`exp_scaled`] scales weights as queries were.
-    shift: v128,
 }
 
 impl Four<'_> {
-    /// Takes the positions from `begin` on, whose keys and values are given, as many as there is room for in `scores`.
+    /// Scores the keys of `positions`.
     ///
     /// # Safety
-    /// `k` and `v` point to as many rows of `width` numbers, here and in what this calls.
-    unsafe fn see<N: Number>(&mut self, k: *const N, v: *const N, begin: usize, scores: &mut [v128]) {
+    /// `keys` are as many rows of `width` numbers, here and in what this calls.
+    unsafe fn score(&mut self, positions: Range<usize>, keys: Tile) {
         // SAFETY: the caller's.
         unsafe {
-            match self.q.len() / self.width {
-                4 => self.see_by::<N, 4, 2>(k, v, begin, scores),
-                3 => self.see_by::<N, 3, 3>(k, v, begin, scores),
-                2 => self.see_by::<N, 2, 4>(k, v, begin, scores),
-                _ => self.see_by::<N, 1, 4>(k, v, begin, scores),
+            match keys {
+                Tile::Halves(k) => self.score_by(positions, k),
+                Tile::Numbers(k) => self.score_by(positions, k),
             }
         }
     }
 
-    /// By `Q` queries, with each of which `S` keys, or vectors of values, go together: sums for enough of them that none
-    /// waits for the one before, in the 16 registers of x64 beside what they are made of.
-    #[inline(never)]
-    unsafe fn see_by<N: Number, const Q: usize, const S: usize>(
-        &mut self,
-        k: *const N,
-        v: *const N,
-        begin: usize,
-        scores: &mut [v128],
-    ) {
-        let c = &Constants::hidden();
-        // SAFETY: the caller's: `Q` queries.
-        unsafe { scores_of::<N, Q, S>(self.q.as_ptr(), k, self.width, scores, c) };
-        let shrink = self.soften(begin, scores, c);
-        if !i32x4_all_true(f32x4_eq(shrink, c.exp.one)) {
-            self.scale(shrink);
+    unsafe fn score_by<N: Number>(&mut self, positions: Range<usize>, k: *const N) {
+        let (q, width, scores) = (self.q, self.width, &mut self.scores[positions]);
+        // SAFETY: the caller's: so many queries.
+        unsafe {
+            match q.len() / width {
+                4 => scores_of::<N, 4, 2>(q, k, width, scores),
+                3 => scores_of::<N, 3, 3>(q, k, width, scores),
+                2 => scores_of::<N, 2, 4>(q, k, width, scores),
+                _ => scores_of::<N, 1, 4>(q, k, width, scores),
+            }
         }
-        // SAFETY: as above.
-        unsafe { add_values::<N, Q, S>(scores, v, self.width, self.y.as_mut_ptr(), c) };
     }
 
-    /// Scores to weights relative to the largest yet, scaled for the values; what the sums so far are to be multiplied by.
-    #[inline(always)]
-    fn soften(&mut self, begin: usize, scores: &mut [v128], c: &Constants) -> v128 {
+    /// Adds the values of `positions`, by their weights.
+    ///
+    /// # Safety
+    /// As [`score`](Self::score).
+    unsafe fn add(&mut self, positions: Range<usize>, values: Tile) {
+        // SAFETY: the caller's.
+        unsafe {
+            match values {
+                Tile::Halves(v) => self.add_by(positions, v),
+                Tile::Numbers(v) => self.add_by(positions, v),
+            }
+        }
+    }
+
+    unsafe fn add_by<N: Number>(&mut self, positions: Range<usize>, v: *const N) {
+        let (weights, width, y) = (&self.scores[positions], self.width, &mut *self.y);
+        // SAFETY: as above.
+        unsafe {
+            match y.len() / width {
+                4 => add_values::<N, 4, 2>(weights, v, width, y),
+                3 => add_values::<N, 3, 3>(weights, v, width, y),
+                2 => add_values::<N, 2, 4>(weights, v, width, y),
+                _ => add_values::<N, 1, 4>(weights, v, width, y),
+            }
+        }
+    }
+
+    /// Scores, of which each lane sees so many, to weights relative to the largest and times `scale`, a power of 2,
+    /// which the total is without. Returns the logarithm of the sum of each lane's e^score, -infinity where it sees
+    /// nothing.
+    #[inline(never)]
+    fn soften(&mut self, seen: [i32; LANES], scale: f32) -> [f32; LANES] {
+        let c = &Constants::hidden().exp;
+        let scores = &mut *self.scores;
         // SAFETY: four numbers are a vector.
-        let seen = i32x4_sub(unsafe { v128_load(self.seen.as_ptr().cast()) }, i32x4_splat(begin as i32));
+        let seen = unsafe { v128_load(seen.as_ptr().cast()) };
         let all_seen = i32x4_all_true(i32x4_ge(seen, i32x4_splat(scores.len() as i32)));
         let hidden = f32x4_splat(f32::NEG_INFINITY);
         if !all_seen {
@@ -232,54 +262,48 @@ impl Four<'_> {
                 *score = v128_bitselect(*score, hidden, i32x4_gt(seen, i32x4_splat(pos as i32)));
             }
         }
-        let largest = scores.iter().fold(self.largest, |largest, &score| f32x4_pmax(largest, score));
-        // The least e^x stands for 0, which only positions that are not seen have to be.
-        let shrink = exp(f32x4_sub(self.largest, largest), &c.exp);
-        let mut total = f32x4_mul(self.total, shrink);
+        // Finite: nothing is taken from an infinity where nothing is seen.
+        let below_all = f32x4_splat(f32::MIN);
+        let largest = scores.iter().fold(below_all, |largest, &score| f32x4_pmax(largest, score));
+        let shift = f32x4_add(c.shift, f32x4_splat((scale.to_bits() >> 23) as f32 - 127.0));
+        let mut total = f32x4_splat(0.0);
         if all_seen {
             for score in scores {
-                *score = exp_scaled(f32x4_sub(*score, largest), &c.exp, self.shift);
+                *score = exp_scaled(f32x4_sub(*score, largest), c, shift);
                 total = f32x4_add(total, *score);
             }
         } else {
             for score in scores {
-                let weight = exp_scaled(f32x4_sub(*score, largest), &c.exp, self.shift);
+                // The least e^x stands for 0, which only positions that are not seen have to be.
+                let weight = exp_scaled(f32x4_sub(*score, largest), c, shift);
                 *score = v128_and(weight, f32x4_ne(*score, hidden));
                 total = f32x4_add(total, *score);
             }
         }
-        (self.largest, self.total) = (largest, total);
-        shrink
-    }
-
-    /// Sums, whose weights are scaled by `scale`, to means; the logarithms of the sums of e^score. Who has seen nothing has 0
-    /// and -infinity.
-    fn finish(&mut self, scale: f32) -> [f32; LANES] {
-        let one = f32x4_splat(1.0);
-        let nothing = f32x4_eq(self.total, f32x4_splat(0.0));
-        self.total = f32x4_mul(self.total, f32x4_splat(1.0 / scale));
-        self.scale(f32x4_div(one, v128_bitselect(one, self.total, nothing)));
-        let [mut largest, mut total] = [[0.0_f32; LANES]; 2];
-        // SAFETY: four numbers are a vector.
-        unsafe {
-            store(largest.as_mut_ptr(), self.largest);
-            store(total.as_mut_ptr(), self.total);
-        }
+        self.total = f32x4_mul(total, f32x4_splat(1.0 / scale));
+        let [largest, total] = [lanes(largest), lanes(self.total)];
         std::array::from_fn(|lane| largest[lane] + total[lane].ln())
     }
 
-    /// Multiplies the sums of each query by its lane.
-    fn scale(&mut self, by: v128) {
-        let mut lanes = [0.0_f32; LANES];
-        // SAFETY: four numbers are a vector.
-        unsafe { store(lanes.as_mut_ptr(), by) };
-        for (y, by) in self.y.chunks_exact_mut(self.width).zip(lanes) {
+    /// Sums to means; 0 stays where the total is 0.
+    fn divide(&mut self) {
+        let one = f32x4_splat(1.0);
+        let nothing = f32x4_eq(self.total, f32x4_splat(0.0));
+        let by = lanes(f32x4_div(one, v128_bitselect(one, self.total, nothing)));
+        for (y, by) in self.y.chunks_exact_mut(self.width).zip(by) {
             for four in y.as_chunks_mut::<4>().0 {
-                // SAFETY: as above.
+                // SAFETY: four numbers are a vector.
                 unsafe { store(four.as_mut_ptr(), f32x4_mul(load(four.as_ptr()), f32x4_splat(by))) };
             }
         }
     }
+}
+
+fn lanes(v: v128) -> [f32; LANES] {
+    let mut lanes = [0.0; LANES];
+    // SAFETY: four numbers are a vector.
+    unsafe { store(lanes.as_mut_ptr(), v) };
+    lanes
 }
 
 /// The sums of the lanes of four vectors.
@@ -312,15 +336,14 @@ fn fetch(bytes: &[u8]) {
 }
 
 /// The products of `Q` queries, one to a lane, with as many keys as there is room for in `scores`, `S` at a time.
-#[inline(always)]
+#[inline(never)]
 unsafe fn scores_of<N: Number, const Q: usize, const S: usize>(
-    q: *const f32,
+    q: &[f32],
     k: *const N,
     width: usize,
     scores: &mut [v128],
-    c: &Constants,
 ) {
-    let n = scores.len();
+    let (c, q, n) = (&Constants::hidden(), q.as_ptr(), scores.len());
     for pos in (0..n).step_by(S) {
         // Where fewer are left, the last is taken more than once.
         let pos: [usize; S] = std::array::from_fn(|i| (pos + i).min(n - 1));
@@ -345,14 +368,14 @@ unsafe fn scores_of<N: Number, const Q: usize, const S: usize>(
 }
 
 /// Adds the values, weighted, to `y`, `(Q, width)`: `4 * S` numbers of each at a time, and 8 at a time of what is left.
-#[inline(always)]
+#[inline(never)]
 unsafe fn add_values<N: Number, const Q: usize, const S: usize>(
     weights: &[v128],
     v: *const N,
     width: usize,
-    y: *mut f32,
-    c: &Constants,
+    y: &mut [f32],
 ) {
+    let (c, y) = (&Constants::hidden(), y.as_mut_ptr());
     // Widths are multiples of 8, and so is what is left.
     let whole = width - width % if S.is_multiple_of(2) { 4 * S } else { 8 * S };
     // SAFETY: the caller's.
