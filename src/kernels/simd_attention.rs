@@ -33,21 +33,45 @@ pub(crate) fn query_scale(ty: KvType) -> f32 {
     }
 }
 
-/// As [`portable::attend`](super::portable::attend). Keys are fetched and scored before values are, so that a level of
-/// cache has to hold only one of the two.
+/// As [`portable::attend`](super::portable::attend). Where several fours of queries see a key or value, halves are widened
+/// once for all of them; numbers of 8 bits always are.
 pub(crate) fn attend(attend: &Attend, y: &mut [f32], log_sums: &mut [f32]) {
     attend.check(y, log_sums);
+    match attend.ty {
+        KvType::F16 if log_sums.len() >= 2 * LANES => {
+            attend_to::<f32>(attend, Some(widen_halves), y, log_sums)
+        }
+        KvType::F16 => attend_to::<u16>(attend, None, y, log_sums),
+        KvType::F32 => attend_to::<f32>(attend, None, y, log_sums),
+        KvType::Q8_0 => attend_to::<f32>(attend, Some(widen_q8_0), y, log_sums),
+    }
+}
+
+/// That to rows of `N`, which they are, or become where they are widened. Keys are fetched and scored before values are, so
+/// that a level of cache has to hold only one of the two.
+fn attend_to<N: Number>(attend: &Attend, widen: Option<Widen>, y: &mut [f32], log_sums: &mut [f32]) {
     let &Attend { q, ty, k, v, width, .. } = attend;
-    let (n_q, n_pos) = (q.len() / width, attend.n_pos());
+    let n_pos = attend.n_pos();
     y.fill(0.0);
     let q = &side_by_side(q, width);
-    let mut scores = vec![f32x4_splat(0.0); n_q.div_ceil(LANES) * n_pos];
+    let mut scores = vec![f32x4_splat(0.0); log_sums.len().div_ceil(LANES) * n_pos];
     let fours = q.chunks(LANES * width).zip(y.chunks_mut(LANES * width)).zip(scores.chunks_exact_mut(n_pos));
     let total = f32x4_splat(0.0);
     let mut fours: Vec<Four> = fours.map(|((q, y), scores)| Four { q, y, width, scores, total }).collect();
-    let mut rows = Rows::new(ty, width, n_q);
-    let n_bytes = n_pos * ty.row_bytes(width);
-    rows.each(&k[..n_bytes], |positions, keys| {
+    let mut widened = vec![[0.0_f32; 4]; if widen.is_some() { POSITIONS * width / 4 } else { 0 }];
+    let row = ty.row_bytes(width);
+    let mut each_tile = |rows: &[u8], see: &mut dyn FnMut(Range<usize>, *const N)| {
+        let rows = &rows[..n_pos * row];
+        fetch(rows);
+        // Vectors may lie anywhere.
+        let Some(widen) = widen else { return see(0..n_pos, rows.as_ptr().cast()) };
+        for (tile, rows) in rows.chunks(POSITIONS * row).enumerate() {
+            widen(rows, width, &mut widened);
+            let begin = tile * POSITIONS;
+            see(begin..n_pos.min(begin + POSITIONS), widened.as_ptr().cast());
+        }
+    };
+    each_tile(k, &mut |positions, keys| {
         // SAFETY: `keys` are those of `positions`.
         fours.iter_mut().for_each(|four| unsafe { four.score(positions.clone(), keys) });
     });
@@ -56,59 +80,11 @@ pub(crate) fn attend(attend: &Attend, y: &mut [f32], log_sums: &mut [f32]) {
         let seen = std::array::from_fn(|lane| attend.seen(LANES * i + lane.min(log_sums.len() - 1)) as i32);
         log_sums.copy_from_slice(&four.soften(seen, query_scale(ty))[..log_sums.len()]);
     }
-    rows.each(&v[..n_bytes], |positions, values| {
+    each_tile(v, &mut |positions, values| {
         // SAFETY: as above.
         fours.iter_mut().for_each(|four| unsafe { four.add(positions.clone(), values) });
     });
     fours.iter_mut().for_each(Four::divide);
-}
-
-/// Some rows of keys or values, each of a head's width: halves as they are, or f32.
-#[derive(Clone, Copy)]
-enum Tile {
-    Halves(*const u16),
-    Numbers(*const f32),
-}
-
-/// How rows are read. Where several fours of queries see them, halves are widened once for all; numbers of 8 bits are
-/// always.
-struct Rows {
-    ty: KvType,
-    width: usize,
-    widen: Option<Widen>,
-    /// `(POSITIONS, width)`, where rows are widened.
-    widened: Vec<[f32; 4]>,
-}
-
-impl Rows {
-    fn new(ty: KvType, width: usize, n_q: usize) -> Self {
-        let widen: Option<Widen> = match ty {
-            KvType::F16 if n_q >= 2 * LANES => Some(widen_halves),
-            KvType::Q8_0 => Some(widen_q8_0),
-            KvType::F16 | KvType::F32 => None,
-        };
-        let n_widened = if widen.is_some() { POSITIONS * width / 4 } else { 0 };
-        Self { ty, width, widen, widened: vec![[0.0; 4]; n_widened] }
-    }
-
-    /// Calls `see` with all of `rows`, as many at a time as are widened, and their positions.
-    fn each(&mut self, rows: &[u8], mut see: impl FnMut(Range<usize>, Tile)) {
-        let row = self.ty.row_bytes(self.width);
-        let n = rows.len() / row;
-        fetch(rows);
-        let Some(widen) = self.widen else {
-            return match self.ty {
-                KvType::F16 => see(0..n, Tile::Halves(rows.as_ptr().cast())),
-                // Vectors may lie anywhere.
-                _ => see(0..n, Tile::Numbers(rows.as_ptr().cast())),
-            };
-        };
-        for (tile, rows) in rows.chunks(POSITIONS * row).enumerate() {
-            widen(rows, self.width, &mut self.widened);
-            let begin = tile * POSITIONS;
-            see(begin..n.min(begin + POSITIONS), Tile::Numbers(self.widened.as_ptr().cast()));
-        }
-    }
 }
 
 /// Queries, `(n_q, width)`, by fours of them, in each of which four numbers of one stand beside those of the others:
@@ -196,25 +172,15 @@ impl Four<'_> {
     ///
     /// # Safety
     /// `keys` are as many rows of `width` numbers, here and in what this calls.
-    unsafe fn score(&mut self, positions: Range<usize>, keys: Tile) {
-        // SAFETY: the caller's.
-        unsafe {
-            match keys {
-                Tile::Halves(k) => self.score_by(positions, k),
-                Tile::Numbers(k) => self.score_by(positions, k),
-            }
-        }
-    }
-
-    unsafe fn score_by<N: Number>(&mut self, positions: Range<usize>, k: *const N) {
+    unsafe fn score<N: Number>(&mut self, positions: Range<usize>, keys: *const N) {
         let (q, width, scores) = (self.q, self.width, &mut self.scores[positions]);
         // SAFETY: the caller's: so many queries.
         unsafe {
             match q.len() / width {
-                4 => scores_of::<N, 4, 2>(q, k, width, scores),
-                3 => scores_of::<N, 3, 3>(q, k, width, scores),
-                2 => scores_of::<N, 2, 4>(q, k, width, scores),
-                _ => scores_of::<N, 1, 4>(q, k, width, scores),
+                4 => scores_of::<N, 4, 2>(q, keys, width, scores),
+                3 => scores_of::<N, 3, 3>(q, keys, width, scores),
+                2 => scores_of::<N, 2, 4>(q, keys, width, scores),
+                _ => scores_of::<N, 1, 4>(q, keys, width, scores),
             }
         }
     }
@@ -223,25 +189,15 @@ impl Four<'_> {
     ///
     /// # Safety
     /// As [`score`](Self::score).
-    unsafe fn add(&mut self, positions: Range<usize>, values: Tile) {
-        // SAFETY: the caller's.
-        unsafe {
-            match values {
-                Tile::Halves(v) => self.add_by(positions, v),
-                Tile::Numbers(v) => self.add_by(positions, v),
-            }
-        }
-    }
-
-    unsafe fn add_by<N: Number>(&mut self, positions: Range<usize>, v: *const N) {
+    unsafe fn add<N: Number>(&mut self, positions: Range<usize>, values: *const N) {
         let (weights, width, y) = (&self.scores[positions], self.width, &mut *self.y);
         // SAFETY: as above.
         unsafe {
             match y.len() / width {
-                4 => add_values::<N, 4, 2>(weights, v, width, y),
-                3 => add_values::<N, 3, 3>(weights, v, width, y),
-                2 => add_values::<N, 2, 4>(weights, v, width, y),
-                _ => add_values::<N, 1, 4>(weights, v, width, y),
+                4 => add_values::<N, 4, 2>(weights, values, width, y),
+                3 => add_values::<N, 3, 3>(weights, values, width, y),
+                2 => add_values::<N, 2, 4>(weights, values, width, y),
+                _ => add_values::<N, 1, 4>(weights, values, width, y),
             }
         }
     }

@@ -72,7 +72,7 @@ pub(super) struct Exp {
     log2_e: v128,
     minus_ln_2: [v128; 2],
     p: [v128; 6],
-    pub(super) one: v128,
+    one: v128,
     /// 1.5 · 2^23: a whole number stands in the low bits of its sum with this.
     pub(super) shift: v128,
 }
@@ -110,7 +110,7 @@ impl Constants {
 
 /// e^x within 2 units of the last place, for x from [`LOWEST_EXPONENT`] to 88; x beyond is taken for the nearer of them.
 #[inline(always)]
-pub(super) fn exp(x: v128, c: &Exp) -> v128 {
+fn exp(x: v128, c: &Exp) -> v128 {
     exp_scaled(f32x4_pmin(c.highest, x), c, c.shift)
 }
 

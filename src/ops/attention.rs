@@ -240,7 +240,8 @@ impl Seen {
         seen
     }
 
-    /// Adds what the same queries have seen of the positions that follow.
+    /// Adds what the same queries have seen of the positions that follow: Milakov and Gimelshein 2018
+    /// (<https://arxiv.org/abs/1805.02867>).
     fn add(&mut self, more: Self) {
         if self.means.is_empty() {
             *self = more;
