@@ -17,6 +17,7 @@ use crate::threads::Pool;
 #[derive(Debug)]
 pub(crate) enum Activations {
     Float(Vec<f32>),
+    F16(Vec<f32>),
     By32(Rounded<Block32<isa::Chunk>>),
     SignedBy32(Rounded<Block32<isa::Chunk, Signs>>),
     By256(Rounded<Block256<isa::Chunk>>),
@@ -96,6 +97,7 @@ impl Activations {
     pub(crate) fn new(family: Family, x: &[f32], n_in: usize, pool: &Pool) -> Result<Self> {
         Ok(match family {
             Family::Float => Self::Float(x.to_vec()),
+            Family::F16 => Self::F16(x.iter().map(|x| x * isa::F16_SCALE).collect()),
             Family::By32 => Self::By32(Rounded::new(x, n_in, pool)?),
             Family::SignedBy32 => Self::SignedBy32(Rounded::new(x, n_in, pool)?),
             Family::By256 => Self::By256(Rounded::new(x, n_in, pool)?),

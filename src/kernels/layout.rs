@@ -24,7 +24,7 @@
 //! | Q5_K | parts of 128 k: scales\[sub\]\[row\]; for each 32 k 5 vectors of fives; mins as Q4_K's. Then d, dmin: 4 f32 each | 736 |
 //! | Q6_K | parts of 64 k: scales\[sub\]\[row\]; for each 16 k 3 vectors b of w\[c\]\[r\]\[i\], k = 4c + i: `b[c] = w[c] \| bits 2c and 2c + 1 of w[3] << 6`. Then d: 4 f32 | 848 |
 //! | IQ4_XS | parts of 128 k: scales\[sub\]\[row\]; 16 vectors: v = 4s + c, low half k = 32s + 4c + i, high half k + 16. Then d: 4 f32 | 560 |
-//! | F16, BF16 | 4 numbers | 8 for 1 k |
+//! | F16, BF16 | 4 numbers, each before that of the other quad's same row | 8 for 1 k |
 //! | F32 | 4 numbers | 16 |
 //!
 //! Fives are 32 numbers of 5 bits in 5 vectors p. With w\[c\] for k = 4c + i, bits 0 to 4 of p\[c\] are w\[c\], of five of the
@@ -48,7 +48,7 @@ pub(crate) const QK_K: usize = 256;
 ///
 /// [`Loader::take_packed`]: crate::load::Loader::take_packed
 /// [`Loader::push_packed`]: crate::load::Loader::push_packed
-pub const LAYOUT_VERSION: u32 = 4;
+pub const LAYOUT_VERSION: u32 = 5;
 
 /// Rows in a group.
 pub(crate) const GROUP: usize = 8;
@@ -233,6 +233,8 @@ pub(crate) enum PackedType {
 pub(crate) enum Family {
     /// One weight, which meets an activation as it is.
     Float,
+    /// One weight of 16 bits, which meets an activation [`F16_SCALE`](super::isa::F16_SCALE) times as large.
+    F16,
     /// 32 weights of at most 7 bits.
     By32,
     /// 32 weights of 8 bits.
@@ -245,7 +247,7 @@ pub(crate) enum Family {
 
 impl Family {
     /// How many there are.
-    pub(crate) const COUNT: usize = 5;
+    pub(crate) const COUNT: usize = 6;
 }
 
 impl PackedType {
@@ -299,7 +301,8 @@ impl PackedType {
             Self::Q8_0 | Self::IQ4_NL => Family::SignedBy32,
             Self::Q2_K | Self::Q3_K | Self::Q4_K | Self::Q5_K | Self::Q6_K => Family::By256,
             Self::IQ4_XS => Family::SignedBy256,
-            Self::F16 | Self::BF16 | Self::F32 => Family::Float,
+            Self::F16 => Family::F16,
+            Self::BF16 | Self::F32 => Family::Float,
         }
     }
 
@@ -356,7 +359,11 @@ impl PackedType {
 
     /// Where in a group the quad of `block` and rows 0 to 3 or, with `half` 1, rows 4 to 7 begins.
     pub(crate) fn quad_offset(self, block: usize, half: usize) -> usize {
-        let second = if self.alternates() { VECTOR } else { self.quad_bytes() };
+        let second = match self {
+            Self::F16 | Self::BF16 => self.file_bytes(),
+            _ if self.alternates() => VECTOR,
+            _ => self.quad_bytes(),
+        };
         2 * block * self.quad_bytes() + half * second
     }
 
@@ -451,7 +458,7 @@ impl PackedType {
                 lane.parts(iq4_xs::halves, &file[8..]);
             }
             Self::F16 | Self::BF16 | Self::F32 => {
-                lane.quad[row * file.len()..(row + 1) * file.len()].copy_from_slice(file);
+                lane.quad[4 * row..][..file.len()].copy_from_slice(file);
             }
         }
     }

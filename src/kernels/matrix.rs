@@ -169,7 +169,9 @@ impl PackedMatrix {
     pub(crate) unsafe fn multiply(&self, x: &Activations, items: &Items, y: Output, column: usize) {
         let (ty, reading) = (self.ty, items.reading);
         match x {
-            Activations::Float(x) => self.multiply_by(&Floats { ty, n_in: self.n_in, x }, items, y, column),
+            Activations::Float(x) | Activations::F16(x) => {
+                self.multiply_by(&Floats { ty, n_in: self.n_in, x }, items, y, column)
+            }
             Activations::By32(x) => self.multiply_by(&Blocks { ty, reading, x }, items, y, column),
             Activations::SignedBy32(x) => self.multiply_by(&Blocks { ty, reading, x }, items, y, column),
             Activations::By256(x) => self.multiply_by(&Blocks { ty, reading, x }, items, y, column),

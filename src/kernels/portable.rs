@@ -212,9 +212,9 @@ impl Quad256 {
     }
 }
 
-/// A number as it is in a file.
-fn number(ty: PackedType, bytes: &[u8]) -> f32 {
-    match (ty, bytes) {
+/// The number of row `r` (0 to 3) in what begins with a quad of one k.
+fn number(ty: PackedType, quad: &[u8], r: usize) -> f32 {
+    match (ty, &quad[4 * r..][..ty.file_bytes()]) {
         (PackedType::F16, &[a, b]) => f16_to_f32(u16::from_le_bytes([a, b])),
         (PackedType::BF16, &[a, b]) => f32::from_le_bytes([0, 0, a, b]),
         (PackedType::F32, &[a, b, c, d]) => f32::from_le_bytes([a, b, c, d]),
@@ -291,6 +291,9 @@ pub(crate) fn dots256<S, const T: usize>(operands: &Operands<Block256<Chunk, S>,
     });
 }
 
+/// What activations are multiplied by that meet F16, and then the sums: nothing, where these are converted one by one.
+pub(crate) const F16_SCALE: f32 = 1.0;
+
 /// As [`dots32`], for weights and activations that are numbers as they are.
 #[inline(never)]
 pub(crate) fn dots_float<const T: usize>(
@@ -300,10 +303,9 @@ pub(crate) fn dots_float<const T: usize>(
     y: &mut [Dots<T>],
 ) {
     for (group, y) in groups.iter().zip(y) {
-        let columns = group.chunks_exact(GROUP * ty.file_bytes()).take(x[0].len());
-        for (k, rows) in columns.enumerate() {
-            for (row, w) in rows.chunks_exact(ty.file_bytes()).enumerate() {
-                let w = number(ty, w);
+        for k in 0..x[0].len() {
+            for row in 0..GROUP {
+                let w = number(ty, &group[ty.quad_offset(k, row / QUAD)..], row % QUAD);
                 for t in 0..T {
                     y[t][row] += w * x[t][k];
                 }
@@ -331,7 +333,7 @@ pub(crate) fn unpack_row(ty: PackedType, group: &[u8], n_blocks: usize, row: usi
                     scaled - w.dmin[r] * w.mins[k / 16][r] as f32
                 }));
             }
-            Family::Float => weights.push(number(ty, &quad[r * ty.file_bytes()..][..ty.file_bytes()])),
+            Family::Float | Family::F16 => weights.push(number(ty, quad, r)),
         }
     }
     weights

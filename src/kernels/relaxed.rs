@@ -9,7 +9,7 @@ use core::arch::wasm32::*;
 
 pub(crate) use super::portable::unpack_row;
 pub(crate) use super::simd_attention::{attend, query_scale};
-pub(crate) use super::simd_float::{add, dots_float, rms_norm, rotate, silu_mul, spread, to_f16};
+pub(crate) use super::simd_float::{F16_SCALE, add, dots_float, rms_norm, rotate, silu_mul, spread, to_f16};
 pub(crate) use simd::max_abs;
 
 /// How this file's loops take activations.

@@ -5,11 +5,9 @@
 
 use super::Spread;
 use super::isa::mul_add;
-use super::layout::{Dots, GROUP, PackedType, QUAD, TOGETHER};
+use super::layout::{Dots, GROUP, PackedType, QUAD, VECTOR};
 use super::portable::{F16_MAX, F16_MIN_NORMAL, LOWEST_EXPONENT};
-use super::simd_attention::QUERY_SCALE;
 use core::arch::wasm32::*;
-use std::ops::Range;
 
 /// The lanes' sum.
 #[inline(always)]
@@ -60,7 +58,6 @@ pub(crate) fn rms_norm(x: &[f32], weight: &[f32], eps: f32, y: &mut [f32]) {
 pub(super) struct Constants {
     /// What of an f16, sign-extended and moved to f32's places, counts.
     f16: v128,
-    two_to_112: v128,
     pub(super) exp: Exp,
 }
 
@@ -86,7 +83,6 @@ impl Constants {
     pub(super) fn hidden() -> Self {
         const CONSTANTS: Constants = Constants {
             f16: u32x4(0x8FFF_E000, 0x8FFF_E000, 0x8FFF_E000, 0x8FFF_E000),
-            two_to_112: all(QUERY_SCALE),
             exp: Exp {
                 lowest: all(LOWEST_EXPONENT),
                 highest: all(88.0),
@@ -236,11 +232,17 @@ pub(super) unsafe fn load_f16(at: *const u16, c: &Constants) -> v128 {
     v128_and(unsafe { i32x4_shl(i32x4_load_extend_i16x4(at.cast()), 13) }, c.f16)
 }
 
+/// What activations are multiplied by that meet F16, and then the sums: the loops take F16 for 2^112 times as small. With half
+/// of that on either side only activations of 2^72 and more become infinite, and only products below 2^-70 lose digits.
+pub(crate) const F16_SCALE: f32 = f32::from_bits((127 + 56) << 23);
+
 /// Numbers as a file has them.
 trait Float {
     const BYTES: usize;
-    /// Four of them.
-    unsafe fn load(at: *const u8, c: &Constants) -> v128;
+    /// What sums of their products are multiplied by in the end.
+    const SCALE: f32 = 1.0;
+    /// Those of both quads of one k.
+    unsafe fn load(at: *const u8, c: &Constants) -> [v128; 2];
 }
 
 struct F16;
@@ -249,28 +251,31 @@ struct F32;
 
 impl Float for F16 {
     const BYTES: usize = 2;
+    const SCALE: f32 = F16_SCALE;
     #[inline(always)]
-    unsafe fn load(at: *const u8, c: &Constants) -> v128 {
+    unsafe fn load(at: *const u8, c: &Constants) -> [v128; 2] {
         // SAFETY: the caller's.
-        f32x4_mul(unsafe { load_f16(at.cast(), c) }, c.two_to_112)
+        let both = unsafe { v128_load(at.cast()) };
+        [i32x4_shl(both, 16), both].map(|v| v128_and(i32x4_shr(v, 3), c.f16))
     }
 }
 
 impl Float for BF16 {
     const BYTES: usize = 2;
     #[inline(always)]
-    unsafe fn load(at: *const u8, _: &Constants) -> v128 {
+    unsafe fn load(at: *const u8, _: &Constants) -> [v128; 2] {
         // SAFETY: the caller's.
-        i32x4_shl(unsafe { i32x4_load_extend_u16x4(at.cast()) }, 16)
+        let both = unsafe { v128_load(at.cast()) };
+        [both, u32x4_shr(both, 16)].map(|v| i32x4_shl(v, 16))
     }
 }
 
 impl Float for F32 {
     const BYTES: usize = 4;
     #[inline(always)]
-    unsafe fn load(at: *const u8, _: &Constants) -> v128 {
+    unsafe fn load(at: *const u8, _: &Constants) -> [v128; 2] {
         // SAFETY: the caller's.
-        unsafe { v128_load(at.cast()) }
+        unsafe { [v128_load(at.cast()), v128_load(at.add(VECTOR).cast())] }
     }
 }
 
@@ -297,14 +302,11 @@ pub(crate) fn dots_float<const T: usize>(
     }
 }
 
-/// Columns of a group that tokens meet before they go on to the next group.
-const TURN: usize = 32;
-
-/// Groups of rows by `T` tokens. A token alone goes over two groups at once, since an addition takes as long as four
-/// begin in; several have sums enough in one.
+/// Groups of rows by `T` tokens, one after the other. A token alone goes over two at once, since an addition takes as long as
+/// four begin in, and one group has sums for two.
 ///
 /// # Safety
-/// Each of `groups` has `GROUP * n_in` numbers, each of `x` points to `n_in`, and there are at most [`TOGETHER`] groups.
+/// Each of `groups` has `GROUP * n_in` numbers, each of `x` points to `n_in`.
 #[inline(never)]
 unsafe fn tile_float<F: Float, const T: usize>(
     groups: &[&[u8]],
@@ -313,54 +315,49 @@ unsafe fn tile_float<F: Float, const T: usize>(
     y: &mut [Dots<T>],
 ) {
     let c = &Constants::hidden();
-    let mut sums = [[[f32x4_splat(0.0); 2]; T]; TOGETHER];
     let (pairs, single) = if T == 1 { groups.as_chunks() } else { (&[][..], groups) };
-    for begin in (0..n_in).step_by(TURN) {
-        let columns = begin..n_in.min(begin + TURN);
-        let (of_pairs, of_single) = sums.split_at_mut(2 * pairs.len());
-        // SAFETY: the caller's: columns are below `n_in`.
-        unsafe {
-            for (groups, sums) in pairs.iter().zip(of_pairs.as_chunks_mut().0) {
-                add_columns::<F, T, 2>(groups, x, columns.clone(), sums, c);
-            }
-            for (group, sums) in single.iter().zip(of_single.as_chunks_mut().0) {
-                add_columns::<F, T, 1>(&[group], x, columns.clone(), sums, c);
-            }
+    let (of_pairs, of_single) = y.split_at_mut(2 * pairs.len());
+    // SAFETY: the caller's.
+    unsafe {
+        for (pair, y) in pairs.iter().zip(of_pairs.as_chunks_mut().0) {
+            rows_of::<F, T, 2>(pair, x, n_in, y, c);
         }
-    }
-    for (sums, y) in sums.iter().zip(y) {
-        for t in 0..T {
-            for r in 0..2 {
-                // SAFETY: 8 numbers are two vectors.
-                unsafe { v128_store(y[t].as_mut_ptr().add(QUAD * r).cast(), sums[t][r]) };
-            }
+        for (group, y) in single.iter().zip(of_single.as_chunks_mut().0) {
+            rows_of::<F, T, 1>(&[group], x, n_in, y, c);
         }
     }
 }
 
 #[inline(always)]
-unsafe fn add_columns<F: Float, const T: usize, const G: usize>(
+unsafe fn rows_of<F: Float, const T: usize, const G: usize>(
     groups: &[&[u8]; G],
     x: [*const f32; T],
-    columns: Range<usize>,
-    sums: &mut [[[v128; 2]; T]; G],
+    n_in: usize,
+    y: &mut [Dots<T>; G],
     c: &Constants,
 ) {
-    let mut added = *sums;
-    for k in columns {
+    let mut sums = [[[f32x4_splat(0.0); 2]; T]; G];
+    for k in 0..n_in {
         for g in 0..G {
             // SAFETY: the caller's.
             unsafe {
-                let column = groups[g].as_ptr().add(k * GROUP * F::BYTES);
-                let w = [F::load(column, c), F::load(column.add(QUAD * F::BYTES), c)];
+                let w = F::load(groups[g].as_ptr().add(k * GROUP * F::BYTES), c);
                 for t in 0..T {
                     let x = v128_load32_splat(x[t].add(k).cast());
                     for r in 0..2 {
-                        added[g][t][r] = mul_add(w[r], x, added[g][t][r]);
+                        sums[g][t][r] = mul_add(w[r], x, sums[g][t][r]);
                     }
                 }
             }
         }
     }
-    *sums = added;
+    for g in 0..G {
+        for t in 0..T {
+            for r in 0..2 {
+                let sum = f32x4_mul(sums[g][t][r], f32x4_splat(F::SCALE));
+                // SAFETY: 8 numbers are two vectors.
+                unsafe { store(y[g][t].as_mut_ptr().add(QUAD * r), sum) };
+            }
+        }
+    }
 }

@@ -117,7 +117,7 @@ fn candles(ty: PackedType) -> Option<GgmlDType> {
 
 /// Types whose activations are rounded.
 fn quantized() -> impl Iterator<Item = PackedType> {
-    PackedType::ALL.into_iter().filter(|ty| ty.family() != Family::Float)
+    PackedType::ALL.into_iter().filter(|ty| !matches!(ty.family(), Family::Float | Family::F16))
 }
 
 /// A matrix as in a file: every bit random but those of the f16, which `scale` gives. Weights that are no blocks are
@@ -253,14 +253,14 @@ fn a_token_alone_goes_over_groups_together_where_threads_have_enough_of_them() {
 /// Then tokens that are whole tiles, groups over several fours of them, and columns at the seams of turns.
 fn shapes(ty: PackedType) -> impl Iterator<Item = (usize, usize, usize)> {
     let columns = match ty.family() {
-        Family::Float => [1, 2, 37],
+        Family::Float | Family::F16 => [1, 2, 37],
         _ => [1, 3, 5].map(|n_blocks| n_blocks * ty.block_len()),
     };
     let whole_tiles = [5, 8, 12, 16, 32].map(|n_tok| (9, columns[1], n_tok));
     let many_groups = [(65, 1), (72, 1), (81, 1), (100, 1), (72, 4), (100, 5)];
     let many_groups = many_groups.map(|(n_out, n_tok)| (n_out, columns[1], n_tok));
     let seams = match ty.family() {
-        Family::Float => &[31, 32, 33, 64, 65][..],
+        Family::Float | Family::F16 => &[31, 32, 33, 64, 65][..],
         _ => &[],
     };
     let seams = seams.iter().flat_map(|&n_in| [(17, n_in, 1), (9, n_in, 4)]);
@@ -345,10 +345,28 @@ fn an_activation_that_is_no_number_leaves_no_product_of_its_token_one() {
     });
 }
 
+/// What F16 and its activations are scaled by leaves their digits as they are.
+#[test]
+fn products_with_f16_scale_as_their_activations() {
+    let mut noise = Noise(0x2545_F491_4F6C_DD1D);
+    let (ty, n_out, n_in) = (PackedType::F16, 19, 65);
+    let file = file(ty, n_out, n_in, &mut noise, |noise| noise.real() * 0.01);
+    let matrix = packed(ty, n_out, n_in, &file);
+    for n_tok in [1, 4] {
+        let x: Vec<f32> = (0..n_tok * n_in).map(|_| noise.real()).collect();
+        let y = multiply(&matrix, &x);
+        for scale in [-40, 40, 64].map(|exponent| 2_f32.powi(exponent)) {
+            let scaled: Vec<f32> = x.iter().map(|x| x * scale).collect();
+            let expected: Vec<f32> = y.iter().map(|y| y * scale).collect();
+            assert_eq!(multiply(&matrix, &scaled), expected, "by {scale}");
+        }
+    }
+}
+
 /// Kept weights are told apart by the version alone.
 #[test]
 fn a_layout_has_its_version() {
-    const VERSION: u32 = 4;
+    const VERSION: u32 = 5;
     const HASHES: [(PackedType, u64); PackedType::ALL.len()] = [
         (PackedType::Q4_0, 0xE9C5_E45B_EBDD_811A),
         (PackedType::Q4_1, 0xF4C2_54B2_594D_4413),
@@ -362,8 +380,8 @@ fn a_layout_has_its_version() {
         (PackedType::Q5_K, 0xD1A3_96BC_BC6B_0A1C),
         (PackedType::Q6_K, 0xF46F_500C_9201_2462),
         (PackedType::IQ4_XS, 0xB1A8_4F45_8A8D_4F26),
-        (PackedType::F16, 0xFA6F_268E_0138_E3F5),
-        (PackedType::BF16, 0x928F_62CB_7E2C_44E4),
+        (PackedType::F16, 0x520A_D44F_59B2_7365),
+        (PackedType::BF16, 0x1120_2D16_0372_5690),
         (PackedType::F32, 0xCC3B_B453_2834_CE9C),
     ];
     assert_eq!(LAYOUT_VERSION, VERSION);
@@ -465,7 +483,10 @@ fn oracle(matrix: &PackedMatrix, x: &[f32]) -> Vec<f32> {
             let group = matrix.group_bytes(group);
             let (groups, mut dots) = (&[group], [[[0.0; GROUP]]]);
             match &prepared {
-                Activations::Float(x) => portable::dots_float(ty, groups, [x], &mut dots),
+                // Those prepared for F16 may be scaled.
+                Activations::Float(_) | Activations::F16(_) => {
+                    portable::dots_float(ty, groups, [x], &mut dots)
+                }
                 Activations::By32(x) => dots32(x, ty, groups, &mut dots),
                 Activations::SignedBy32(x) => dots32(x, ty, groups, &mut dots),
                 Activations::By256(x) => dots256(x, ty, groups, &mut dots),

@@ -143,7 +143,7 @@ fn whole(len: usize, is_outlier: bool, noise: &mut Noise) -> Vec<f32> {
 fn first_walk(ty: PackedType, x: &[f32], n_in: usize) -> Vec<u32> {
     let walk = |walk: &Walk| walk.blocks().to_vec();
     match Activations::new(ty.family(), x, n_in, &Pool::single()).expect("activations") {
-        Activations::Float(_) => Vec::new(),
+        Activations::Float(_) | Activations::F16(_) => Vec::new(),
         Activations::By32(x) => walk(&x.tile_of(0).0.walk),
         Activations::SignedBy32(x) => walk(&x.tile_of(0).0.walk),
         Activations::By256(x) => walk(&x.tile_of(0).0.walk),
