@@ -37,7 +37,12 @@ pub use layout::LAYOUT_VERSION;
 pub(crate) use layout::{Family, PackedType, Reading};
 pub(crate) use matrix::{Items, Output, PackedMatrix};
 
-#[cfg(all(target_arch = "wasm32", target_feature = "simd128", target_feature = "relaxed-simd"))]
+#[cfg(all(
+    any(feature = "wasm", test),
+    target_arch = "wasm32",
+    target_feature = "simd128",
+    target_feature = "relaxed-simd"
+))]
 pub(crate) use relaxed::form;
 
 pub use measure::{measure, types};

@@ -246,8 +246,6 @@ pub(crate) fn pair_sums(chunks: &[Chunk]) -> [i16; 2] {
 
 /// Which form of the dots runs.
 pub(crate) mod form {
-    use core::arch::wasm32::*;
-    use std::hint::black_box;
     use std::sync::atomic::{AtomicU8, Ordering};
 
     #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -275,13 +273,17 @@ pub(crate) mod form {
 
     /// The form of 32 bits that this engine has. By the contract of the instruction the second operand has 7 bits, and more
     /// are taken in one of a few ways, always the same one. The page asks as well, to see which form is faster.
+    #[cfg(any(feature = "wasm", test))]
     pub(crate) fn fours() -> Form {
+        use core::arch::wasm32::*;
+        use std::hint::black_box;
         let (a, b) = (black_box(i8x16_splat(127)), black_box(u8x16_splat(255)));
         let sum = i32x4_relaxed_dot_i8x16_i7x16_add(a, b, i32x4_splat(0));
         if i32x4_extract_lane::<0>(sum) == 4 * 127 * 255 { Form::Fours32By8 } else { Form::Fours32 }
     }
 
     /// Makes the following calls use `form`.
+    #[cfg(any(feature = "wasm", test))]
     pub(crate) fn choose(form: Form) {
         CHOSEN.store(form as u8, Ordering::Relaxed);
     }
