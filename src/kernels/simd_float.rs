@@ -58,6 +58,8 @@ pub(crate) fn rms_norm(x: &[f32], weight: &[f32], eps: f32, y: &mut [f32]) {
 pub(super) struct Constants {
     /// What of an f16, sign-extended and moved to f32's places, counts.
     f16: v128,
+    /// 2^13 times the lower 16 bits of a lane, plus 0 times the upper ones: moves the lower f16 to f32's places.
+    lower_to_f32: v128,
     pub(super) exp: Exp,
 }
 
@@ -83,6 +85,7 @@ impl Constants {
     pub(super) fn hidden() -> Self {
         const CONSTANTS: Constants = Constants {
             f16: u32x4(0x8FFF_E000, 0x8FFF_E000, 0x8FFF_E000, 0x8FFF_E000),
+            lower_to_f32: u32x4(1 << 13, 1 << 13, 1 << 13, 1 << 13),
             exp: Exp {
                 lowest: all(LOWEST_EXPONENT),
                 highest: all(88.0),
@@ -256,7 +259,7 @@ impl Float for F16 {
     unsafe fn load(at: *const u8, c: &Constants) -> [v128; 2] {
         // SAFETY: the caller's.
         let both = unsafe { v128_load(at.cast()) };
-        [i32x4_shl(both, 16), both].map(|v| v128_and(i32x4_shr(v, 3), c.f16))
+        [i32x4_dot_i16x8(both, c.lower_to_f32), i32x4_shr(both, 3)].map(|v| v128_and(v, c.f16))
     }
 }
 
@@ -302,8 +305,8 @@ pub(crate) fn dots_float<const T: usize>(
     }
 }
 
-/// Groups of rows by `T` tokens, one after the other. A token alone goes over two at once, since an addition takes as long as
-/// four begin in, and one group has sums for two.
+/// Groups of rows by `T` tokens, one after the other. A token alone goes over two at once, which with the sums of even columns
+/// apart from those of odd ones has eight: as many as begin while one is added to.
 ///
 /// # Safety
 /// Each of `groups` has `GROUP * n_in` numbers, each of `x` points to `n_in`.
@@ -328,6 +331,8 @@ unsafe fn tile_float<F: Float, const T: usize>(
     }
 }
 
+/// One or two groups by `T` tokens. The sums of even columns and of odd ones are registers enough for a token alone; several
+/// go over the columns twice, so that a token's bits are the same in any company.
 #[inline(always)]
 unsafe fn rows_of<F: Float, const T: usize, const G: usize>(
     groups: &[&[u8]; G],
@@ -336,8 +341,9 @@ unsafe fn rows_of<F: Float, const T: usize, const G: usize>(
     y: &mut [Dots<T>; G],
     c: &Constants,
 ) {
-    let mut sums = [[[f32x4_splat(0.0); 2]; T]; G];
-    for k in 0..n_in {
+    let mut even = [[[f32x4_splat(0.0); 2]; T]; G];
+    let mut odd = even;
+    let add = |sums: &mut [[[v128; 2]; T]; G], k: usize| {
         for g in 0..G {
             // SAFETY: the caller's.
             unsafe {
@@ -350,11 +356,27 @@ unsafe fn rows_of<F: Float, const T: usize, const G: usize>(
                 }
             }
         }
+    };
+    if T == 1 {
+        for k in (1..n_in).step_by(2) {
+            add(&mut even, k - 1);
+            add(&mut odd, k);
+        }
+        if n_in % 2 == 1 {
+            add(&mut even, n_in - 1);
+        }
+    } else {
+        for k in (0..n_in).step_by(2) {
+            add(&mut even, k);
+        }
+        for k in (1..n_in).step_by(2) {
+            add(&mut odd, k);
+        }
     }
     for g in 0..G {
         for t in 0..T {
             for r in 0..2 {
-                let sum = f32x4_mul(sums[g][t][r], f32x4_splat(F::SCALE));
+                let sum = f32x4_mul(f32x4_add(even[g][t][r], odd[g][t][r]), f32x4_splat(F::SCALE));
                 // SAFETY: 8 numbers are two vectors.
                 unsafe { store(y[g][t].as_mut_ptr().add(QUAD * r), sum) };
             }
