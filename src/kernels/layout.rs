@@ -6,9 +6,9 @@
 //! its vector v.
 //!
 //! A matrix is cut into groups of [`GROUP`] rows, whose last one is padded with zeros. The two quads of a group alternate
-//! block by block, in the K-family, whose blocks are long, vector by vector; and a quad lies in the order in which the
-//! products load it. So they read forward: with the scales of the K-family behind all of its weights, memory gave half as
-//! much.
+//! block by block, in the K-family, whose blocks are long, vector by vector, numbers of 16 bits one by one; and a quad lies in
+//! the order in which the products load it. So they read forward: with the scales of the K-family behind all of its weights,
+//! memory gave half as much.
 //!
 //! | type | quad | bytes of a quad |
 //! | --- | --- | --- |
@@ -24,7 +24,7 @@
 //! | Q5_K | parts of 128 k: scales\[sub\]\[row\]; for each 32 k 5 vectors of fives; mins as Q4_K's. Then d, dmin: 4 f32 each | 736 |
 //! | Q6_K | parts of 64 k: scales\[sub\]\[row\]; for each 16 k 3 vectors b of w\[c\]\[r\]\[i\], k = 4c + i: `b[c] = w[c] \| bits 2c and 2c + 1 of w[3] << 6`. Then d: 4 f32 | 848 |
 //! | IQ4_XS | parts of 128 k: scales\[sub\]\[row\]; 16 vectors: v = 4s + c, low half k = 32s + 4c + i, high half k + 16. Then d: 4 f32 | 560 |
-//! | F16, BF16 | 4 numbers, each before that of the other quad's same row | 8 for 1 k |
+//! | F16, BF16 | 4 numbers, one in each 32 bits, of which the upper half is the other quad's | 8 for 1 k |
 //! | F32 | 4 numbers | 16 |
 //!
 //! Fives are 32 numbers of 5 bits in 5 vectors p. With w\[c\] for k = 4c + i, bits 0 to 4 of p\[c\] are w\[c\], of five of the
@@ -233,7 +233,7 @@ pub(crate) enum PackedType {
 pub(crate) enum Family {
     /// One weight, which meets an activation as it is.
     Float,
-    /// One weight of 16 bits, which meets an activation [`F16_SCALE`](super::isa::F16_SCALE) times as large.
+    /// One f16, which meets an activation [`F16_SCALE`](super::isa::F16_SCALE) times as large.
     F16,
     /// 32 weights of at most 7 bits.
     By32,

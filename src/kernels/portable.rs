@@ -303,13 +303,18 @@ pub(crate) fn dots_float<const T: usize>(
     y: &mut [Dots<T>],
 ) {
     for (group, y) in groups.iter().zip(y) {
+        // Of even columns and of odd ones.
+        let mut sums = [[[0.0; GROUP]; T]; 2];
         for k in 0..x[0].len() {
             for row in 0..GROUP {
                 let w = number(ty, &group[ty.quad_offset(k, row / QUAD)..], row % QUAD);
                 for t in 0..T {
-                    y[t][row] += w * x[t][k];
+                    sums[k % 2][t][row] += w * x[t][k];
                 }
             }
+        }
+        for t in 0..T {
+            y[t] = std::array::from_fn(|row| sums[0][t][row] + sums[1][t][row]);
         }
     }
 }

@@ -239,12 +239,12 @@ pub(super) unsafe fn load_f16(at: *const u16, c: &Constants) -> v128 {
 /// of that on either side only activations of 2^72 and more become infinite, and only products below 2^-70 lose digits.
 pub(crate) const F16_SCALE: f32 = f32::from_bits((127 + 56) << 23);
 
-/// Numbers as a file has them.
+/// Weights that are numbers.
 trait Float {
     const BYTES: usize;
     /// What sums of their products are multiplied by in the end.
     const SCALE: f32 = 1.0;
-    /// Those of both quads of one k.
+    /// Those of both quads of one k, F16 times 2^-112.
     unsafe fn load(at: *const u8, c: &Constants) -> [v128; 2];
 }
 
@@ -269,7 +269,8 @@ impl Float for BF16 {
     unsafe fn load(at: *const u8, _: &Constants) -> [v128; 2] {
         // SAFETY: the caller's.
         let both = unsafe { v128_load(at.cast()) };
-        [both, u32x4_shr(both, 16)].map(|v| i32x4_shl(v, 16))
+        // The mask is no hidden constant: V8 makes it anew each time, which takes less than a register to keep it in.
+        [i32x4_shl(both, 16), v128_and(both, u32x4_splat(0xFFFF_0000))]
     }
 }
 
@@ -331,8 +332,12 @@ unsafe fn tile_float<F: Float, const T: usize>(
     }
 }
 
-/// One or two groups by `T` tokens. The sums of even columns and of odd ones are registers enough for a token alone; several
-/// go over the columns twice, so that a token's bits are the same in any company.
+/// Columns that several tokens go over twice before they go on, which nearest caches hold: an even number.
+const COLUMNS: usize = 256;
+
+/// One or two groups by `T` tokens. For a token alone there are registers for the sums of even columns and of odd ones; for
+/// several there are not, so that they go over the columns twice, with the same order in each sum: a token's bits are its
+/// own, whatever tokens go with it.
 #[inline(always)]
 unsafe fn rows_of<F: Float, const T: usize, const G: usize>(
     groups: &[&[u8]; G],
@@ -366,11 +371,10 @@ unsafe fn rows_of<F: Float, const T: usize, const G: usize>(
             add(&mut even, n_in - 1);
         }
     } else {
-        for k in (0..n_in).step_by(2) {
-            add(&mut even, k);
-        }
-        for k in (1..n_in).step_by(2) {
-            add(&mut odd, k);
+        for begin in (0..n_in).step_by(COLUMNS) {
+            let end = n_in.min(begin + COLUMNS);
+            (begin..end).step_by(2).for_each(|k| add(&mut even, k));
+            (begin + 1..end).step_by(2).for_each(|k| add(&mut odd, k));
         }
     }
     for g in 0..G {

@@ -41,7 +41,7 @@ fn loader(options: LoadOptions) -> Loader {
     Loader::with_options(options, Arc::new(Pool::single()))
 }
 
-fn packed() -> LoadOptions {
+fn packed_options() -> LoadOptions {
     LoadOptions { packed: true, ..LoadOptions::default() }
 }
 
@@ -123,7 +123,7 @@ fn load_and_keep(files: &[Vec<u8>]) -> (Loaded, Vec<u8>) {
 
 /// A loader that has had the headers of `files`, and no weights.
 fn headers_only(files: &[Vec<u8>]) -> Loader {
-    let mut loader = loader(packed());
+    let mut loader = loader(packed_options());
     let headers: Vec<Vec<u8>> = files.iter().map(|file| header_bytes(file).to_vec()).collect();
     push_files(&mut loader, &headers, |_| ()).expect("the headers are read");
     loader
@@ -149,7 +149,7 @@ fn gguf_string(text: &str) -> Vec<u8> {
 
 /// `model` in as many files as `parts`, which say by index what tensors each has, as `gguf-split` of llama.cpp writes
 /// them: the first has all metadata, each has the numbers of the split, and offsets begin at 0 in each.
-fn split(model: &[u8], parts: &[Vec<usize>]) -> Vec<Vec<u8>> {
+fn split_into(model: &[u8], parts: &[Vec<usize>]) -> Vec<Vec<u8>> {
     let Header { metadata, tensors, data_offset, .. } = header(model);
     let entries: Vec<Range<usize>> = tensors
         .iter()
@@ -187,7 +187,7 @@ fn split(model: &[u8], parts: &[Vec<usize>]) -> Vec<Vec<u8>> {
 
 /// The model in three parts.
 fn three_parts() -> Vec<Vec<u8>> {
-    split(Q4_0, &[(0..5).collect(), (5..14).collect(), (14..22).collect()])
+    split_into(Q4_0, &[(0..5).collect(), (5..14).collect(), (14..22).collect()])
 }
 
 /// The model with the four bytes behind `key` and its type replaced.

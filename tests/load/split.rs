@@ -3,7 +3,7 @@
 use crate::builder::{self, Gguf};
 use crate::{
     Q4_0, header_bytes, inspect, invalid_model, load, load_and_keep, load_packed, push_files, refusal,
-    scores, split, three_parts, with_u32,
+    scores, split_into, three_parts, with_u32,
 };
 use tallow::load::{LoadOptions, Loader};
 
@@ -12,9 +12,9 @@ fn a_split_model_is_the_whole_one() {
     let whole = load(&[Q4_0.to_vec()]).expect("the model loads");
     let splits = [
         three_parts(),
-        split(Q4_0, &[vec![], (0..11).collect(), (11..22).collect()]),
-        split(Q4_0, &[(0..22).collect()]),
-        split(Q4_0, &(0..22).map(|index| vec![index]).collect::<Vec<_>>()),
+        split_into(Q4_0, &[vec![], (0..11).collect(), (11..22).collect()]),
+        split_into(Q4_0, &[(0..22).collect()]),
+        split_into(Q4_0, &(0..22).map(|index| vec![index]).collect::<Vec<_>>()),
     ];
     for files in splits {
         let n_files = files.len();
@@ -31,7 +31,7 @@ fn a_split_model_is_the_whole_one() {
 #[test]
 fn parts_that_do_not_belong_together_are_refused() {
     let files = three_parts();
-    let two = split(Q4_0, &[(0..5).collect(), (5..22).collect()]);
+    let two = split_into(Q4_0, &[(0..5).collect(), (5..22).collect()]);
     let part = |i: usize| files[i].clone();
     let cases = [
         (
@@ -102,10 +102,10 @@ fn parts_list_as_many_tensors_as_the_first_says() {
     let cases = [
         (counted(three_parts(), 23), more),
         (counted(three_parts(), 21), fewer),
-        (counted(split(Q4_0, &[(0..22).collect()]), 23), more),
-        (counted(split(Q4_0, &[(0..22).collect()]), 21), fewer),
-        (split(Q4_0, &parts), without),
-        (split(Q4_0, &rest), without),
+        (counted(split_into(Q4_0, &[(0..22).collect()]), 23), more),
+        (counted(split_into(Q4_0, &[(0..22).collect()]), 21), fewer),
+        (split_into(Q4_0, &parts), without),
+        (split_into(Q4_0, &rest), without),
     ];
     for (files, detail) in cases {
         let told = inspect(&files, &LoadOptions::default()).problem;

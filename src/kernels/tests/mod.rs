@@ -250,7 +250,7 @@ fn a_token_alone_goes_over_groups_together_where_threads_have_enough_of_them() {
 }
 
 /// Rows at the seams of quads and groups; columns of one, three and five blocks, or any; tokens at the seams of tiles.
-/// Then tokens that are whole tiles, groups over several fours of them, and columns at the seams of turns.
+/// Then tokens that are whole tiles, groups over several fours of them, and columns at the seams of several tokens' turns.
 fn shapes(ty: PackedType) -> impl Iterator<Item = (usize, usize, usize)> {
     let columns = match ty.family() {
         Family::Float | Family::F16 => [1, 2, 37],
@@ -260,7 +260,7 @@ fn shapes(ty: PackedType) -> impl Iterator<Item = (usize, usize, usize)> {
     let many_groups = [(65, 1), (72, 1), (81, 1), (100, 1), (72, 4), (100, 5)];
     let many_groups = many_groups.map(|(n_out, n_tok)| (n_out, columns[1], n_tok));
     let seams = match ty.family() {
-        Family::Float | Family::F16 => &[31, 32, 33, 64, 65][..],
+        Family::Float | Family::F16 => &[255, 256, 257, 513][..],
         _ => &[],
     };
     let seams = seams.iter().flat_map(|&n_in| [(17, n_in, 1), (9, n_in, 4)]);
