@@ -7,16 +7,20 @@ mod builder;
 mod headers;
 mod packed;
 mod split;
+#[path = "../vocab/mod.rs"]
+#[allow(dead_code)] // The rest is for the tokenizers' tests.
+mod vocab;
 
 use builder::Gguf;
 use std::ops::Range;
 use std::sync::Arc;
-use tallow::gguf::{Header, Parser, Sink};
+use tallow::gguf::Header;
 use tallow::inspect::{Inspection, Inspector};
 use tallow::load::{LoadOptions, Loaded, Loader};
 use tallow::score::{ScoreOptions, score};
 use tallow::threads::Pool;
 use tallow::{Error, ErrorKind};
+use vocab::header;
 
 /// Numbers of value types, which the builder has no names for.
 const U16: u32 = 2;
@@ -75,22 +79,6 @@ fn scores(loaded: &Loaded) -> [Vec<f32>; 2] {
     let ids = [1, 200, 17, 42, 3, 99];
     let scores = score(&loaded.llama, &ids, ScoreOptions::new(ids.len())).expect("scores");
     [scores.logprobs[1..].to_vec(), scores.logits_last]
-}
-
-fn header(file: &[u8]) -> Header {
-    struct Ignore;
-    impl Sink for Ignore {
-        fn header(&mut self, _header: &Header) -> tallow::Result<()> {
-            Ok(())
-        }
-
-        fn tensor_data(&mut self, _index: usize, _at: u64, _bytes: &[u8]) -> tallow::Result<()> {
-            Ok(())
-        }
-    }
-    let mut parser = Parser::new();
-    parser.push(file, &mut Ignore).expect("the file is read");
-    parser.finish().expect("the file is whole")
 }
 
 /// The bytes before the tensors' data.

@@ -1,4 +1,4 @@
-//! The metadata of a file that is at hand as a whole, such as a vocabulary of `tests/golden/vocab`.
+//! The header of a file that is at hand as a whole, such as a vocabulary of `tests/golden/vocab`.
 
 use tallow::gguf::{Header, Metadata, Parser, Sink};
 
@@ -14,8 +14,12 @@ impl Sink for HeaderOnly {
     }
 }
 
-pub fn metadata(file: &[u8]) -> Metadata {
+pub fn header(file: &[u8]) -> Header {
     let mut parser = Parser::new();
-    parser.push(file, &mut HeaderOnly).unwrap();
-    parser.finish().unwrap().metadata
+    parser.push(file, &mut HeaderOnly).expect("the file is read");
+    parser.finish().expect("the file is whole")
+}
+
+pub fn metadata(file: &[u8]) -> Metadata {
+    header(file).metadata
 }
