@@ -128,8 +128,9 @@ class Load {
     const packed = stored?.record.packed;
     if (!stored || !packed) return undefined;
     const expected = this.#request.sha256 ?? packed.of;
-    // Read while the wasm starts.
-    const [headers] = await Promise.all([this.#readHeaders(stored), this.#request.options]);
+    // Read while the wasm starts, and to the end also where it does not: the lock goes with this load.
+    const headers = await this.#readHeaders(stored);
+    await this.#request.options;
     if (packed.layout !== this.#glue.layoutVersion() || !isEqual(packed.of, expected)) return undefined;
 
     const lengths = headers.map(({ length }) => length);
@@ -178,10 +179,7 @@ class Load {
   /** From the files, as far as they are stored, and the network. */
   async #fromFiles(urls: readonly string[]): Promise<Loaded> {
     await this.#discardOthers();
-    await this.#keep(async (stored) => {
-      const pieces: Piece[] = [];
-      this.#packed = { pieces, writer: await stored.writePacked(pieces) };
-    });
+    await this.#beginPacked();
     const lengths = urls.map((_, i) => this.#stored?.record.files[i]?.version?.length);
     const loading = this.#feeding({}, lengths, async (feed) => {
       const digests: string[] = [];
@@ -306,6 +304,17 @@ class Load {
       this.#stored = this.#packed = undefined;
       this.#listener.warning(notCached(error.message, error.cause));
       await stored.discard().catch(() => {});
+    }
+  }
+
+  /** Opens what the packed weights are stored in. Without room for it, the files alone are stored. */
+  async #beginPacked(): Promise<void> {
+    const pieces: Piece[] = [];
+    try {
+      const writer = await this.#stored?.writePacked(pieces);
+      if (writer) this.#packed = { pieces, writer };
+    } catch (error) {
+      if (!isStorageError(error)) throw error;
     }
   }
 

@@ -12,6 +12,8 @@ export class StoredModel {
   readonly record: ModelRecord;
   readonly #open = new Map<string, StoredFile>();
   readonly #writers = new Map<string, PieceWriter>();
+  /** The last save of the record. */
+  #saved: Promise<void> = Promise.resolve();
 
   private constructor(store: FileStore, id: string, record: ModelRecord) {
     this.#store = store;
@@ -55,9 +57,11 @@ export class StoredModel {
     return this.#writer(nameOf.packed(this.#id), pieces, async () => {});
   }
 
-  /** Stores the record. */
-  async save(): Promise<void> {
-    await this.#store.writeText(nameOf.record(this.#id), JSON.stringify(this.record));
+  /** Stores the record as it is when the saves before this one are done. */
+  save(): Promise<void> {
+    const write = () => this.#store.writeText(nameOf.record(this.#id), JSON.stringify(this.record));
+    this.#saved = this.#saved.then(write, write);
+    return this.#saved;
   }
 
   /** Forgets the packed weights. */

@@ -110,6 +110,27 @@ describe("without room in the Cache API", () => {
   });
 });
 
+test("of two saves at once the second comes after the first", async () => {
+  const backend = openMemory();
+  const model = await open(backend);
+  await Promise.all([model.save(), model.complete(0, "5".repeat(64), 7)]);
+  const { record } = await open(backend);
+  expect(record.files).toEqual([
+    { pieces: [], complete: { sha256: "5".repeat(64), headerBytes: 7, at: expect.any(String) } },
+  ]);
+});
+
+test("a save that fails keeps none from the next", async () => {
+  const cache = fakeCaches();
+  const backend = await openCacheApi();
+  const model = await open(backend);
+  cache.hasRoom = () => false;
+  await expect(model.save()).rejects.toMatchObject({ code: "storage_failed" });
+  cache.hasRoom = () => true;
+  await model.complete(0, "5".repeat(64), 7);
+  expect((await open(backend)).record).toEqual(model.record);
+});
+
 describe("what was begun is written no more", () => {
   test.each<[string, (model: StoredModel) => Promise<void>, string[]]>([
     ["a model is discarded", (model) => model.discard(), []],

@@ -379,6 +379,11 @@ for (const kind of ["the file system", "the Cache API"]) {
       expect(outcome).toMatchObject({ text: expect.any(String), warnings: [], stored: [{ complete: true }] });
       expect(server.requests).toHaveLength(requests);
     }
+    // As full as it is, it has no room for what has none, and keeps what it has.
+    await client.send("Storage.overrideQuotaForOrigin", { origin: server.url, quotaSize: 1000 });
+    const outcome = await load(page);
+    expect(outcome).toMatchObject({ text: expect.any(String), warnings: [], stored: [{ complete: true }] });
+    expect(server.requests).toHaveLength(1);
     expect(await page.evaluate(() => caches.keys())).toEqual(kind === "the Cache API" ? ["tallow"] : []);
   });
 }
