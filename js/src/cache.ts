@@ -93,7 +93,8 @@ export const cache: ModelCache = {
 };
 
 async function urlsOf(source: CacheSource): Promise<string[]> {
-  const { source: wire } = await wireSource(source);
-  if (!("urls" in wire)) throw invalid("only models from URLs are stored");
-  return wire.urls;
+  const { source: wire, release } = await wireSource(source);
+  if ("urls" in wire) return wire.urls;
+  release();
+  throw invalid("only models from URLs are stored");
 }

@@ -24,6 +24,8 @@ export async function startWasm(glue: WasmGlue, url: string): Promise<SharedWasm
   if (!response.ok)
     throw failure(`was answered with status ${response.status} ${response.statusText}`.trimEnd());
   const bytes = response.clone().arrayBuffer();
+  // What breaks off does so for both.
+  bytes.catch(() => {});
   const module = await compile(response, bytes).catch((cause: unknown) => {
     throw failure("could not be compiled", cause);
   });

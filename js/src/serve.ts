@@ -59,6 +59,10 @@ export function serve(scope: WorkerScope<ToWorker, FromWorker>, glue: WasmGlue, 
     if (data.method === "cancel") server.cancel(data.id);
     else void server.answer(data);
   });
+  // Whose call it was is not known. What a listener throws is the worker's error, which the page waits for as well.
+  scope.addEventListener("messageerror", () => {
+    throw new TallowError("internal", "a message from the page could not be read");
+  });
 }
 
 class Server {

@@ -38,6 +38,14 @@ test.each([
   expect(workers).toEqual([]);
 });
 
+test("a stream that is no stored model's source is let go of", async () => {
+  const cancel = vi.fn();
+  expect(await rejection(cache.delete(new ReadableStream({ cancel }) as never))).toMatchObject({
+    code: "invalid_request",
+  });
+  await vi.waitFor(() => expect(cancel).toHaveBeenCalledTimes(1));
+});
+
 test("a worker whose script does not load is lost", async () => {
   const { workers } = fakeWorkers();
   const listed = rejection(cache.list());

@@ -436,6 +436,7 @@ export class FakeWorker extends EventTarget {
   terminated = false;
   readonly #page: MessagePort;
   readonly #worker: MessagePort;
+  #onUnreadable = (): void => {};
 
   constructor(fakes: Fakes, info: WasmModelInfo, url: string | URL, options?: WorkerOptions) {
     super();
@@ -472,8 +473,10 @@ export class FakeWorker extends EventTarget {
       Sha256: FakeSha256,
     };
     const scope = {
-      addEventListener: (_: "message", listener: (event: MessageEvent) => void) =>
-        (port2.onmessage = listener),
+      addEventListener: (type: "message" | "messageerror", listener: (event: MessageEvent) => void) => {
+        if (type === "message") port2.onmessage = listener;
+        else this.#onUnreadable = () => listener(new MessageEvent(type));
+      },
       postMessage: (message: unknown) => port2.postMessage(message),
     };
     serve(scope, glue, async (_module, wasmUrl, threads) => {
@@ -491,6 +494,15 @@ export class FakeWorker extends EventTarget {
     this.terminated = true;
     this.#page.close();
     this.#worker.onmessage = null;
+  }
+
+  /** Is sent what it cannot read. */
+  misread(): void {
+    try {
+      this.#onUnreadable();
+    } catch (error) {
+      this.die(`Uncaught ${String(error)}`);
+    }
   }
 
   /** Dies as a worker does whose script throws. */

@@ -128,6 +128,8 @@ describe("startWasm", () => {
   test.each([
     ["was answered with status 404", async () => new Response(null, { status: 404 })],
     ["could not be fetched", () => Promise.reject(new TypeError("Failed to fetch"))],
+    ["could not be compiled", async () => breakingOff("application/wasm")],
+    ["could not be compiled", async () => breakingOff("application/octet-stream")],
     [
       "could not be compiled",
       async () => new Response("<!doctype html>", { headers: { "content-type": "text/html" } }),
@@ -139,6 +141,19 @@ describe("startWasm", () => {
       message: `the wasm module \`${URL_OF_WASM}\` ${detail}`,
     });
   });
+
+  /** An answer whose body ends too early. */
+  function breakingOff(type: string): Response {
+    let begun = false;
+    const body = new ReadableStream<Uint8Array>({
+      pull(controller) {
+        if (begun) controller.error(new TypeError("terminated"));
+        else controller.enqueue(wasmModule(...SHARED).subarray(0, 10));
+        begun = true;
+      },
+    });
+    return new Response(body, { headers: { "content-type": type } });
+  }
 
   /** Refuses memories whose maximum is over `allowed`; the maxima that were asked for. */
   function limitMemory(allowed: number): number[] {

@@ -1,6 +1,6 @@
 import { describe, expect, test, vi } from "vitest";
 import type { ChatCompletionChunk, ChatCompletionMessageParam, CompletionChunk } from "../src/index.js";
-import { fakeModel, PREFILL, rejection, wasmError } from "./fake.js";
+import { fakeModel, PREFILL, rejection, wasmError, type FakeWorker } from "./fake.js";
 
 const MESSAGES: ChatCompletionMessageParam[] = [
   { role: "system", content: "Be brief." },
@@ -439,12 +439,17 @@ describe("every promise settles", () => {
     expect(worker.terminated).toBe(true);
   });
 
-  test.each([
-    ["error", "the worker stopped: boom", (worker: { die(message: string): void }) => worker.die("boom")],
+  test.each<[string, string, (worker: FakeWorker) => void]>([
+    ["error", "the worker stopped: boom", (worker) => worker.die("boom")],
     [
-      "messageerror",
+      "a message that the page cannot read",
       "a message from the worker could not be read",
-      (worker: EventTarget) => void worker.dispatchEvent(new MessageEvent("messageerror")),
+      (worker) => void worker.dispatchEvent(new MessageEvent("messageerror")),
+    ],
+    [
+      "one that it cannot read itself",
+      "the worker stopped: Uncaught TallowError: a message from the page could not be read",
+      (worker) => worker.misread(),
     ],
   ])("the worker dies of %s", async (_, message, kill) => {
     const { model, worker } = await fakeModel();

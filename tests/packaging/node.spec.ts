@@ -71,6 +71,8 @@ test("names what there is not", async () => {
     missing: file("none.gguf"),
     folder: file("."),
     mixed: "invalid_request: `source` should be all files or none, got `http://127.0.0.1/b.gguf` as well",
+    otherHost: "invalid_request: `source` should be the URL of a file, got `file://models/a.gguf`",
+    encodedSlash: "invalid_request: `source` should be the URL of a file, got `file:///models%2Fa.gguf`",
     inspected: file("none.gguf"),
     workerUrl: expect.stringMatching(/^worker_lost: the worker stopped: .*none\.js/),
     wasmUrl: expect.stringMatching(

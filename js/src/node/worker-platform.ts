@@ -36,12 +36,22 @@ export const readable: typeof platform.readable = async (source) => {
       "invalid_request",
       `\`source\` should be all files or none, got \`${other}\` as well`,
     );
-  const names = urls.map((url) => basename(fileURLToPath(url)));
-  return { blobs: await Promise.all(urls.map(open)), names, name };
+  const paths = urls.map(pathOf);
+  return { blobs: await Promise.all(paths.map(open)), names: paths.map((path) => basename(path)), name };
 };
 
-async function open(url: string): Promise<Blob> {
-  const path = fileURLToPath(url);
+function pathOf(url: string): string {
+  try {
+    return fileURLToPath(url);
+  } catch (cause) {
+    // Such as one with a host: `file://models/x.gguf` instead of `file:///models/x.gguf`.
+    throw new TallowError("invalid_request", `\`source\` should be the URL of a file, got \`${url}\``, {
+      cause,
+    });
+  }
+}
+
+async function open(path: string): Promise<Blob> {
   try {
     if (!(await stat(path)).isFile()) throw new Error("it is no file");
     return await openAsBlob(path);
