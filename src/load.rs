@@ -262,9 +262,10 @@ impl Begun {
         let config = Config::from_metadata(&header.metadata)?;
         let n_ctx = config.n_ctx(options.n_ctx)?;
         let need = MemoryNeed::new(&config, &header.tensors, header.data_offset, n_ctx, options.kv_type);
-        need.check(options.memory_limit)?;
         let mut weights = WeightsBuilder::new(config, split.n_tensors)?;
         split.list(&mut weights, header, 0)?;
+        // Now that all that it counts is known to be there.
+        need.check(options.memory_limit)?;
         let tokenizer = Tokenizer::from_metadata(&header.metadata)?;
         let (template, template_error) = chat_template(header, &tokenizer)?;
         let info = ModelInfo::from_header(header)?;

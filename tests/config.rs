@@ -116,7 +116,7 @@ fn a_shape_that_makes_no_sense_is_refused_by_name() {
     let text = |text: &str| Some(Value::String(text.to_owned()));
     type Changes<'a> = &'a [(&'a str, Option<Value>)];
     let counts = |counts: &[i32]| Some(Value::Array(Array::I32(counts.to_vec())));
-    let cases: [(Changes, ErrorKind, &str); 17] = [
+    let cases: [(Changes, ErrorKind, &str); 18] = [
         (
             &[("general.architecture", text("qwen2"))],
             ErrorKind::UnsupportedModel,
@@ -131,6 +131,11 @@ fn a_shape_that_makes_no_sense_is_refused_by_name() {
             &[("llama.rope.scaling.type", text("longrope"))],
             ErrorKind::UnsupportedModel,
             "`llama.rope.scaling.type` is `longrope`; Tallow scales positions `linear`, by `yarn` or not at all",
+        ),
+        (
+            &[("llama.rope.scaling.factor", Some(Value::F32(1e-40)))],
+            ErrorKind::InvalidModel,
+            "metadata key `llama.rope.scaling.factor` should be at least 1.1754944e-38, but is 1e-40",
         ),
         (
             &[("llama.attention.value_length", u32(8))],

@@ -435,25 +435,35 @@ fn what_does_not_fit_is_refused_and_leaves_the_cache_alone() {
 #[test]
 fn numbers_that_overflow_are_refused_and_leave_the_cache_alone() {
     assert_module();
-    let (_, bytes) = TINY[0];
-    for (name, what) in [
-        ("blk.1.attn_v.weight", "the queries, keys or values of layer 1"),
-        ("blk.0.ffn_down.weight", "the queries, keys or values of layer 1"),
-        ("blk.1.ffn_down.weight", "the logits"),
-        ("output.weight", "the logits"),
-    ] {
+    let in_layer_1 = "the queries, keys or values of layer 1";
+    let refuse = |bytes: &[u8], name: &'static str, number: f32, what: &str| {
         let mut file = bytes.to_vec();
         let place = place_of(name, &file);
-        file[place].as_chunks_mut().0.iter_mut().for_each(|number| *number = 3e38_f32.to_le_bytes());
+        file[place].as_chunks_mut().0.iter_mut().for_each(|old| *old = number.to_le_bytes());
         let llama = load(&file).expect("all numbers are finite").llama;
-        let mut cache = KvCache::new(llama.config(), 4, KvType::F16);
-        let error = llama.forward(&[1, 2, 3], &mut cache, Logits::Last).expect_err(name);
         let detail = format!("the weights are so large that {what} overflow");
-        assert_eq!(
-            (error.kind(), error.detail(), cache.len()),
-            (ErrorKind::InvalidModel, &*detail, 0),
-            "{name}"
-        );
+        for ty in KvType::ALL {
+            let mut cache = KvCache::new(llama.config(), 4, ty);
+            let error = llama.forward(&[1, 2, 3], &mut cache, Logits::Last).expect_err(name);
+            let refused = (ErrorKind::InvalidModel, &*detail, 0);
+            assert_eq!((error.kind(), error.detail(), cache.len()), refused, "{name}, {ty}");
+        }
+    };
+    for (name, number, what) in [
+        ("blk.1.attn_v.weight", 3e38, in_layer_1),
+        // Queries and keys that are numbers, whose products are none, or are none where halves meet them.
+        ("blk.1.attn_q.weight", 3e20, in_layer_1),
+        ("blk.1.attn_k.weight", 3e20, in_layer_1),
+        ("blk.0.ffn_down.weight", 3e38, in_layer_1),
+        ("blk.1.ffn_down.weight", 3e38, "the logits"),
+        ("output.weight", 3e38, "the logits"),
+    ] {
+        refuse(TINY[0].1, name, number, what);
+    }
+    // What weights of any type meet is infinite.
+    for (file, bytes) in TINY {
+        println!("{file}");
+        refuse(bytes, "blk.0.ffn_norm.weight", 3e38, in_layer_1);
     }
 }
 

@@ -345,7 +345,7 @@ pub(crate) trait Block: bytemuck::Zeroable + Copy + Send + Sync {
 }
 
 /// The scale, and the numbers by fours. Of numbers that are not all finite the scale is not either, so that no product of
-/// theirs is.
+/// theirs is, whatever they were rounded to; their sums may wrap.
 fn round<const N: usize>(x: &[f32], chunks: &mut [isa::Chunk; N]) -> f32 {
     let largest = isa::max_abs(x);
     let scale = MAX / largest;
@@ -372,7 +372,7 @@ impl<S: Beside> Block for Block32<isa::Chunk, S> {
     fn round(&mut self, x: &[f32]) {
         self.d = round(x, &mut self.chunks);
         self.pairs = isa::pair_sums(&self.chunks);
-        let sum = self.pairs[0] + self.pairs[1];
+        let sum = self.pairs[0].wrapping_add(self.pairs[1]);
         self.sum = self.d * f32::from(sum);
         self.beside.set(&self.chunks, sum);
     }
@@ -405,7 +405,8 @@ impl<S: Beside> Block for Block256<isa::Chunk, S> {
         }
         let (by_32, _) = self.chunks.as_chunks();
         for (i, chunks) in by_32.iter().enumerate() {
-            self.sums[i] = self.pairs[2 * i].iter().chain(&self.pairs[2 * i + 1]).sum();
+            let pairs = self.pairs[2 * i].iter().chain(&self.pairs[2 * i + 1]);
+            self.sums[i] = pairs.fold(0, |sum, &pair| sum.wrapping_add(pair));
             self.beside[i].set(chunks, self.sums[i]);
         }
     }

@@ -53,6 +53,10 @@ pub(crate) use portable::f16_to_f32;
 /// The exponent's bits in an f16, and in a BF16 or the upper half of an f32: all of them are set in what is not finite.
 pub(crate) const F16_EXPONENT: u16 = 0x7C00;
 const BF16_EXPONENT: u16 = 0x7F80;
+/// What of an f16, sign-extended and moved to f32's places, counts: then it is a finite number times 2^-112.
+const F16_IN_F32: u32 = 0x8FFF_E000;
+/// What makes up for that.
+const TWO_TO_112: f32 = f32::from_bits((127 + 112) << 23);
 
 /// Whether of every `len` bytes the two at `at`, in which `exponent` is, are of a finite number.
 fn uppers_are_finite(bytes: &[u8], len: usize, at: usize, exponent: u16) -> bool {
@@ -61,10 +65,10 @@ fn uppers_are_finite(bytes: &[u8], len: usize, at: usize, exponent: u16) -> bool
     uppers.fold(true, |all, upper| all & (upper & exponent != exponent))
 }
 
-/// Whether all of `x` are finite.
-pub(crate) fn are_finite(x: &[f32]) -> bool {
+/// Whether all of `x` are numbers whose magnitude is below `bound`.
+pub(crate) fn are_below(x: &[f32], bound: f32) -> bool {
     let (fours, rest) = x.as_chunks::<4>();
-    isa::max_abs(fours.as_flattened()) < f32::INFINITY && rest.iter().all(|x| x.is_finite())
+    isa::max_abs(fours.as_flattened()) < bound && rest.iter().all(|x| x.abs() < bound)
 }
 
 /// What [`attend`] does: queries of one key/value head, and a block of the keys and values they may see.

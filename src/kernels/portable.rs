@@ -1,7 +1,7 @@
 //! The loops in plain Rust: the oracle of the other files, and what runs natively.
 //!
-//! Four rows go together as they do in SIMD, and every sum is made in the same order, so that an instruction set without
-//! fused multiply-add gives the same bits.
+//! In products four rows go together as they do in SIMD, and every sum is made in the same order, so that an instruction set
+//! without fused multiply-add gives the same bits.
 
 use super::activations::{Block32, Block256, Bytes, Chunk as _, Operands};
 use super::kv::KvType;
@@ -9,7 +9,7 @@ use super::layout::{
     Dots, Family, GROUP, IQ4_VALUES, PackedType, QK, QK_K, QUAD, iq4_xs, min_at, q2_k, q3_k, q4_0, q4_1,
     q4_k, q5_0, q5_1, q5_k, q6_k, q8_0, scale_at,
 };
-use super::{Attend, Spread};
+use super::{Attend, F16_IN_F32, Spread, TWO_TO_112};
 
 /// How this file's loops take activations.
 pub(crate) type Chunk = Bytes;
@@ -21,10 +21,9 @@ pub(crate) const TILE: usize = 16;
 #[cfg(test)]
 pub(crate) const NAME: &str = "portable";
 
-/// The f32 of an f16 that is finite. Its bits, moved to f32's places, are the number times 2^-112.
+/// The f32 of an f16 that is finite.
 pub(crate) fn f16_to_f32(bits: u16) -> f32 {
-    const TWO_TO_112: f32 = f32::from_bits((127 + 112) << 23);
-    let moved = (i32::from(bits as i16) << 13) as u32 & 0x8FFF_E000;
+    let moved = (i32::from(bits as i16) << 13) as u32 & F16_IN_F32;
     f32::from_bits(moved) * TWO_TO_112
 }
 

@@ -59,7 +59,7 @@ impl Dot for Pairs16 {
     type Chunk = Bytes;
     type By7 = Self;
     const PARTS: usize = 2;
-    const BOTH_QUADS: bool = true;
+    const BOTH_QUADS_FOR_ONE: bool = true;
     const HALF: v128 = HALF;
     const LANE: usize = 16;
 
@@ -129,7 +129,7 @@ impl<const BITS: u32> Dot for Fours32<BITS> {
     type By7 = Fours32<7>;
     const BY_8: bool = BITS == 8;
     const PARTS: usize = 2;
-    const BOTH_QUADS: bool = true;
+    const BOTH_QUADS_FOR_ONE: bool = true;
     const HALF: v128 = HALF;
 
     #[inline(always)]

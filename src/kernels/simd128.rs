@@ -27,7 +27,7 @@ impl Dot for Plain {
     type By7 = Self;
     /// Halves 0 to 3 of each 16 bits: low and high of the even byte, low and high of the odd one.
     const PARTS: usize = 4;
-    const BOTH_QUADS: bool = false;
+    const BOTH_QUADS_FOR_ONE: bool = false;
     const HALF: v128 = u16x8(15, 15, 15, 15, 15, 15, 15, 15);
 
     #[inline(always)]

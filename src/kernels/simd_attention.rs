@@ -3,10 +3,10 @@
 // An index goes over several arrays at once.
 #![allow(clippy::needless_range_loop)]
 
-use super::Attend;
 use super::isa::mul_add;
 use super::kv::{KvType, bf16_to_f32};
-use super::simd_float::{Constants, exp_scaled, load, load_f16, store};
+use super::simd_float::{Constants, exp_scaled, load, load_f16_scaled, store};
+use super::{Attend, TWO_TO_112};
 use core::arch::wasm32::*;
 use std::ops::Range;
 
@@ -22,13 +22,11 @@ type Widen = fn(&[u8], usize, &mut [[f32; 4]]);
 /// Queries that go together, one to a lane, so that a key or value is read once for four.
 const LANES: usize = 4;
 
-/// What meets halves is larger by what they are smaller: queries when they come, weights of values here.
-pub(crate) const QUERY_SCALE: f32 = f32::from_bits((127 + 112) << 23);
-
-/// What [`attend`] wants its queries multiplied by.
+/// What [`attend`] wants its queries multiplied by. What meets halves is larger by what they are smaller: queries when they
+/// come, weights of values here.
 pub(crate) fn query_scale(ty: KvType) -> f32 {
     match ty {
-        KvType::F16 => QUERY_SCALE,
+        KvType::F16 => TWO_TO_112,
         KvType::F32 | KvType::Q8_0 => 1.0,
     }
 }
@@ -104,7 +102,7 @@ fn widen_halves(halves: &[u8], _: usize, wide: &mut [[f32; 4]]) {
     let c = &Constants::hidden();
     for (halves, wide) in halves.as_chunks::<8>().0.iter().zip(wide) {
         // SAFETY: four halves are read and a vector is written.
-        unsafe { store(wide.as_mut_ptr(), load_f16(halves.as_ptr().cast(), c)) };
+        unsafe { store(wide.as_mut_ptr(), load_f16_scaled(halves.as_ptr().cast(), c)) };
     }
 }
 
@@ -143,7 +141,7 @@ impl Number for u16 {
     #[inline(always)]
     unsafe fn load(at: *const Self, c: &Constants) -> v128 {
         // SAFETY: the caller's.
-        unsafe { load_f16(at, c) }
+        unsafe { load_f16_scaled(at, c) }
     }
 }
 

@@ -3,10 +3,10 @@
 // An index goes over several arrays at once.
 #![allow(clippy::needless_range_loop)]
 
-use super::Spread;
 use super::isa::mul_add;
 use super::layout::{Dots, GROUP, PackedType, QUAD, VECTOR};
 use super::portable::{F16_MAX, F16_MIN_NORMAL, LOWEST_EXPONENT};
+use super::{F16_IN_F32, Spread};
 use core::arch::wasm32::*;
 
 /// The lanes' sum.
@@ -84,7 +84,7 @@ impl Constants {
     #[inline(always)]
     pub(super) fn hidden() -> Self {
         const CONSTANTS: Constants = Constants {
-            f16: u32x4(0x8FFF_E000, 0x8FFF_E000, 0x8FFF_E000, 0x8FFF_E000),
+            f16: u32x4(F16_IN_F32, F16_IN_F32, F16_IN_F32, F16_IN_F32),
             lower_to_f32: u32x4(1 << 13, 1 << 13, 1 << 13, 1 << 13),
             exp: Exp {
                 lowest: all(LOWEST_EXPONENT),
@@ -230,7 +230,7 @@ pub(crate) fn to_f16(x: &[f32], y: &mut [u8]) {
 
 /// Four f16 times 2^-112.
 #[inline(always)]
-pub(super) unsafe fn load_f16(at: *const u16, c: &Constants) -> v128 {
+pub(super) unsafe fn load_f16_scaled(at: *const u16, c: &Constants) -> v128 {
     // SAFETY: the caller's.
     v128_and(unsafe { i32x4_shl(i32x4_load_extend_i16x4(at.cast()), 13) }, c.f16)
 }

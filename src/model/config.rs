@@ -237,7 +237,14 @@ fn rope_scaling(metadata: &Metadata, architecture: &str) -> Result<(f32, bool)> 
         let key = keys::arch(architecture, name);
         // llama.cpp reads a factor of 0 as "not scaled".
         if metadata.contains(&key) && metadata.f32(&key)? != 0.0 {
-            return Ok((1.0 / positive_f32(metadata, &key)?, is_yarn));
+            let factor = positive_f32(metadata, &key)?;
+            if factor < f32::MIN_POSITIVE {
+                return Err(Error::invalid_model(format!(
+                    "metadata key `{key}` should be at least {:e}, but is {factor:e}",
+                    f32::MIN_POSITIVE
+                )));
+            }
+            return Ok((1.0 / factor, is_yarn));
         }
     }
     Ok((1.0, is_yarn))

@@ -5,7 +5,7 @@ use super::weights::Weights;
 use super::{Config, KvCache};
 use crate::kernels::PackedMatrix;
 use crate::ops::{
-    Attention, GatedProjection, NormedProjection, Projection, ResidualProjection, Rotation, are_finite, embed,
+    Attention, GatedProjection, NormedProjection, Projection, ResidualProjection, Rotation, are_below, embed,
 };
 use crate::threads::Pool;
 use crate::{Error, ErrorKind, Result};
@@ -122,7 +122,7 @@ impl Llama {
         }
         let x = x.narrow(0, first, n_tok - first)?; // (n_tok - first, n_embd)
         let logits = x.apply_op1_no_bwd(&self.output)?;
-        if are_finite(&logits)? { Ok(logits) } else { Err(overflow("the logits")) }
+        if are_below(&logits, f32::INFINITY)? { Ok(logits) } else { Err(overflow("the logits")) }
     }
 
     /// Drops the `n` positions from `begin` on from `cache`, and moves what came after them there: as if they had not been,
@@ -203,13 +203,12 @@ impl Block {
     ) -> Result<Tensor> {
         let pos = cache.len();
         let qkv = x.apply_op1_no_bwd(&self.attn_qkv)?;
-        // The cache and attention take numbers for finite.
-        if !are_finite(&qkv)? {
+        let (heads, ty) = (config.heads(), cache.kv_type());
+        if !are_below(&qkv, heads.bound(rotation, ty))? {
             return Err(overflow(&format!("the queries, keys or values of layer {layer}")));
         }
         cache.append(layer, &qkv, rotation, pool)?;
-        let (ty, blocks) = (cache.kv_type(), cache.layer(layer));
-        let attention = Attention { heads: config.heads(), ty, blocks, rotation, pos, pool };
+        let attention = Attention { heads, ty, blocks: cache.layer(layer), rotation, pos, pool };
         let seen = qkv.apply_op1_no_bwd(&attention)?; // (n_tok, n_head · head_dim)
         Ok(seen.apply_op2_no_bwd(x, &self.attn_output)?)
     }

@@ -29,6 +29,8 @@ pub(crate) struct Rotation {
     cos: Vec<f32>, // (n_tok, n_rot)
     sin: Vec<f32>, // (n_tok, n_rot)
     n_rot: usize,
+    /// The largest magnitude among them.
+    largest: f32,
 }
 
 /// Writes the keys, rotated, and the values of `n_tok` tokens behind the `pos` positions that the cache holds.
@@ -66,6 +68,16 @@ impl Heads {
         (self.n_head + 2 * self.n_head_kv) * self.head_dim
     }
 
+    /// What the magnitude of queries, keys and values has to be below, so that all scores are numbers.
+    pub(crate) fn bound(&self, rotation: &Rotation, ty: KvType) -> f32 {
+        // Two of them, by a cosine and a sine, make one that is turned.
+        let growth = 2.0 * rotation.largest.max(1.0);
+        let of_queries = f32::MAX / query_scale(ty) * (self.head_dim as f32).sqrt();
+        // Of the products of any two there are never as many as 2^27.
+        let of_products = 2.0_f32.powi(50);
+        of_queries.min(of_products) / growth
+    }
+
     /// Bytes of a layer's part of a block.
     pub(crate) fn block_bytes(&self, ty: KvType) -> u64 {
         (2 * KV_BLOCK * ty.row_bytes(self.width())) as u64 * self.n_head_kv as u64
@@ -76,7 +88,9 @@ impl Rotation {
     /// By the sines and cosines of `n_rot / 2` angles for each token.
     pub(crate) fn new(turns: impl Iterator<Item = (f32, f32)>, n_rot: usize) -> Self {
         let (cos, sin): (Vec<_>, Vec<_>) = turns.map(|(sin, cos)| ([cos, cos], [-sin, sin])).unzip();
-        Self { cos: cos.into_flattened(), sin: sin.into_flattened(), n_rot }
+        let (cos, sin) = (cos.into_flattened(), sin.into_flattened());
+        let largest = cos.iter().chain(&sin).fold(0.0_f32, |largest, x| largest.max(x.abs()));
+        Self { cos, sin, n_rot, largest }
     }
 
     /// Turns the pairs 2i and 2i + 1 of token `tok`'s `head`.

@@ -15,13 +15,13 @@ fn lost(error: crate::Error) -> Error {
     Error::Msg(error.to_string())
 }
 
-/// Whether all numbers of `x` are finite.
-pub(crate) fn are_finite(x: &Tensor) -> Result<bool> {
+/// Whether all of `x` are numbers whose magnitude is below `bound`; where that is infinite, whether they are finite.
+pub(crate) fn are_below(x: &Tensor, bound: f32) -> Result<bool> {
     let (storage, layout) = x.storage_and_layout();
     let Storage::Cpu(storage) = &*storage else {
         return Err(Error::Msg("numbers should be the CPU's".into()));
     };
-    Ok(kernels::are_finite(slice(storage, layout)?))
+    Ok(kernels::are_below(slice(storage, layout)?, bound))
 }
 
 /// The numbers of a contiguous tensor.

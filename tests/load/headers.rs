@@ -173,6 +173,7 @@ fn the_header_of_one_part_tells_that_there_are_others() {
 fn headers_tell_what_loading_is_refused_with() {
     let good = || vec![Q4_0.to_vec()];
     let little = LoadOptions { memory_limit: Some(1 << 20), ..LoadOptions::default() };
+    let large = LoadOptions { memory_limit: Some(1 << 32), ..LoadOptions::default() };
     let long = LoadOptions { n_ctx: Some(N_CTX_TRAIN + 1), ..LoadOptions::default() };
     let without_kernels = with_type(Q4_0, "output_norm.weight", 1, TENSOR_I32);
     let cases = [
@@ -182,6 +183,8 @@ fn headers_tell_what_loading_is_refused_with() {
         ("unsupported_model", vec![with_architecture(Q4_0, "qwen2")], LoadOptions::default()),
         ("unsupported_model", vec![without_kernels.clone()], LoadOptions::default()),
         ("invalid_model", vec![with_u32(Q4_0, "llama.block_count", 3)], LoadOptions::default()),
+        // What there is not needs no memory.
+        ("invalid_model", vec![with_u32(Q4_0, "llama.block_count", 1_000_000)], large),
     ];
     for (code, files, options) in cases {
         let told = inspect(&files, &options).problem;

@@ -21,7 +21,7 @@ pub(super) trait Format256: Sized {
     const BYTES: usize;
     const D: usize;
     /// Whether several tokens go over both quads of a block at once, which share their loads.
-    const BOTH_QUADS: bool;
+    const BOTH_QUADS_FOR_SEVERAL: bool;
     /// Where the scale of [`mins`](Self::mins) is.
     const DMIN: Option<usize>;
     unsafe fn sums<D: Dot, const T: usize, const R: usize>(
@@ -154,7 +154,7 @@ impl Format256 for Q2K {
     type Beside<C: Chunk> = ();
     const BYTES: usize = q2_k::BYTES;
     const D: usize = q2_k::D;
-    const BOTH_QUADS: bool = true;
+    const BOTH_QUADS_FOR_SEVERAL: bool = true;
     const DMIN: Option<usize> = Some(q2_k::DMIN);
 
     #[inline(always)]
@@ -214,7 +214,7 @@ impl Format256 for Q3K {
     type Beside<C: Chunk> = ();
     const BYTES: usize = q3_k::BYTES;
     const D: usize = q3_k::D;
-    const BOTH_QUADS: bool = false;
+    const BOTH_QUADS_FOR_SEVERAL: bool = false;
     const DMIN: Option<usize> = None;
 
     #[inline(always)]
@@ -252,7 +252,7 @@ impl Format256 for Iq4Xs {
     type Beside<C: Chunk> = C::Signs;
     const BYTES: usize = iq4_xs::BYTES;
     const D: usize = iq4_xs::D;
-    const BOTH_QUADS: bool = true;
+    const BOTH_QUADS_FOR_SEVERAL: bool = true;
     const DMIN: Option<usize> = None;
 
     #[inline(always)]
@@ -300,7 +300,7 @@ impl Format256 for Q4K {
     type Beside<C: Chunk> = ();
     const BYTES: usize = q4_k::BYTES;
     const D: usize = q4_k::D;
-    const BOTH_QUADS: bool = true;
+    const BOTH_QUADS_FOR_SEVERAL: bool = true;
     const DMIN: Option<usize> = Some(q4_k::DMIN);
 
     #[inline(always)]
@@ -393,7 +393,7 @@ impl Format256 for Q5K {
     type Beside<C: Chunk> = ();
     const BYTES: usize = q5_k::BYTES;
     const D: usize = q5_k::D;
-    const BOTH_QUADS: bool = false;
+    const BOTH_QUADS_FOR_SEVERAL: bool = false;
     const DMIN: Option<usize> = Some(q5_k::DMIN);
 
     /// A lane of 16 bits has room for four chunks: 8 · 31 · 127.
@@ -444,7 +444,7 @@ impl Format256 for Q6K {
     type Beside<C: Chunk> = ();
     const BYTES: usize = q6_k::BYTES;
     const D: usize = q6_k::D;
-    const BOTH_QUADS: bool = false;
+    const BOTH_QUADS_FOR_SEVERAL: bool = false;
     const DMIN: Option<usize> = None;
 
     /// With its bias of 32 the sum of 16 fits 16 bits in the end, wherever it wraps before.
@@ -482,8 +482,8 @@ impl Format256 for Q6K {
 }
 
 /// As [`tile32`](super::tile32). Tokens go over both quads at once, which share their loads, or over one after the other
-/// where that leaves too many sums and operands for the registers: see `BOTH_QUADS` of the dots, for a token alone, and of
-/// the types, for several.
+/// where that leaves too many sums and operands for the registers: [`Dot::BOTH_QUADS_FOR_ONE`],
+/// [`Format256::BOTH_QUADS_FOR_SEVERAL`].
 #[inline(never)]
 pub(super) unsafe fn tile256<F: Format256, D: Dot, const T: usize>(
     groups: &[&[u8]],
@@ -505,7 +505,7 @@ pub(super) unsafe fn tile256<F: Format256, D: Dot, const T: usize>(
                 *x = x.add(index);
             }
             let y = &mut y[group];
-            let both_quads = if T == 1 { D::BOTH_QUADS } else { F::BOTH_QUADS };
+            let both_quads = if T == 1 { D::BOTH_QUADS_FOR_ONE } else { F::BOTH_QUADS_FOR_SEVERAL };
             if both_quads {
                 let rows = [rows_of(y, 0), rows_of(y, 1)];
                 add_block::<F, D, T, 2>([w, w.add(VECTOR)], x, rows, c);

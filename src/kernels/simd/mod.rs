@@ -10,7 +10,7 @@
 
 use super::activations::{Block32, Block256, Chunk, Operands, Walk};
 use super::layout::{Dots, GROUP, IQ4_VALUES, PackedType, QUAD, Reading};
-use super::simd_attention::QUERY_SCALE;
+use super::{F16_IN_F32, TWO_TO_112};
 use by_32::{Iq4Nl, Q4_0, Q4_1, Q5_0, Q5_1, Q8, tile32};
 use by_256::{Iq4Xs, Q2K, Q3K, Q4K, Q5K, Q6K, tile256};
 use core::arch::wasm32::*;
@@ -26,7 +26,7 @@ pub(super) trait Dot {
     /// In how many parts a vector of halves is multiplied.
     const PARTS: usize;
     /// Whether a token alone goes over both quads of a K block at once, which share its loads.
-    const BOTH_QUADS: bool;
+    const BOTH_QUADS_FOR_ONE: bool;
 
     /// An accumulator that begins at `-bias` times the activations' sum; `pairs` holds the sums of two and two.
     #[inline(always)]
@@ -141,7 +141,7 @@ unsafe fn load(at: *const u8) -> v128 {
 /// What a tile's loops use over and over, from memory that the compiler does not know: V8 makes a `v128.const` anew in
 /// each turn of a loop, in four instructions; what is loaded before the loop stays in a register.
 pub(super) struct Constants {
-    /// More than any type's block has. Of a block whose steps were known all to be done the compiler, since it moves a value
+    /// More than the highest step of any type's block. Of a block whose steps were known all to be done the compiler, since it moves a value
     /// to its only use, would finish one sum before it begins the next, with all operands alive at once.
     n_steps: usize,
     /// Quads of a group: a loop over so many is not written out, which would double the code.
@@ -150,16 +150,18 @@ pub(super) struct Constants {
     low_4: v128,
     /// Bits 4 to 7 of each byte.
     high_4: v128,
-    /// Bits 0 to 2, and 0 to 4, of each byte.
+    /// Bits 5 to 7 of each byte.
     high_3: v128,
+    /// Bit 5 of each byte.
     bit_5: v128,
+    /// Bits 0 to 4 of each byte.
     low_5: v128,
     /// Bits 0 to 5 of each byte.
     low_6: v128,
     /// Bits 6 and 7, and 0 and 1, of each byte.
     high_2: v128,
     low_2: v128,
-    /// Bits 2, 3, 4, and 3 and 4 of each byte.
+    /// Bit 2 of each byte.
     bit_2: v128,
     /// [`Dot::HALF`]
     half: v128,
@@ -228,8 +230,8 @@ impl Constants {
             half: D::HALF,
             one: sixteens(1),
             minus: [sixteens(-4), sixteens(-8), sixteens(-16), sixteens(-32)],
-            f16: u32x4(0x8FFF_E000, 0x8FFF_E000, 0x8FFF_E000, 0x8FFF_E000),
-            two_to_112: f32x4(QUERY_SCALE, QUERY_SCALE, QUERY_SCALE, QUERY_SCALE),
+            f16: u32x4(F16_IN_F32, F16_IN_F32, F16_IN_F32, F16_IN_F32),
+            two_to_112: f32x4(TWO_TO_112, TWO_TO_112, TWO_TO_112, TWO_TO_112),
             iq4: vector(iq4),
             unsigned: places(D::LANE, false),
             signed: places(D::LANE, true),

@@ -1,7 +1,7 @@
 //! Norms, rotations, gates, f16, attention, and keys and values as they are held.
 
 use super::{Noise, assert_kernels, bits, reals};
-use crate::kernels::{Attend, KV_BLOCK, KvType, are_finite, isa, portable};
+use crate::kernels::{Attend, KV_BLOCK, KvType, are_below, isa, portable};
 #[cfg(target_arch = "wasm32")]
 use wasm_bindgen_test::wasm_bindgen_test as test;
 
@@ -119,17 +119,20 @@ fn f16_equal_halfs_but_for_subnormal_and_infinite() {
 }
 
 #[test]
-fn one_number_that_is_none_is_found_wherever_it_is() {
+fn one_number_that_is_none_or_too_large_is_found_wherever_it_is() {
     assert_kernels();
     for n in [0, 1, 3, 4, 5, 33] {
         let x = vec![f32::MAX; n];
-        assert!(are_finite(&x));
+        assert!(are_below(&x, f32::INFINITY));
         for at in 0..n {
             for bad in [f32::NAN, -f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
                 let mut x = x.clone();
                 x[at] = bad;
-                assert!(!are_finite(&x), "{bad} at {at} of {n}");
+                assert!(!are_below(&x, f32::INFINITY), "{bad} at {at} of {n}");
             }
+            let mut x = vec![1.0; n];
+            x[at] = -2.0;
+            assert!(are_below(&x, 2.5) && !are_below(&x, 2.0), "at {at} of {n}");
         }
     }
 }
