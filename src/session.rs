@@ -338,6 +338,7 @@ impl Session {
 
     fn advance(&mut self, generation: &mut Generation) -> Result<Step> {
         let begun = Instant::now();
+        // What comes next is set below; after an error there is no next.
         let next = std::mem::replace(&mut generation.next, Next::Finish(FinishReason::Length));
         let logits = match next {
             Next::Finish(reason) => return self.finish(generation, reason),

@@ -46,6 +46,10 @@ export class ChatCompletions {
   /**
    * The model's answer to a conversation. With `stream: true` it resolves once the request was found good, to an
    * async iterable of chunks; leaving the loop over it cancels the generation.
+   *
+   * @throws {@link TallowError} `invalid_request` naming the field, `context_length_exceeded`, `template_error`,
+   * `grammar_error`, `out_of_memory`, `worker_lost`; the signal's reason when it aborts. What goes wrong later in a stream
+   * rejects there.
    */
   create(body: ChatCompletionCreateParamsNonStreaming, options?: RequestOptions): Promise<ChatCompletion>;
   create(
@@ -108,6 +112,8 @@ export class Completions {
   /**
    * The text that follows a prompt; no chat template is applied. With `stream: true` it resolves once the request was
    * found good, to an async iterable of chunks; leaving the loop over it cancels the generation.
+   *
+   * @throws {@link TallowError} as {@link ChatCompletions.create}, but no `template_error`
    */
   create(body: CompletionCreateParamsNonStreaming, options?: RequestOptions): Promise<Completion>;
   create(

@@ -264,7 +264,11 @@ export class Model {
     this.fetch = modelFetch(this);
   }
 
-  /** The token ids of a text. */
+  /**
+   * The token ids of a text.
+   *
+   * @throws {@link TallowError} `invalid_request`, `worker_lost`
+   */
   async tokenize(text: string, options: TokenizeOptions = {}): Promise<Uint32Array> {
     checkCall("`tokenize`'s arguments", { text }, options);
     const { addSpecial, parseSpecial, signal } = options;
@@ -272,13 +276,22 @@ export class Model {
     return this.#engine.call("tokenize", params, { signal });
   }
 
-  /** The text of token ids; bytes in it that are no UTF-8 become U+FFFD. */
+  /**
+   * The text of token ids; bytes in it that are no UTF-8 become U+FFFD.
+   *
+   * @throws {@link TallowError} `invalid_request` for an id outside the vocabulary; `worker_lost`
+   */
   async detokenize(ids: Uint32Array | readonly number[], options: RequestOptions = {}): Promise<string> {
     checkCall("`detokenize`'s arguments", { ids }, options);
     return this.#engine.call("detokenize", { ids: Uint32Array.from(ids) }, options);
   }
 
-  /** The text that the model is given for a conversation: its Jinja template, rendered. */
+  /**
+   * The text that the model is given for a conversation: its Jinja template, rendered.
+   *
+   * @throws {@link TallowError} `template_error` where the template raises one or goes beyond a bound; `invalid_request`,
+   * `worker_lost`
+   */
   async applyChatTemplate(
     messages: readonly ChatCompletionMessageParam[],
     options: ApplyChatTemplateOptions = {},
@@ -319,7 +332,11 @@ export class Model {
     return scoresFromWire(await this.#engine.score(params, onEvent, signal));
   }
 
-  /** A session: a context of its own, empty. It takes memory as it grows, as the model's own does. */
+  /**
+   * A session: a context of its own, empty. It takes memory as it grows, as the model's own does.
+   *
+   * @throws {@link TallowError} `worker_lost`
+   */
   async createSession(): Promise<Session> {
     return new Session(this.#engine, this.info.name, await this.#engine.call("createSession", {}));
   }

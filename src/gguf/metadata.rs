@@ -96,7 +96,7 @@ impl Metadata {
     /// The string under `key`.
     ///
     /// # Errors
-    /// `invalid_model` if the key is missing or holds another type; so for every getter below.
+    /// `invalid_model` if the key is missing or holds another type.
     pub fn str(&self, key: &str) -> Result<&str> {
         match self.require(key)? {
             Value::String(value) => Ok(value),
@@ -105,6 +105,9 @@ impl Metadata {
     }
 
     /// The integer under `key` if it is in 0..2^32, whatever its width: writers differ in the width they choose.
+    ///
+    /// # Errors
+    /// `invalid_model` if the key is missing, holds no integer, or one that does not fit.
     pub fn u32(&self, key: &str) -> Result<u32> {
         let wide = self.integer(key)?;
         u32::try_from(wide).map_err(|_| {
@@ -128,6 +131,9 @@ impl Metadata {
     }
 
     /// The floating-point number under `key`.
+    ///
+    /// # Errors
+    /// `invalid_model` if the key is missing or holds another type.
     pub fn f32(&self, key: &str) -> Result<f32> {
         match *self.require(key)? {
             Value::F32(value) => Ok(value),
@@ -137,6 +143,9 @@ impl Metadata {
     }
 
     /// The boolean under `key`.
+    ///
+    /// # Errors
+    /// `invalid_model` if the key is missing or holds another type.
     pub fn bool(&self, key: &str) -> Result<bool> {
         match *self.require(key)? {
             Value::Bool(value) => Ok(value),
@@ -145,6 +154,9 @@ impl Metadata {
     }
 
     /// The array of strings under `key`.
+    ///
+    /// # Errors
+    /// `invalid_model` if the key is missing or holds another type.
     pub fn strings(&self, key: &str) -> Result<&[String]> {
         match self.require(key)? {
             Value::Array(Array::String(values)) => Ok(values),
@@ -153,6 +165,9 @@ impl Metadata {
     }
 
     /// The array of 32-bit floats under `key`.
+    ///
+    /// # Errors
+    /// `invalid_model` if the key is missing or holds another type.
     pub fn f32s(&self, key: &str) -> Result<&[f32]> {
         match self.require(key)? {
             Value::Array(Array::F32(values)) => Ok(values),
@@ -161,6 +176,9 @@ impl Metadata {
     }
 
     /// The array of 32-bit signed integers under `key`.
+    ///
+    /// # Errors
+    /// `invalid_model` if the key is missing or holds another type.
     pub fn i32s(&self, key: &str) -> Result<&[i32]> {
         match self.require(key)? {
             Value::Array(Array::I32(values)) => Ok(values),

@@ -7,7 +7,7 @@ use web_time::Duration;
 
 /// Finds in what order a thread best reads weights for a token alone. Hardware reads ahead of a place only so far, and well
 /// at only so many: in turns at four is best on Emerald Rapids, a fifth slower than in a row on Zen 4, and three times as slow
-/// on Zen 5, where weights of 8 bits go faster at two places and others in a row. So all are tried by the first tokens; what
+/// on Zen 5, where Q8_0 goes faster at two places and others in a row. So all are tried by the first tokens; what
 /// they compute is the same.
 #[derive(Debug)]
 pub(crate) struct Trial {
