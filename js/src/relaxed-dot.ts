@@ -28,7 +28,10 @@ const SIGNED = 4 * 127 * -1;
 
 let faster: RelaxedDot | undefined;
 
-/** The faster form; found at the first call: at once on x64, else in some 2 ms, or more by a coarse clock. Both give the same numbers. */
+/**
+ * The faster form; found at the first call: at once on x64, else in some 2 ms, or more by a coarse clock. Both give the same
+ * numbers.
+ */
 export function fasterRelaxedDot(): RelaxedDot {
   return (faster ??= choose());
 }

@@ -141,8 +141,8 @@ unsafe fn load(at: *const u8) -> v128 {
 /// What a tile's loops use over and over, from memory that the compiler does not know: V8 makes a `v128.const` anew in
 /// each turn of a loop, in four instructions; what is loaded before the loop stays in a register.
 pub(super) struct Constants {
-    /// More than the highest step of any type's block. Of a block whose steps were known all to be done the compiler, since it moves a value
-    /// to its only use, would finish one sum before it begins the next, with all operands alive at once.
+    /// More than the highest step of any type's block. Of a block whose steps were known all to be done the compiler, since
+    /// it moves a value to its only use, would finish one sum before it begins the next, with all operands alive at once.
     n_steps: usize,
     /// Quads of a group: a loop over so many is not written out, which would double the code.
     n_quads: usize,
