@@ -453,7 +453,7 @@ test() {
   export CHROMIUM
   suite "the demo page with a fake model, in Chromium" npm run --silent test:page -w tallow-www
   suite "storage, in Chromium, Firefox and WebKitGTK" npx --no-install playwright test --config tests/storage
-  suite "the engine, in Firefox and WebKitGTK" npx --no-install playwright test --config tests/browsers
+  suite "the engine and the page, in Firefox and WebKitGTK" npx --no-install playwright test --config tests/browsers
   suite "the package in bundlers and Node" npx --no-install playwright test --config tests/packaging
   suite "end to end, in Chromium" npx --no-install playwright test
   [ ${#broken[@]} = 0 ] || printf '%s\n' "Failed:" "${broken[@]}"

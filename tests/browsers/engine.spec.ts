@@ -1,29 +1,14 @@
-/**
- * The package's engine in Firefox and WebKitGTK, with the real model: what `tests/e2e` asks of Chromium, in short. The page does
- * it all and reports. Nobody drives Firefox meanwhile: where its remote agent (153) listens to workers, one of seventy that a
- * worker opens is never given back to it.
- */
+/** The package's engine in Firefox and WebKitGTK, with the real model: what `tests/e2e` asks of Chromium, in short. */
 
 import { expect, test } from "@playwright/test";
-import { spawn } from "node:child_process";
-import { once } from "node:events";
-import { mkdtemp, rm } from "node:fs/promises";
-import { json } from "node:stream/consumers";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
-import { fileURLToPath } from "node:url";
 import type { Capabilities } from "tallow";
 import { goldenCases } from "../e2e/golden.js";
-import { serve } from "../e2e/server.js";
-import { webkit } from "../storage/browsers.js";
-
-const MODEL = "/models/smollm2-135m-instruct-q4_1.gguf";
+import { browsers, MODEL, reportOf } from "./undriven.js";
 
 type Texts = { got: string; expected: string }[];
 
-/** What `page.js` reports. */
+/** What `engine.js` reports. */
 interface Report {
-  error?: string;
   capabilities: Capabilities;
   runs: {
     module: string;
@@ -35,59 +20,14 @@ interface Report {
   left: number;
 }
 
-/** Firefox, left to itself. */
-async function firefox(url: string): Promise<AsyncDisposable> {
-  const profile = await mkdtemp(join(tmpdir(), "tallow-firefox-"));
-  const path = process.env["FIREFOX"] ?? "/usr/bin/firefox-esr";
-  const browser = spawn(path, ["--headless", "--no-remote", "--profile", profile, url], {
-    stdio: "ignore",
-    detached: true,
-  });
-  const exit = once(browser, "exit");
-  return {
-    async [Symbol.asyncDispose]() {
-      if (browser.pid) process.kill(-browser.pid, "SIGKILL");
-      await exit;
-      await rm(profile, { recursive: true, force: true, maxRetries: 5 });
-    },
-  };
-}
-
-/** `sharesMemory`: WebKitGTK has what it takes, as Safari, but only for who asks for it. */
-const browsers: { name: string; sharesMemory: boolean; open: (url: string) => Promise<AsyncDisposable> }[] = [
-  { name: "Firefox", sharesMemory: true, open: firefox },
-  { name: "WebKitGTK", sharesMemory: false, open: (url) => webkit(url, "tallow") },
-  {
-    name: "WebKitGTK with SharedArrayBuffer",
-    sharesMemory: true,
-    open: (url) => webkit(url, "tallow", { JSC_useSharedArrayBuffer: "1" }),
-  },
-];
-
-for (const { name, sharesMemory, open } of browsers)
-  test(`${name} draws the golden tokens on each module and number of threads, and loads what it has stored`, async () => {
-    let asked = 0;
-    const prompts = goldenCases.filter(({ certain }) => certain.length > 0);
-    let reported: (report: Promise<unknown>) => void = () => {};
-    const report = new Promise<unknown>((resolve) => (reported = resolve)) as Promise<Report>;
-    await using server = await serve({
-      first: [["/browsers/", fileURLToPath(new URL("./", import.meta.url))]],
-      intercept(request, response) {
-        if (request.url === MODEL) asked++;
-        if (request.url === "/browsers/plan.json")
-          response.end(
-            JSON.stringify({
-              url: MODEL,
-              prompts: prompts.map(({ prompt, certain }) => ({ prompt, certain })),
-            }),
-          );
-        else if (request.url === "/browsers/report") response.end(reported(json(request)));
-        else return false;
-        return true;
-      },
-    });
-    await using _browser = await open(`${server.url}/browsers/page.html`);
-    const { error, capabilities, runs, stored, left } = await report;
+for (const browser of browsers)
+  test(`${browser.name} draws the golden tokens on each module and number of threads, and loads what it has stored`, async () => {
+    const { name, sharesMemory } = browser;
+    const prompts = goldenCases
+      .filter(({ certain }) => certain.length > 0)
+      .map(({ prompt, certain }) => ({ prompt, certain }));
+    const { report, asked } = await reportOf<Report>(browser, "engine.html", { url: MODEL, prompts });
+    const { error, capabilities, runs, stored, left } = report;
     expect(error).toBeUndefined();
 
     console.log(`${name}: ${JSON.stringify(capabilities)}`);
