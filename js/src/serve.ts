@@ -25,7 +25,7 @@ import type { ScoreParams, WireScores } from "./score.js";
 import { modelHash, restoreSession, saveSession } from "./saved-session.js";
 import { deleteStored, listStored } from "./stored-models.js";
 import type { LoaderOptions, Step, WasmGlue, WasmModel, WasmModelInfo, WasmScorer } from "./wasm-contract.js";
-import { readable, type WorkerScope } from "./worker-platform.js";
+import { nextTask, readable, type WorkerScope } from "./worker-platform.js";
 
 /** The engine's memory, in bytes: what it has now, and what it can have. */
 export interface EngineMemory {
@@ -272,19 +272,4 @@ function everySoOften(report: (progress: LoadProgress) => void): (progress: Load
 /** Whether the wasm is not to be called again: it trapped, here or in a compute worker. */
 function isDeath(error: unknown): boolean {
   return !hasCode(error) || error.code === "worker_lost";
-}
-
-/**
- * Resolves in a later task, after the messages that wait; `setTimeout` would add 4 ms to a step. The channel is new each
- * time, though that takes 50 us: Node hands over up to a thousand messages of one before it looks at another.
- */
-function nextTask(): Promise<void> {
-  return new Promise((resolve) => {
-    const { port1, port2 } = new MessageChannel();
-    port1.onmessage = () => {
-      port1.close();
-      resolve();
-    };
-    port2.postMessage(null);
-  });
 }

@@ -22,6 +22,12 @@ import type {
   WasmSha256,
 } from "../src/wasm-contract.js";
 
+// What is tested here runs in Node, whose channels hand over many messages before others have a turn.
+vi.mock("../src/worker-platform.js", async (original) => {
+  const { nextTask } = await import("../src/node/worker-platform.js");
+  return { ...(await original<object>()), nextTask };
+});
+
 /** What the fake engine says about its model. */
 export const INFO: WasmModelInfo = {
   name: "Fake 3B",

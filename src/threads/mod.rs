@@ -5,7 +5,7 @@
 //! takes chunks of the others' parts. The caller is thread 0. It waits only for those threads that have entered the
 //! job: one that the system did not run in time finds the gate closed, and its part done by the rest.
 //!
-//! Between jobs a thread spins for 30 us and then sleeps: handing a job over takes about 1 us to one that spins and
+//! Between jobs a thread spins for 200 us and then sleeps: handing a job over takes about 1 us to one that spins and
 //! 10 to 20 us to one that sleeps. On a machine whose cores are busy, threads can be slower than none, since the caller
 //! waits for those that lost their core in the middle of a chunk; `pace.rs` sees that and lets them rest.
 //!
@@ -27,7 +27,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
-use web_time::Instant;
+use web_time::{Duration, Instant};
 
 /// The most threads that a pool has.
 pub const MAX_THREADS: usize = 64;
@@ -41,6 +41,8 @@ pub struct Pool {
     /// Held by the job that runs.
     pace: Mutex<Pace>,
     reading: Trial,
+    /// A job was done alone since the last step that was observed.
+    rested: AtomicBool,
     /// Empty where the helpers are workers.
     helpers: Vec<JoinHandle<()>>,
     /// What to do about a worker that does not come back.
@@ -89,6 +91,7 @@ impl Pool {
             shared,
             pace: Mutex::new(Pace::default()),
             reading: Trial::new(),
+            rested: AtomicBool::new(false),
             helpers: Vec::new(),
             abandon,
         }
@@ -99,9 +102,17 @@ impl Pool {
         self.shared.n_threads()
     }
 
-    /// In what order its threads read weights.
-    pub(crate) fn reading(&self) -> &Trial {
-        &self.reading
+    /// In what order its threads read weights now.
+    pub(crate) fn reading(&self) -> Order {
+        self.reading.chosen()
+    }
+
+    /// Takes note of how long a step of one token took that reads all weights. One in which threads rested tells nothing of
+    /// the order.
+    pub(crate) fn observe_step(&self, step: Duration) {
+        if !self.rested.swap(false, Ordering::Relaxed) {
+            self.reading.observe(step);
+        }
     }
 
     /// Calls `job` with ranges that make up `0..n_items`, on some or all threads, and returns when all have returned.
@@ -117,6 +128,7 @@ impl Pool {
         }
         let Ok(mut pace) = self.pace.try_lock() else { return alone(n_items, job) };
         if pace.rests() {
+            self.rested.store(true, Ordering::Relaxed);
             return alone(n_items, job);
         }
         let start = pace.times_next().then(Instant::now);

@@ -1,4 +1,4 @@
-/** What a worker needs of Node: messages, compute workers, files. */
+/** What a worker needs of Node: messages, compute workers, files, turns. */
 
 import { openAsBlob } from "node:fs";
 import { readFile, stat } from "node:fs/promises";
@@ -26,6 +26,9 @@ export const fetchModule: typeof platform.fetchModule = async (url) =>
   isFile(url)
     ? new Response(await readFile(fileURLToPath(url)), { headers: { "Content-Type": "application/wasm" } })
     : fetch(url);
+
+/** Of one channel Node hands over up to a thousand messages before it looks at another. */
+export const nextTask: typeof platform.nextTask = () => new Promise((resolve) => void setImmediate(resolve));
 
 export const readable: typeof platform.readable = async (source) => {
   if (!("urls" in source) || !source.urls.some(isFile)) return source;
