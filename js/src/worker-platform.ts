@@ -54,7 +54,8 @@ export async function readable(source: WireSource): Promise<WireSource> {
 export function nextTask(): Promise<void> {
   const { port1, port2 } = (channel ??= new MessageChannel());
   return new Promise((resolve) => {
-    port1.onmessage = () => resolve();
+    port1.addEventListener("message", () => resolve(), { once: true });
+    port1.start();
     port2.postMessage(null);
   });
 }

@@ -44,7 +44,7 @@ const CANDIDATES: [Order; 4] = [
     Order { of_bytes: Reading::AtTwo, of_others: Reading::InARow },
 ];
 /// Before the trial come so many steps, and so many as take this long, in which engines still compile: of the default model's
-/// two in five took half as long again, and an order whose tries all were among them was given up. Their order is the
+/// two in five took a third longer, and an order whose tries all were among them was given up. Their order is the
 /// slowest nowhere.
 const WARM_UP: usize = 8;
 const WARM_UP_TIME: Duration = Duration::from_millis(100);

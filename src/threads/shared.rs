@@ -13,7 +13,7 @@ use web_time::{Duration, Instant};
 const CHUNKS: usize = 8;
 /// How long a thread looks for what it waits for before it sleeps.
 const SPIN: Duration = Duration::from_micros(200);
-/// Looks between two at the clock, in which it may take a hundred of them to see what came meanwhile.
+/// Looks between two at the clock, which takes as long as some fifty of them, and during which nothing is seen.
 const LOOKS: usize = 1000;
 /// A worker that is inside a job for so many waits of [`WAIT`] is lost. Waits are counted, and no clock is read, since
 /// a computer that sleeps counts as one.
