@@ -318,6 +318,26 @@ mod tests {
     }
 
     #[test]
+    fn a_step_in_which_threads_rested_tells_nothing_of_the_order() {
+        let steps_until_trial = |pool: &Pool| {
+            let first = pool.reading();
+            (1..100)
+                .find(|_| {
+                    pool.observe_step(Duration::from_millis(100));
+                    pool.reading() != first
+                })
+                .expect("the trial begins")
+        };
+        let [awake, rested] = [(); 2].map(|()| Pool::new(2).expect("a pool"));
+        // Without a gain, so often that the rest is a long one.
+        (0..5).for_each(|_| lock(&rested.pace).observe(Duration::from_secs(1), Duration::ZERO));
+        for pool in [&awake, &rested] {
+            pool.run(2, &|_| {}).expect("a job");
+        }
+        assert_eq!(steps_until_trial(&rested), steps_until_trial(&awake) + 1);
+    }
+
+    #[test]
     fn a_worker_that_dies_in_a_job_is_told_of_at_once_and_for_ever() {
         let (pool, _) = with_worker();
         let caller = std::thread::current().id();
