@@ -56,6 +56,7 @@ const TRIES_AT_LEAST: usize = 2;
 
 #[derive(Debug)]
 struct Steps {
+    /// What is left of [`WARM_UP`] and of [`WARM_UP_TIME`].
     warm_up: usize,
     warm_up_time: Duration,
     /// Which are still tried, in turns: one in the end.
