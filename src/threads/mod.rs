@@ -5,7 +5,7 @@
 //! takes chunks of the others' parts. The caller is thread 0. It waits only for those threads that have entered the
 //! job: one that the system did not run in time finds the gate closed, and its part done by the rest.
 //!
-//! Between jobs a thread spins for 200 us and then sleeps: handing a job over takes about 1 us to one that spins and
+//! Between jobs a thread spins for 30 us and then sleeps: handing a job over takes about 1 us to one that spins and
 //! 10 to 20 us to one that sleeps. On a machine whose cores are busy, threads can be slower than none, since the caller
 //! waits for those that lost their core in the middle of a chunk; `pace.rs` sees that and lets them rest.
 //!

@@ -26,7 +26,7 @@ pub(super) struct Pace {
 
 /// Of so many short jobs one is timed, since in a browser to read a clock takes as long as a small job; after a rest all
 /// are. A layer has five jobs, or fourteen of a prompt: each has its turn.
-const TIMED: u32 = 9;
+const TIMED: u32 = 3;
 /// Jobs that follow one of this length are timed all.
 const LONG: Duration = Duration::from_micros(100);
 
@@ -102,7 +102,7 @@ mod tests {
 
     /// Such jobs without a gain until the pace rests; how many.
     fn jobs_until_rest(pace: &mut Pace, together: Duration) -> usize {
-        (1..10_000)
+        (1..2000)
             .find(|_| {
                 job(pace, together, 1);
                 pace.rest_until.is_some()
@@ -113,7 +113,7 @@ mod tests {
     #[test]
     fn threads_that_gain_nothing_rest_longer_each_time_and_are_tried_for_a_short_while() {
         let mut pace = Pace::default();
-        assert_eq!(jobs_until_rest(&mut pace, MS), 28); // of which the ninth is the first that is timed
+        assert_eq!(jobs_until_rest(&mut pace, MS), 22); // of which the third is the first that is timed
         let mut rests = Vec::new();
         for _ in 0..6 {
             rests.push(pace.rest);
@@ -137,9 +137,9 @@ mod tests {
     }
 
     #[test]
-    fn of_short_jobs_one_in_nine_is_timed_but_all_after_a_rest() {
+    fn of_short_jobs_one_in_three_is_timed_but_all_after_a_rest() {
         let (mut pace, short) = (Pace::default(), MS / 20);
-        assert_eq!(jobs_until_rest(&mut pace, short), 9 * 400);
+        assert_eq!(jobs_until_rest(&mut pace, short), 3 * 400);
         pace.rest_until = None;
         assert_eq!(jobs_until_rest(&mut pace, short), 100);
     }
@@ -149,7 +149,7 @@ mod tests {
         for n_kinds in [4, 5, 14] {
             let mut pace = Pace::default();
             let mut timed = vec![0; n_kinds];
-            for i in 0..900 * n_kinds {
+            for i in 0..300 * n_kinds {
                 timed[i % n_kinds] += usize::from(pace.times_next());
             }
             assert_eq!(timed, vec![100; n_kinds]);

@@ -12,9 +12,9 @@ use web_time::{Duration, Instant};
 /// Chunks that a thread's part is cut into.
 const CHUNKS: usize = 8;
 /// How long a thread looks for what it waits for before it sleeps.
-const SPIN: Duration = Duration::from_micros(200);
-/// Looks between two at the clock, which takes as long as some fifty of them, and during which nothing is seen.
-const LOOKS: usize = 1000;
+const SPIN: Duration = Duration::from_micros(30);
+/// Looks between two at the clock, which takes as long as some fifty of them.
+const LOOKS: usize = 100;
 /// A worker that is inside a job for so many waits of [`WAIT`] is lost. Waits are counted, and no clock is read, since
 /// a computer that sleeps counts as one.
 pub(super) const PATIENCE: u32 = if cfg!(test) { 3 } else { 100 };
