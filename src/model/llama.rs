@@ -94,8 +94,9 @@ impl Llama {
         let lost = |error| self.pool.check().err().unwrap_or(error);
         let logits = self.evaluate(ids, cache, logits).map_err(lost)?;
         cache.advance(ids.len());
+        // A step that reads all weights.
         if ids.len() == 1 && logits.dim(0)? == 1 {
-            self.pool.observe_step(begun.elapsed());
+            self.pool.reading().observe(begun.elapsed());
         }
         Ok(logits)
     }

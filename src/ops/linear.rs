@@ -72,7 +72,7 @@ fn project(x: &[f32], parts: &[Projection], pool: &Pool, y: &mut [f32]) -> Resul
         placed.push(Placed { matrix: weight, x, items, column });
         column += weight.n_out();
     }
-    let (output, order) = (Output::new(y, n_tok), pool.reading());
+    let (output, order) = (Output::new(y, n_tok), pool.reading().chosen());
     let multiply = |range: Range<usize>| {
         // SAFETY: the pool gives each item to one thread, and each matrix has columns of its own.
         placed.iter().for_each(|placed| unsafe { placed.multiply(&range, order, output) });

@@ -27,7 +27,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
-use web_time::{Duration, Instant};
+use web_time::Instant;
 
 /// The most threads that a pool has.
 pub const MAX_THREADS: usize = 64;
@@ -41,8 +41,6 @@ pub struct Pool {
     /// Held by the job that runs.
     pace: Mutex<Pace>,
     reading: Trial,
-    /// A job was done alone since the last step that was observed.
-    rested: AtomicBool,
     /// Empty where the helpers are workers.
     helpers: Vec<JoinHandle<()>>,
     /// What to do about a worker that does not come back.
@@ -91,7 +89,6 @@ impl Pool {
             shared,
             pace: Mutex::new(Pace::default()),
             reading: Trial::new(),
-            rested: AtomicBool::new(false),
             helpers: Vec::new(),
             abandon,
         }
@@ -102,17 +99,9 @@ impl Pool {
         self.shared.n_threads()
     }
 
-    /// In what order its threads read weights now.
-    pub(crate) fn reading(&self) -> Order {
-        self.reading.chosen()
-    }
-
-    /// Takes note of how long a step of one token took that reads all weights. One in which threads rested tells nothing of
-    /// the order.
-    pub(crate) fn observe_step(&self, step: Duration) {
-        if !self.rested.swap(false, Ordering::Relaxed) {
-            self.reading.observe(step);
-        }
+    /// In what order its threads read weights.
+    pub(crate) fn reading(&self) -> &Trial {
+        &self.reading
     }
 
     /// Calls `job` with ranges that make up `0..n_items`, on some or all threads, and returns when all have returned.
@@ -128,7 +117,6 @@ impl Pool {
         }
         let Ok(mut pace) = self.pace.try_lock() else { return alone(n_items, job) };
         if pace.rests() {
-            self.rested.store(true, Ordering::Relaxed);
             return alone(n_items, job);
         }
         let start = pace.times_next().then(Instant::now);
@@ -315,26 +303,6 @@ mod tests {
         .expect("a job");
         assert_eq!(done.into_inner(), 100);
         assert_eq!(pool.meet().expect_err("nobody comes").kind(), ErrorKind::WorkerLost);
-    }
-
-    #[test]
-    fn a_step_in_which_threads_rested_tells_nothing_of_the_order() {
-        let steps_until_trial = |pool: &Pool| {
-            let first = pool.reading();
-            (1..100)
-                .find(|_| {
-                    pool.observe_step(Duration::from_millis(100));
-                    pool.reading() != first
-                })
-                .expect("the trial begins")
-        };
-        let [awake, rested] = [(); 2].map(|()| Pool::new(2).expect("a pool"));
-        // Without a gain, so often that the rest is a long one.
-        (0..5).for_each(|_| lock(&rested.pace).observe(Duration::from_secs(1), Duration::ZERO));
-        for pool in [&awake, &rested] {
-            pool.run(2, &|_| {}).expect("a job");
-        }
-        assert_eq!(steps_until_trial(&rested), steps_until_trial(&awake) + 1);
     }
 
     #[test]
